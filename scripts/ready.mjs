@@ -29,7 +29,9 @@ function newest(folder) {
 export function ready({ build = false } = {}) {
   if (!existsSync(join(root, "src"))) return; // installed from npm: dist/ came along
   if (time(join(root, "node_modules", ".package-lock.json")) < time(join(root, "package-lock.json")) - 1000)
-    run("npm", ["ci", "--no-audit", "--no-fund"]);
+    // Not `npm ci`: the lock may have been written where a registry lacks other platforms' optional binaries, which
+    // `ci` takes for a lock out of step. The lock's versions hold all the same, and nothing is written back.
+    run("npm", ["install", "--no-save", "--no-audit", "--no-fund"]);
   if (build && newest(join(root, "src")) > time(join(root, "dist", ".tsbuildinfo")))
     run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
 }
