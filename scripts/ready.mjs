@@ -10,7 +10,11 @@ const time = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 
 function run(command, args) {
   // Progress goes to stderr: stdout belongs to the command that follows (it may be JSON).
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], shell: process.platform === "win32" });
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+    shell: process.platform === "win32",
+  });
   if (status !== 0) {
     console.error(`dualign: '${command} ${args.join(" ")}' failed${error ? `: ${error.message}` : ""}`);
     process.exit(1);
