@@ -1,0 +1,458 @@
+/**
+ * The ops: few, each with its shape rule (in the function that applies it) and its gradient (in `GRADIENTS` below).
+ * A gradient rule answers with new nodes, so it can be differentiated, printed and run like everything else.
+ */
+import type { Dim, Shape } from "./dims.js";
+import { addDims, broadcast, mulDims, sameShape, sizeOf, spellShape } from "./dims.js";
+import type { DType } from "./dtype.js";
+import { gradients } from "./gradient.js";
+import { apply, isOp, type Node, type Tensor } from "./graph.js";
+import type { StoredTensor, TensorData } from "./runtime.js";
+
+export interface OpAttributes {
+  /** Fed at every run. */
+  input: { readonly name: string };
+  /** Read by the runtime from the file where it lies, converted to float32. */
+  weight: { readonly stored: StoredTensor };
+  constant: { readonly data: TensorData };
+  add: object;
+  sub: object;
+  mul: object;
+  div: object;
+  neg: object;
+  exp: object;
+  log: object;
+  sqrt: object;
+  tanh: object;
+  sigmoid: object;
+  silu: object;
+  gelu: object;
+  softplus: object;
+  minimum: object;
+  less: object;
+  where: object;
+  cast: { readonly to: DType };
+  matmul: { readonly transA: boolean; readonly transB: boolean; readonly alpha: number };
+  softmax: object;
+  logSoftmax: object;
+  reduceSum: { readonly axes: readonly number[]; readonly keepDims: boolean };
+  reduceMax: { readonly axes: readonly number[]; readonly keepDims: boolean };
+  reshape: { readonly shape: Shape };
+  expand: { readonly shape: Shape };
+  transpose: { readonly permutation: readonly number[] };
+  concat: { readonly axis: number };
+  split: { readonly axis: number; readonly sizes: readonly number[] };
+  gather: object;
+  scatterAdd: { readonly rows: Dim };
+  gatherElements: object;
+  scatterElements: { readonly size: Dim };
+  rmsNorm: { readonly epsilon: number };
+  layerNorm: { readonly epsilon: number };
+  rotary: { readonly inverse: boolean };
+  attention: { readonly heads: number; readonly scale: number };
+  tokenLogprob: object;
+  checkpoint: { readonly recompute: (inputs: readonly Tensor[]) => Tensor };
+  after: object;
+}
+export type OpName = keyof OpAttributes;
+
+const FLOAT: DType = "float32";
+
+function requireSame(what: string, actual: Shape, expected: Shape): void {
+  if (!sameShape(actual, expected)) throw new Error(`${what} has shape ${spellShape(actual)}, expected ${spellShape(expected)}`);
+}
+
+function requireEqual(what: string, actual: Dim, expected: Dim): void {
+  if (actual !== expected) throw new Error(`${what} is ${actual}, expected ${expected}`);
+}
+
+// ---- leaves
+
+/** A tensor fed at every run; names among `shape` are sizes that may differ from run to run. */
+export const input = (name: string, dtype: DType, shape: Shape): Tensor => apply("input", [], { name }, [{ dtype, shape }])[0];
+
+/** A stored weight, as float32 whatever its type in the file. */
+export const weight = (stored: StoredTensor): Tensor =>
+  apply("weight", [], { stored }, [{ dtype: FLOAT, shape: stored.shape }])[0];
+
+export function constant(data: TensorData | readonly number[] | number, shape?: Shape, dtype: DType = FLOAT): Tensor {
+  const values = typeof data === "number" ? [data] : data;
+  const typed = Array.isArray(values)
+    ? dtype === "int64"
+      ? BigInt64Array.from(values, (v) => BigInt(v))
+      : Float32Array.from(values)
+    : (values as TensorData);
+  const dims = shape ?? (typeof data === "number" ? [] : [typed.length]);
+  return apply("constant", [], { data: typed }, [{ dtype, shape: dims }])[0];
+}
+
+// ---- elementwise
+
+const binary =
+  (op: "add" | "sub" | "mul" | "div" | "minimum") =>
+  (a: Tensor, b: Tensor | number): Tensor => {
+    const other = typeof b === "number" ? constant(b) : b;
+    return apply(op, [a, other], {}, [{ dtype: a.dtype, shape: broadcast(a.shape, other.shape) }])[0];
+  };
+export const add = binary("add");
+export const sub = binary("sub");
+export const mul = binary("mul");
+export const div = binary("div");
+export const minimum = binary("minimum");
+
+const unary = (op: "neg" | "exp" | "log" | "sqrt" | "tanh" | "sigmoid" | "silu" | "gelu" | "softplus") => (x: Tensor) =>
+  apply(op, [x], {}, [x])[0];
+export const neg = unary("neg");
+export const exp = unary("exp");
+export const log = unary("log");
+export const sqrt = unary("sqrt");
+export const tanh = unary("tanh");
+export const sigmoid = unary("sigmoid");
+/** x·σ(x), the gate of SwiGLU. */
+export const silu = unary("silu");
+/** GELU in its tanh approximation (`gelu_new` of GPT-2). */
+export const gelu = unary("gelu");
+/** ln(1 + eˣ); −softplus(−x) is ln σ(x). */
+export const softplus = unary("softplus");
+export const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)));
+export const maximum = (a: Tensor, b: Tensor | number): Tensor => neg(minimum(neg(a), typeof b === "number" ? -b : neg(b)));
+
+export const less = (a: Tensor, b: Tensor): Tensor =>
+  apply("less", [a, b], {}, [{ dtype: "bool", shape: broadcast(a.shape, b.shape) }])[0];
+export const where = (condition: Tensor, a: Tensor, b: Tensor): Tensor =>
+  apply("where", [condition, a, b], {}, [
+    { dtype: a.dtype, shape: broadcast(condition.shape, broadcast(a.shape, b.shape)) },
+  ])[0];
+export const cast = (x: Tensor, to: DType): Tensor => (x.dtype === to ? x : apply("cast", [x], { to }, [{ dtype: to, shape: x.shape }])[0]);
+
+// ---- products
+
+export interface MatmulOptions {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  readonly alpha?: number;
+}
+
+/** alpha · op(a) op(b) over the last two axes, leading axes broadcast; op transposes where asked, without a copy. */
+export function matmul(a: Tensor, b: Tensor, { transA = false, transB = false, alpha = 1 }: MatmulOptions = {}): Tensor {
+  if (a.rank < 2 || b.rank < 2) throw new Error(`matmul needs matrices, got ${a} and ${b}`);
+  const [rows, innerA] = transA ? [a.shape.at(-1)!, a.shape.at(-2)!] : [a.shape.at(-2)!, a.shape.at(-1)!];
+  const [innerB, columns] = transB ? [b.shape.at(-1)!, b.shape.at(-2)!] : [b.shape.at(-2)!, b.shape.at(-1)!];
+  requireEqual(`the inner size of matmul(${a}, ${b})`, innerB, innerA);
+  const shape = [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns];
+  return apply("matmul", [a, b], { transA, transB, alpha }, [{ dtype: FLOAT, shape }])[0];
+}
+
+// ---- reductions and normalisations
+
+/** Over the last axis. */
+export const softmax = (x: Tensor): Tensor => apply("softmax", [x], {}, [x])[0];
+/** Over the last axis. */
+export const logSoftmax = (x: Tensor): Tensor => apply("logSoftmax", [x], {}, [x])[0];
+
+const reduction =
+  (op: "reduceSum" | "reduceMax") =>
+  (x: Tensor, axes: readonly number[] = x.shape.map((_, i) => i), keepDims = false): Tensor => {
+    const positive = axes.map((a) => (a < 0 ? a + x.rank : a)).sort((a, b) => a - b);
+    const shape = keepDims ? x.shape.map((d, i) => (positive.includes(i) ? 1 : d)) : x.shape.filter((_, i) => !positive.includes(i));
+    return apply(op, [x], { axes: positive, keepDims }, [{ dtype: x.dtype, shape }])[0];
+  };
+export const reduceSum = reduction("reduceSum");
+/** Not differentiable. */
+export const reduceMax = reduction("reduceMax");
+
+const rowStatistic = (x: Tensor): Shape => [...x.shape.slice(0, -1), 1];
+
+/** x / sqrt(mean(x²) + epsilon) · scale over the last axis (Llama's RMSNorm). */
+export function rmsNorm(x: Tensor, scale: Tensor, epsilon: number): Tensor {
+  requireSame("the scale of rmsNorm", scale.shape, x.shape.slice(-1));
+  return apply("rmsNorm", [x, scale], { epsilon }, [x, { dtype: FLOAT, shape: rowStatistic(x) }])[0];
+}
+
+export function layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: number): Tensor {
+  requireSame("the scale of layerNorm", scale.shape, x.shape.slice(-1));
+  requireSame("the bias of layerNorm", bias.shape, x.shape.slice(-1));
+  const statistic = { dtype: FLOAT, shape: rowStatistic(x) };
+  return apply("layerNorm", [x, scale, bias], { epsilon }, [x, statistic, statistic])[0];
+}
+
+// ---- shapes
+
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  requireEqual(`the size of ${x} as ${spellShape(shape)}`, sizeOf(shape), sizeOf(x.shape));
+  return sameShape(x.shape, shape) ? x : apply("reshape", [x], { shape }, [{ dtype: x.dtype, shape }])[0];
+}
+
+/** x repeated along its axes of size 1 (and new leading ones) until it has `shape`. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  requireSame(`${x} broadcast`, broadcast(x.shape, shape), shape);
+  return sameShape(x.shape, shape) ? x : apply("expand", [x], { shape }, [{ dtype: x.dtype, shape }])[0];
+}
+
+export const transpose = (x: Tensor, permutation: readonly number[]): Tensor =>
+  apply("transpose", [x], { permutation }, [{ dtype: x.dtype, shape: permutation.map((p) => x.shape[p]) }])[0];
+
+export function concat(parts: readonly Tensor[], axis = 0): Tensor {
+  if (parts.length === 1) return parts[0];
+  const at = axis < 0 ? axis + parts[0].rank : axis;
+  const shape = parts[0].shape.map((d, i) => (i === at ? parts.map((p) => p.shape[i]).reduce(addDims) : d));
+  return apply("concat", parts, { axis: at }, [{ dtype: parts[0].dtype, shape }])[0];
+}
+
+/** x cut along `axis` into parts of the given sizes. */
+export function split(x: Tensor, sizes: readonly number[], axis = 0): Tensor[] {
+  if (sizes.length === 1) return [x];
+  const at = axis < 0 ? axis + x.rank : axis;
+  requireEqual("the sum of the sizes of split", sizes.reduce((a, b) => a + b), x.shape[at]);
+  return apply(
+    "split",
+    [x],
+    { axis: at, sizes },
+    sizes.map((size) => ({ dtype: x.dtype, shape: x.shape.map((d, i) => (i === at ? size : d)) })),
+  );
+}
+
+/**
+ * Rows of x by int64 `indices` of any shape: [...indices, ...x.shape[1:]].
+ * `inverse` [rows of x], where given, says at which place of the flattened result each row of x stands (each row that
+ * matters stands there once): the gradient is then a gather too, not a scatter.
+ */
+export function gather(x: Tensor, indices: Tensor, inverse?: Tensor): Tensor {
+  if (inverse) requireSame("the inverse of gather", inverse.shape, x.shape.slice(0, 1));
+  const shape = [...indices.shape, ...x.shape.slice(1)];
+  return apply("gather", inverse ? [x, indices, inverse] : [x, indices], {}, [{ dtype: x.dtype, shape }])[0];
+}
+
+/** Zeros of [rows, ...], to which the rows of `updates` [...indices, ...] are added where `indices` say. */
+export function scatterAdd(updates: Tensor, indices: Tensor, rows: Dim): Tensor {
+  const shape = [rows, ...updates.shape.slice(indices.rank)];
+  return apply("scatterAdd", [updates, indices], { rows }, [{ dtype: FLOAT, shape }])[0];
+}
+
+/** Along the last axis: out[..., j] = x[..., indices[..., j]]. */
+export const gatherElements = (x: Tensor, indices: Tensor): Tensor =>
+  apply("gatherElements", [x, indices], {}, [{ dtype: x.dtype, shape: indices.shape }])[0];
+
+/** Zeros of [..., size], to which `updates` are added along the last axis where `indices` say. */
+export const scatterElements = (updates: Tensor, indices: Tensor, size: Dim): Tensor =>
+  apply("scatterElements", [updates, indices], { size }, [
+    { dtype: FLOAT, shape: [...updates.shape.slice(0, -1), size] },
+  ])[0];
+
+// ---- the pieces of a transformer
+
+/**
+ * Rotary position embedding, halves paired as in Llama. x: [N, heads·d], positions: int64 [N], cos and sin: [P, d/2].
+ * `inverse` rotates back, which is the gradient.
+ */
+export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, inverse = false): Tensor {
+  requireSame("the positions of rotary", positions.shape, x.shape.slice(0, 1));
+  return apply("rotary", [x, positions, cos, sin], { inverse }, [x])[0];
+}
+
+/**
+ * softmax(scale·q kᵀ + mask) v with grouped heads. q: [B, KV, G·T, d] (the G query heads of a key head one after the
+ * other), k and v: [B, KV, S, d], mask: [B, 1, T, S], added to the scores.
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, heads: number, scale: number): Tensor {
+  requireSame("the keys of attention", k.shape, [q.shape[0], q.shape[1], mask.shape[3], q.shape[3]]);
+  const probabilities = { dtype: FLOAT, shape: [...q.shape.slice(0, 3), k.shape[2]] };
+  const result = { dtype: FLOAT, shape: [...q.shape.slice(0, 3), v.shape[3]] };
+  return apply("attention", [q, k, v, mask], { heads, scale }, [result, probabilities])[0];
+}
+
+/**
+ * ln softmax(hidden · headᵀ)[target] per row, for a frozen head. hidden: [n, d], head: [V, d], targets: int64 [n] → [n].
+ * Its derivative, head[target] − softmax·head, is computed along with it while the logits are at hand: nothing of
+ * size V outlives the op.
+ */
+export function tokenLogprob(hidden: Tensor, head: Tensor, targets: Tensor): Tensor {
+  return apply("tokenLogprob", [hidden, head, targets], {}, [{ dtype: FLOAT, shape: targets.shape }, hidden])[0];
+}
+
+/**
+ * f(inputs), whose inner values are not kept for the backward pass but computed again there. The first input must
+ * have the shape of the result (a layer's hidden state, as a rule).
+ */
+export function checkpoint(recompute: (inputs: readonly Tensor[]) => Tensor, inputs: readonly Tensor[]): Tensor {
+  const result = recompute(inputs);
+  requireSame("the first input of checkpoint", inputs[0].shape, result.shape);
+  return apply("checkpoint", [result, ...inputs], { recompute }, [result])[0];
+}
+
+/** x itself, but not before `other` (of the same shape) has been computed; a runtime cannot see that they are equal. */
+export function after(x: Tensor, other: Tensor): Tensor {
+  requireSame("the other of after", other.shape, x.shape);
+  return apply("after", [x, other], {}, [x])[0];
+}
+
+// ---- gradients
+
+/** Sums x over the axes along which a tensor of `shape` was broadcast. */
+function unbroadcast(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const extra = x.rank - shape.length;
+  const axes = x.shape.flatMap((d, i) => (i < extra || (shape[i - extra] === 1 && d !== 1) ? [i] : []));
+  return reshape(reduceSum(x, axes, true), shape);
+}
+
+type Gradient<K extends OpName> = (
+  node: Node<K>,
+  /** dL/d(output), per output; undefined where the output does not matter. */
+  upstream: readonly (Tensor | undefined)[],
+  /** Which inputs need a gradient; the others may be left undefined. */
+  needed: readonly boolean[],
+) => (Tensor | undefined)[];
+
+/** The rule of an op with one differentiable output. */
+const rule =
+  <K extends OpName>(f: (dy: Tensor, node: Node<K>, needed: readonly boolean[]) => (Tensor | undefined)[]): Gradient<K> =>
+  (node, [dy], needed) =>
+    dy ? f(dy, node, needed) : [];
+
+/** The rule of an elementwise op of one input, from dy, x and y. */
+const pointwise = (f: (dy: Tensor, x: Tensor, y: Tensor) => Tensor) =>
+  rule((dy, { inputs, outputs }) => [f(dy, inputs[0], outputs[0])]);
+
+const oneMinus = (x: Tensor) => sub(constant(1), x);
+
+/** One rule per op; an op that is missing here is not differentiable. */
+export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
+  add: rule((dy, { inputs: [a, b] }, [needA, needB]) => [
+    needA ? unbroadcast(dy, a.shape) : undefined,
+    needB ? unbroadcast(dy, b.shape) : undefined,
+  ]),
+  sub: rule((dy, { inputs: [a, b] }, [needA, needB]) => [
+    needA ? unbroadcast(dy, a.shape) : undefined,
+    needB ? unbroadcast(neg(dy), b.shape) : undefined,
+  ]),
+  mul: rule((dy, { inputs: [a, b] }, [needA, needB]) => [
+    needA ? unbroadcast(mul(dy, b), a.shape) : undefined,
+    needB ? unbroadcast(mul(dy, a), b.shape) : undefined,
+  ]),
+  div: rule((dy, { inputs: [a, b], outputs: [y] }, [needA, needB]) => [
+    needA ? unbroadcast(div(dy, b), a.shape) : undefined,
+    needB ? unbroadcast(neg(div(mul(dy, y), b)), b.shape) : undefined,
+  ]),
+  minimum: rule((dy, { inputs: [a, b] }, [needA, needB]) => {
+    const isA = less(a, b);
+    const zero = constant(0);
+    return [
+      needA ? unbroadcast(where(isA, dy, zero), a.shape) : undefined,
+      needB ? unbroadcast(where(isA, zero, dy), b.shape) : undefined,
+    ];
+  }),
+  where: rule((dy, { inputs: [condition, a, b] }, [, needA, needB]) => [
+    undefined,
+    needA ? unbroadcast(where(condition, dy, constant(0)), a.shape) : undefined,
+    needB ? unbroadcast(where(condition, constant(0), dy), b.shape) : undefined,
+  ]),
+  neg: pointwise((dy) => neg(dy)),
+  exp: pointwise((dy, _x, y) => mul(dy, y)),
+  log: pointwise((dy, x) => div(dy, x)),
+  sqrt: pointwise((dy, _x, y) => div(mul(dy, 0.5), y)),
+  tanh: pointwise((dy, _x, y) => mul(dy, oneMinus(mul(y, y)))),
+  sigmoid: pointwise((dy, _x, y) => mul(dy, mul(y, oneMinus(y)))),
+  // With s = σ(x): s + x·s·(1 − s) = s + y − y·s.
+  silu: pointwise((dy, x, y) => {
+    const s = sigmoid(x);
+    return mul(dy, add(s, sub(y, mul(y, s))));
+  }),
+  gelu: pointwise((dy, x) => {
+    // y = x·s, s = σ(2u), u = √(2/π)·(x + 0.044715x³), since (1 + tanh u)/2 = σ(2u).
+    const c = 2 * Math.sqrt(2 / Math.PI);
+    const square = mul(x, x);
+    const s = sigmoid(mul(x, add(mul(square, c * 0.044715), c)));
+    const slope = mul(x, add(mul(square, 3 * c * 0.044715), c));
+    return mul(dy, add(s, mul(mul(s, oneMinus(s)), slope)));
+  }),
+  softplus: pointwise((dy, x) => mul(dy, sigmoid(x))),
+
+  matmul: rule((dy, { inputs: [a, b], attributes: { transA, transB, alpha } }, [needA, needB]) => {
+    const da = () => (transA ? matmul(b, dy, { transA: transB, transB: true, alpha }) : matmul(dy, b, { transB: !transB, alpha }));
+    const db = () => (transB ? matmul(dy, a, { transA: true, transB: transA, alpha }) : matmul(a, dy, { transA: !transA, alpha }));
+    return [needA ? unbroadcast(da(), a.shape) : undefined, needB ? unbroadcast(db(), b.shape) : undefined];
+  }),
+
+  softmax: pointwise((dy, _x, y) => mul(y, sub(dy, reduceSum(mul(dy, y), [-1], true)))),
+  logSoftmax: pointwise((dy, _x, y) => sub(dy, mul(exp(y), reduceSum(dy, [-1], true)))),
+  reduceSum: rule((dy, { inputs: [x], attributes: { axes } }) => [
+    expand(reshape(dy, x.shape.map((d, i) => (axes.includes(i) ? 1 : d))), x.shape),
+  ]),
+
+  rmsNorm: rule((dy, { inputs: [x, scale], outputs: [, inverse] }, [needX, needScale]) => {
+    const g = mul(dy, scale);
+    const dx = () => {
+      const pull = div(mul(reduceSum(mul(g, x), [-1], true), mul(inverse, mul(inverse, inverse))), Number(x.shape.at(-1)));
+      return sub(mul(g, inverse), mul(x, pull));
+    };
+    return [needX ? dx() : undefined, needScale ? unbroadcast(mul(dy, mul(x, inverse)), scale.shape) : undefined];
+  }),
+  layerNorm: rule((dy, { inputs: [x, scale, bias], outputs: [, mean, inverse] }, [needX, needScale, needBias]) => {
+    const normal = mul(sub(x, mean), inverse);
+    const g = mul(dy, scale);
+    const average = (t: Tensor) => div(reduceSum(t, [-1], true), Number(x.shape.at(-1)));
+    return [
+      needX ? mul(inverse, sub(sub(g, average(g)), mul(normal, average(mul(g, normal))))) : undefined,
+      needScale ? unbroadcast(mul(dy, normal), scale.shape) : undefined,
+      needBias ? unbroadcast(dy, bias.shape) : undefined,
+    ];
+  }),
+
+  reshape: pointwise((dy, x) => reshape(dy, x.shape)),
+  expand: pointwise((dy, x) => unbroadcast(dy, x.shape)),
+  transpose: rule((dy, { attributes: { permutation } }) => [
+    transpose(dy, permutation.map((_, i) => permutation.indexOf(i))),
+  ]),
+  concat: rule((dy, { inputs, attributes: { axis } }) => split(dy, inputs.map((x) => Number(x.shape[axis])), axis)),
+  split: (node, upstream) => [
+    concat(
+      node.outputs.map((part, i) => upstream[i] ?? expand(constant(0), part.shape)),
+      node.attributes.axis,
+    ),
+  ],
+  gather: rule((dy, { inputs: [x, indices, inverse] }) => [
+    inverse
+      ? gather(reshape(dy, [sizeOf(indices.shape), ...x.shape.slice(1)]), inverse)
+      : scatterAdd(dy, indices, x.shape[0]),
+  ]),
+  scatterAdd: rule((dy, { inputs: [, indices] }) => [gather(dy, indices)]),
+  gatherElements: rule((dy, { inputs: [x, indices] }) => [scatterElements(dy, indices, x.shape.at(-1)!)]),
+  scatterElements: rule((dy, { inputs: [, indices] }) => [gatherElements(dy, indices)]),
+
+  rotary: rule((dy, { inputs: [, positions, cos, sin], attributes: { inverse } }) => [
+    rotary(dy, positions, cos, sin, !inverse),
+  ]),
+  attention: rule((dy, { inputs: [q, k, v], outputs: [y, probabilities], attributes: { scale } }) => {
+    // With P = softmax(S) and y = P v: rowsum(dP∘P) = rowsum(dy∘y), which is d wide instead of S wide.
+    const dP = matmul(dy, v, { transB: true });
+    const dS = mul(probabilities, sub(dP, reduceSum(mul(dy, y), [-1], true)));
+    return [
+      matmul(dS, k, { alpha: scale }),
+      matmul(dS, q, { transA: true, alpha: scale }),
+      matmul(probabilities, dy, { transA: true }),
+    ];
+  }),
+  tokenLogprob: rule((dy, { inputs: [, , targets], outputs: [, slope] }, [, needHead]) => {
+    if (needHead) throw new Error("tokenLogprob is for a frozen head; compose logSoftmax and gatherElements to train it");
+    return [mul(slope, reshape(dy, [...targets.shape, 1]))];
+  }),
+  // `other` only orders the work; it is no part of the value.
+  after: pointwise((dy) => dy),
+  checkpoint: rule((dy, { inputs: [, first, ...rest], attributes: { recompute } }, [, ...needed]) => {
+    const again = [after(first, dy), ...rest];
+    const wanted = again.filter((_, i) => needed[i]);
+    const found = gradients(recompute(again), wanted, dy);
+    return [undefined, ...again.map((_, i) => (needed[i] ? found.shift() : undefined))];
+  }),
+};
+
+/** Floating-point operations of a node's matrix products, a multiply-add counted as two. */
+export function productFlops(node: Node): Dim {
+  const [first, second] = node.inputs;
+  const twice = (outputs: Dim, inner: Dim) => mulDims(2, mulDims(outputs, inner));
+  if (isOp(node, "matmul")) return twice(sizeOf(node.outputs[0].shape), first.shape.at(node.attributes.transA ? -2 : -1)!);
+  if (isOp(node, "attention")) return mulDims(2, twice(sizeOf(node.outputs[1].shape), first.shape[3]));
+  if (isOp(node, "tokenLogprob")) return mulDims(2, twice(sizeOf(first.shape), second.shape[0]));
+  return 0;
+}
