@@ -1,0 +1,283 @@
+/**
+ * What the algorithms need from the world around them: models that sample and score, a trainer, a store for the rows.
+ * The command line gives the real ones (`cli/tools.ts`), tests give toys.
+ */
+import type { Text } from "../text/rows.js";
+import type { DpoObjective, Sampling, Training } from "./options.js";
+import type { PromptSource, Recipe, ScorerSpec } from "./recipe.js";
+
+/** The stages of a run, in order. */
+export const stageNames = ["sample", "score", "dual", "relabel", "train", "evaluate", "report"] as const;
+export type StageName = (typeof stageNames)[number];
+
+/** Where a policy lies: a model folder or hub id, and a PEFT adapter on it. */
+export interface PolicyRef {
+  model: string;
+  adapter?: string;
+}
+
+export type FinishReason = "stop" | "length";
+
+/** Samples wanted of one prompt. A sample's random stream follows from (seed, promptIndex, sampleIndex) alone. */
+export interface SampleJob {
+  prompt: Text;
+  promptIndex: number;
+  sampleIndexes: readonly number[];
+}
+
+export interface PolicySample {
+  promptIndex: number;
+  sampleIndex: number;
+  response: string;
+  responseIds: readonly number[];
+  /** Sequence log-probability at temperature 1, in nats; the end token counts where it was drawn. */
+  logprob: number;
+  finishReason: FinishReason;
+}
+
+/** A response as it was sampled: its tokens are taken as they are, and an end token follows where it stopped. */
+export interface SampledResponse {
+  prompt: Text;
+  response: string;
+  responseIds: readonly number[];
+  finishReason: FinishReason;
+}
+
+/** A value for the row at `index` of those asked for; rows come in the order in which they are done. */
+export interface RowValue {
+  index: number;
+  value: number;
+}
+
+/** A language model ready to sample. */
+export interface Policy {
+  sample(jobs: readonly SampleJob[], options: Sampling & { seed: number }): AsyncIterable<PolicySample>;
+  /** Sequence log-probabilities, in nats. */
+  logprobs(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
+  close(): Promise<void>;
+}
+
+/** A score function as its model or module gives it, before the recipe's sign and scale. */
+export interface Scorer {
+  score(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
+  close(): Promise<void>;
+}
+
+/** A preference between two sampled responses: `chosen` is better with this probability (1 for a hard label). */
+export interface LabelledPair {
+  prompt: Text;
+  chosen: SampledResponse & { logprob: number };
+  rejected: SampledResponse & { logprob: number };
+  probability: number;
+}
+
+export interface DpoJob {
+  reference: PolicyRef;
+  /** A response's `logprob` is its log-probability under the reference. */
+  pairs: readonly LabelledPair[];
+  beta: number;
+  options: Training & DpoObjective;
+  seed: number;
+  /** Gets the adapter (or the model, without `use_peft`), and checkpoints from which a killed training goes on. */
+  outputDir: string;
+}
+
+/** One optimizer step; metrics are named as TRL logs them. */
+export interface TrainStep {
+  step: number;
+  /** Steps of the whole training. */
+  steps: number;
+  loss: number;
+  learning_rate: number;
+  grad_norm: number;
+  [metric: string]: number;
+}
+
+/** The machinery that the stages drive. */
+export interface Tools {
+  readPrompts(source: PromptSource): Promise<Text[]>;
+  openPolicy(ref: PolicyRef): Promise<Policy>;
+  openScorer(spec: ScorerSpec): Promise<Scorer>;
+  /** Trains to the end, going on from the last checkpoint in `outputDir` where there is one. */
+  trainDpo(job: DpoJob): AsyncIterable<TrainStep>;
+  /** Writes the run's report and gives its path. */
+  writeReport(run: RunStore): Promise<string>;
+}
+
+export type Split = "train" | "held-out";
+
+export interface PromptRow {
+  /** Unique in the run, over both splits. */
+  prompt: number;
+  split: Split;
+  text: Text;
+}
+
+/** A response in the run; (policy, prompt, sample) is its key. */
+export interface SampleRow {
+  policy: string;
+  prompt: number;
+  sample: number;
+  response: string;
+  responseIds: readonly number[];
+  logprob: number;
+  finishReason: FinishReason;
+}
+
+export interface ScoreRow {
+  policy: string;
+  prompt: number;
+  sample: number;
+  scorer: string;
+  score: number;
+}
+
+export interface LogprobRow {
+  policy: string;
+  prompt: number;
+  sample: number;
+  /** The policy under which the response was weighed. */
+  under: string;
+  logprob: number;
+}
+
+/** A pair of one prompt's reference samples. `probability`: that `first` is preferred under r_λ. */
+export interface PairRow {
+  /** The policy that trains on it. */
+  policy: string;
+  pair: number;
+  prompt: number;
+  first: number;
+  second: number;
+  probability: number;
+  /** What the training sees: the probability itself (soft), or a draw from it (1 or 0). */
+  label: number;
+}
+
+/** A solved dual. Arrays have one value for each constraint, in the recipe's order. */
+export interface SolveRow {
+  policy: string;
+  beta: number;
+  margins: readonly number[];
+  lambda: readonly number[];
+  dual: number;
+  kkt: number;
+  maxMargin: readonly number[];
+  rewardGain: number;
+  safetyGain: readonly number[];
+  kl: number;
+  essMean: number;
+  essMin: number;
+}
+
+export interface TrainingRow {
+  policy: string;
+  /** Relative to the run folder. */
+  path: string;
+  pairs: number;
+  steps: number;
+  seconds: number;
+}
+
+export type Verdict = "held" | "not held" | "undecided";
+
+/** How a policy's score changed from the reference's on the held-out prompts. */
+export interface EvaluationRow {
+  policy: string;
+  scorer: string;
+  role: "reward" | "safety" | "held-out" | "kl";
+  reference: number;
+  aligned: number;
+  predicted: number | null;
+  measured: number;
+  low: number;
+  high: number;
+  margin: number | null;
+  verdict: Verdict | null;
+}
+
+/** Scores of a split's samples in columns, ordered by prompt and sample. */
+export interface ScoreTable {
+  prompt: Int32Array;
+  sample: Int32Array;
+  /** By scorer, in the order asked for. */
+  columns: Float64Array[];
+}
+
+/**
+ * The rows of a run. Every `add` is one transaction: after a kill the rows are there or they are not, all of them.
+ */
+export interface RunStore {
+  /** The run's folder, absolute. */
+  readonly path: string;
+  readonly recipe: Recipe;
+
+  isDone(stage: StageName): Promise<boolean>;
+  markDone(stage: StageName, seconds: number): Promise<void>;
+
+  addPrompts(rows: readonly PromptRow[]): Promise<void>;
+  prompts(split?: Split): Promise<PromptRow[]>;
+
+  addSamples(rows: readonly SampleRow[]): Promise<void>;
+  samples(policy: string, split: Split): Promise<SampleRow[]>;
+  /** The keys of the samples there, `prompt` and `sample` by row. */
+  sampleKeys(policy: string, split: Split): Promise<{ prompt: number; sample: number }[]>;
+
+  addScores(rows: readonly ScoreRow[]): Promise<void>;
+  /** Samples that a scorer has not scored. */
+  unscored(policy: string, split: Split, scorer: string): Promise<SampleRow[]>;
+  scoreTable(policy: string, split: Split, scorers: readonly string[]): Promise<ScoreTable>;
+
+  addLogprobs(rows: readonly LogprobRow[]): Promise<void>;
+  /** Samples whose log-probability under a policy is not known. */
+  unweighed(policy: string, split: Split, under: string): Promise<SampleRow[]>;
+  logprobs(policy: string, split: Split, under: string): Promise<LogprobRow[]>;
+
+  /** Takes the place of what the run has under the same policy. */
+  setPairs(policy: string, rows: readonly PairRow[]): Promise<void>;
+  pairs(policy: string): Promise<PairRow[]>;
+  setSolve(row: SolveRow): Promise<void>;
+  solve(policy: string): Promise<SolveRow | undefined>;
+  addTrainSteps(policy: string, steps: readonly TrainStep[]): Promise<void>;
+  trainSteps(policy: string): Promise<TrainStep[]>;
+  setTraining(row: TrainingRow): Promise<void>;
+  training(policy: string): Promise<TrainingRow | undefined>;
+  setEvaluations(policy: string, rows: readonly EvaluationRow[]): Promise<void>;
+  evaluations(policy: string): Promise<EvaluationRow[]>;
+
+  close(): Promise<void>;
+}
+
+/** What a run tells while it goes; the command line prints it, or writes it as JSON lines. */
+export type RunEvent =
+  | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
+  | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
+  | ({ event: "step" } & TrainStep)
+  | { event: "solve"; lambda: number[]; kkt: number; predicted: Prediction; ess: { mean: number; min: number } }
+  | { event: "evaluation"; rows: EvaluationRow[] }
+  | DoneEvent;
+
+export interface Prediction {
+  reward_gain: number;
+  safety_gain: number[];
+  kl: number;
+}
+
+export interface ConstraintVerdict {
+  constraint: string;
+  margin: number;
+  predicted: number;
+  measured: number;
+  interval: [number, number];
+  verdict: Verdict;
+}
+
+export interface DoneEvent {
+  event: "done";
+  lambda: number[];
+  verdicts: ConstraintVerdict[];
+  reward: { predicted: number; measured: number; interval: [number, number] };
+  report: string;
+}
+
+export type Emit = (event: RunEvent) => void;
