@@ -1,0 +1,254 @@
+/**
+ * From rows of text to rows of token ids, as TRL 1.16 tokenizes them, so that a run here and a run there train on the
+ * same numbers. A row holds strings or lists of chat messages. `where` names the row in errors ("pairs.jsonl:12").
+ */
+import { InputError } from "../errors.js";
+import type { Message, Tokenizer } from "./tokenizer.js";
+
+export type { Message } from "./tokenizer.js";
+
+/** A string that is used as it is, or messages that go through the chat template. */
+export type Text = string | Message[];
+
+export type Row = Readonly<Record<string, unknown>>;
+
+/** Which of two answers is preferred. Without `prompt`, it is what `chosen` and `rejected` begin with in common. */
+export interface PreferenceRow {
+  prompt?: Text;
+  chosen: Text;
+  rejected: Text;
+  [extra: string]: unknown;
+}
+
+/** A row of supervised fine-tuning: the loss is on the completion. */
+export interface CompletionRow {
+  prompt: Text;
+  completion: Text;
+  [extra: string]: unknown;
+}
+
+/** A response to score or to take the log-probability of, such as `generate` writes. */
+export interface ResponseRow {
+  prompt: Text;
+  response: string;
+  response_ids?: number[];
+  finish_reason?: "stop" | "length";
+  [extra: string]: unknown;
+}
+
+export interface TokenizedPair {
+  prompt: number[];
+  chosen: number[];
+  rejected: number[];
+}
+
+export interface TokenizedCompletion {
+  prompt: number[];
+  completion: number[];
+}
+
+/** Whole sequences, prompt included: what a score model reads. */
+export interface TokenizedRanking {
+  chosen: number[];
+  rejected: number[];
+}
+
+export interface TokenizedResponse {
+  prompt: number[];
+  response: number[];
+}
+
+export interface LengthOptions {
+  /** Longest sequence of prompt and answer together, in tokens; TRL's `max_length`. Without it nothing is cut. */
+  maxLength?: number;
+}
+
+/** The ids that a response continues: a string with its special tokens, messages with the generation prompt. */
+export function tokenizePrompt(tokenizer: Tokenizer, prompt: unknown, where: string): number[] {
+  const text = readText(prompt, "prompt", where);
+  return typeof text === "string" ? tokenizer.encode(text) : encodeChat(tokenizer, text, where, true);
+}
+
+/**
+ * A preference row as TRL's DPOTrainer tokenizes it: the end token after plain-text answers, the answers beginning
+ * where the tokens of prompt and prompt + answer part. Cut at `maxLength` from the end; undefined where the prompt
+ * alone fills it, as TRL leaves such rows out.
+ */
+export function tokenizePair(
+  tokenizer: Tokenizer,
+  row: Row,
+  where: string,
+  { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
+): TokenizedPair | undefined {
+  const { prompt, chosen, rejected } = "prompt" in row ? row : splitCommonPrompt(row, where);
+  const alone = tokenizePrompt(tokenizer, prompt, where);
+  const withChosen = encodeBoth(tokenizer, prompt, chosen, "chosen", where);
+  const withRejected = encodeBoth(tokenizer, prompt, rejected, "rejected", where);
+  const start = Math.min(commonPrefix(alone, withChosen), commonPrefix(alone, withRejected));
+  if (start >= maxLength) return undefined;
+  return {
+    prompt: alone.slice(0, start),
+    chosen: withChosen.slice(start, maxLength),
+    rejected: withRejected.slice(start, maxLength),
+  };
+}
+
+/**
+ * A row of supervised fine-tuning as TRL's SFTTrainer tokenizes it: `{prompt, completion}` with the loss on the
+ * completion, or `{messages}` or `{text}` with the loss on everything (an empty prompt, so the first token of the
+ * completion is context only). Cut at `maxLength`; undefined where nothing of the completion is left.
+ */
+export function tokenizeCompletion(
+  tokenizer: Tokenizer,
+  row: Row,
+  where: string,
+  { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
+): TokenizedCompletion | undefined {
+  if (!("prompt" in row)) {
+    const name = "messages" in row ? "messages" : "text";
+    if (!(name in row)) {
+      throw new InputError(`${where}: a row needs "prompt" and "completion", or "messages", or "text"`);
+    }
+    return { prompt: [], completion: encodeWhole(tokenizer, row[name], name, where).slice(0, maxLength) };
+  }
+  const alone = tokenizePrompt(tokenizer, row.prompt, where);
+  const both = encodeBoth(tokenizer, row.prompt, row.completion, "completion", where);
+  const start = commonPrefix(alone, both);
+  if (start >= Math.min(both.length, maxLength)) return undefined;
+  return { prompt: both.slice(0, start), completion: both.slice(start, maxLength) };
+}
+
+/**
+ * A preference row for a score model, as TRL's RewardTrainer tokenizes it: whole sequences, the end token after plain
+ * text. Undefined where either is longer than `maxLength`: a cut answer has no score, and TRL leaves such rows out.
+ */
+export function tokenizeRanking(
+  tokenizer: Tokenizer,
+  row: Row,
+  where: string,
+  { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
+): TokenizedRanking | undefined {
+  const encode = (name: string) =>
+    "prompt" in row
+      ? encodeBoth(tokenizer, row.prompt, row[name], name, where)
+      : encodeWhole(tokenizer, row[name], name, where);
+  const chosen = encode("chosen");
+  const rejected = encode("rejected");
+  return Math.max(chosen.length, rejected.length) > maxLength ? undefined : { chosen, rejected };
+}
+
+/** A `{prompt, response}` row as a score model reads it: the sequence that `tokenizeRanking` would train it on. */
+export function tokenizeScored(tokenizer: Tokenizer, row: Row, where: string): number[] {
+  return encodeBoth(tokenizer, row.prompt, row.response, "response", where);
+}
+
+/**
+ * A `{prompt, response}` row for log-probabilities: prompt and response tokenized apart. `response_ids` are taken
+ * where given, since text does not always come back as the tokens that were sampled. Where `finish_reason` is "stop"
+ * the end token counts: it is added unless the ids end in a stop token already.
+ */
+export function tokenizeResponse(tokenizer: Tokenizer, row: Row, where: string): TokenizedResponse {
+  const prompt = tokenizePrompt(tokenizer, row.prompt, where);
+  const response = responseIds(tokenizer, row, where);
+  const ended = response.length > 0 && tokenizer.stopIds.includes(response[response.length - 1]);
+  if (row.finish_reason === "stop" && !ended) {
+    const end = tokenizer.stopIds[0];
+    if (end === undefined) throw new InputError(`${where}: "finish_reason" is "stop", but the model has no end token`);
+    response.push(end);
+  }
+  return { prompt, response };
+}
+
+function responseIds(tokenizer: Tokenizer, row: Row, where: string): number[] {
+  const ids = row.response_ids;
+  if (ids === undefined || ids === null) {
+    if (typeof row.response !== "string") throw new InputError(`${where}: "response" must be a string`);
+    return tokenizer.encode(row.response, { addSpecialTokens: false });
+  }
+  if (!Array.isArray(ids) || !ids.every((id) => Number.isInteger(id) && id >= 0)) {
+    throw new InputError(`${where}: "response_ids" must be a list of token ids`);
+  }
+  return [...ids];
+}
+
+/** Prompt and answer as one sequence. A string that answers messages is one assistant message. */
+function encodeBoth(tokenizer: Tokenizer, prompt: unknown, answer: unknown, name: string, where: string): number[] {
+  const first = readText(prompt, "prompt", where);
+  const second = readText(answer, name, where);
+  if (typeof first !== "string") {
+    const turns = typeof second === "string" ? [{ role: "assistant", content: second }] : second;
+    return encodeChat(tokenizer, [...first, ...turns], where);
+  }
+  if (typeof second !== "string") {
+    throw new InputError(`${where}: "prompt" is a string and "${name}" a list of messages; give both in one form`);
+  }
+  return tokenizer.encode(first + withEnd(tokenizer, second, where));
+}
+
+function encodeWhole(tokenizer: Tokenizer, value: unknown, name: string, where: string): number[] {
+  const text = readText(value, name, where);
+  if (typeof text === "string") return tokenizer.encode(withEnd(tokenizer, text, where));
+  return encodeChat(tokenizer, text, where);
+}
+
+function encodeChat(tokenizer: Tokenizer, messages: Message[], where: string, addGenerationPrompt = false): number[] {
+  try {
+    return tokenizer.encode(tokenizer.applyChatTemplate(messages, { addGenerationPrompt }), {
+      addSpecialTokens: false, // the template writes them itself
+    });
+  } catch (error) {
+    throw error instanceof InputError ? new InputError(`${where}: ${error.message}`) : error;
+  }
+}
+
+function withEnd(tokenizer: Tokenizer, text: string, where: string): string {
+  const end = tokenizer.eosToken;
+  if (end === undefined) {
+    throw new InputError(`${where}: the tokenizer has no end token; set "eos_token" in tokenizer_config.json`);
+  }
+  return text.endsWith(end) ? text : text + end;
+}
+
+/** TRL's `extract_prompt`: the longest common beginning, in characters or messages; a space before it parts goes to the answers. */
+function splitCommonPrompt(row: Row, where: string): { prompt: Text; chosen: Text; rejected: Text } {
+  const chosen = readText(row.chosen, "chosen", where);
+  const rejected = readText(row.rejected, "rejected", where);
+  if (typeof chosen !== "string" && typeof rejected !== "string") {
+    const end = commonBeginning(chosen.map(stableJson), rejected.map(stableJson));
+    if (end <= 0)
+      throw new InputError(`${where}: "chosen" and "rejected" share no first message that could be the prompt`);
+    return { prompt: chosen.slice(0, end), chosen: chosen.slice(end), rejected: rejected.slice(end) };
+  }
+  if (typeof chosen !== "string" || typeof rejected !== "string") {
+    throw new InputError(`${where}: "chosen" and "rejected" must both be strings or both be lists of messages`);
+  }
+  const [left, right] = [[...chosen], [...rejected]]; // by code point, so that no surrogate pair is torn
+  const parts = commonPrefix(left, right) < Math.min(left.length, right.length);
+  let end = Math.max(commonBeginning(left, right), 0);
+  if (parts && left[end - 1] === " ") end--;
+  return { prompt: left.slice(0, end).join(""), chosen: left.slice(end).join(""), rejected: right.slice(end).join("") };
+}
+
+/** The common prefix, short of the last element: neither answer may be left empty. */
+const commonBeginning = (a: readonly string[], b: readonly string[]): number =>
+  Math.min(commonPrefix(a, b), a.length - 1, b.length - 1);
+
+/** Checks that a field is text in one of its two forms. */
+export function readText(value: unknown, name: string, where: string): Text {
+  if (typeof value === "string") return value;
+  if (Array.isArray(value) && value.length > 0) {
+    const bad = value.findIndex((turn) => typeof turn?.role !== "string" || typeof turn?.content !== "string");
+    if (bad < 0) return value;
+    throw new InputError(`${where}: message ${bad + 1} of "${name}" needs "role" and "content", both strings`);
+  }
+  const found = value === undefined || value === null ? "is missing" : "is neither";
+  throw new InputError(`${where}: "${name}" ${found}: it must be a string or a list of messages`);
+}
+
+function commonPrefix(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}
+
+const stableJson = (message: Message): string => JSON.stringify(Object.entries(message).sort());

@@ -1,0 +1,157 @@
+import { Template } from "@huggingface/jinja";
+import { Tokenizer as Encoder } from "@huggingface/tokenizers";
+import { InputError } from "../errors.js";
+
+/** One turn of a conversation. Whatever else the row holds (a name, tool calls) reaches the chat template too. */
+export interface Message {
+  role: string;
+  content: string;
+  [extra: string]: unknown;
+}
+
+/** Text to token ids and back, the chat template, and the ids that end a response: all as transformers has them. */
+export interface Tokenizer {
+  /** Number of tokens, added ones included: transformers' `len(tokenizer)`. */
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  /** The tokenizer's padding token, or the end token where it has none, as TRL pads. */
+  readonly padId: number | undefined;
+  readonly eosToken: string | undefined;
+  /** Where generation stops: the tokenizer's end token, then every `eos_token_id` of generation_config and config. */
+  readonly stopIds: readonly number[];
+  readonly hasChatTemplate: boolean;
+  /** transformers' `tokenizer(text).input_ids`. `addSpecialTokens` (default true) puts bos and eos where the model wants them. */
+  encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  /** transformers' `apply_chat_template(messages, tokenize=False)`: encode the result without special tokens. */
+  applyChatTemplate(messages: readonly Message[], options?: { addGenerationPrompt?: boolean }): string;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The contents of a model folder's files, parsed. */
+export interface TokenizerFiles {
+  tokenizerJson: object;
+  tokenizerConfig?: object;
+  generationConfig?: object;
+  config?: object;
+  /** chat_template.jinja, or the text in chat_template.json; it goes before the one in tokenizer_config.json. */
+  chatTemplate?: string;
+}
+
+const NAMED_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/** Builds a tokenizer from a model folder's files. Throws `InputError` where tokenizer.json cannot be understood. */
+export function makeTokenizer(files: TokenizerFiles): Tokenizer {
+  const tokenizerConfig = (files.tokenizerConfig ?? {}) as Json;
+  const config = (files.config ?? {}) as Json;
+  const generationConfig = (files.generationConfig ?? {}) as Json;
+  const encoder = makeEncoder(files.tokenizerJson as Json, tokenizerConfig);
+  const model = (files.tokenizerJson as { model?: { type?: string } }).model;
+  const vocabSize = encoder.get_vocab().size;
+
+  const named: Record<string, string> = {};
+  for (const name of NAMED_TOKENS) {
+    const token = tokenText(tokenizerConfig[name]);
+    if (token !== undefined) named[name] = token;
+  }
+  // Old folders (GPT-2's) leave the names to the tokenizer's class; their config has the ids.
+  for (const name of ["bos_token", "eos_token"]) {
+    const id = idList(generationConfig[`${name}_id`] ?? config[`${name}_id`])[0];
+    const token = id === undefined ? undefined : encoder.id_to_token(id);
+    if (token !== undefined) named[name] ??= token;
+  }
+  const idOf = (name: string) => (named[name] === undefined ? undefined : encoder.token_to_id(named[name]));
+  const eosId = idOf("eos_token");
+  const stopIds = [
+    ...new Set([...idList(eosId), ...idList(generationConfig.eos_token_id), ...idList(config.eos_token_id)]),
+  ];
+
+  const source = files.chatTemplate ?? defaultTemplate(tokenizerConfig.chat_template);
+  let template: Template | undefined;
+  // transformers 5 never "cleans up" the spaces of a BPE model: it would not give the text back.
+  const cleanUp = tokenizerConfig.clean_up_tokenization_spaces === true && model?.type !== "BPE";
+
+  return {
+    vocabSize,
+    bosId: idOf("bos_token"),
+    eosId,
+    padId: idOf("pad_token") ?? eosId,
+    eosToken: named.eos_token,
+    stopIds,
+    hasChatTemplate: source !== undefined,
+    encode: (text, { addSpecialTokens = true } = {}) =>
+      encoder.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    decode(ids, { skipSpecialTokens = false } = {}) {
+      if (ids.length === 0) return "";
+      return encoder.decode(Array.from(ids), {
+        skip_special_tokens: skipSpecialTokens,
+        clean_up_tokenization_spaces: cleanUp,
+      });
+    },
+    applyChatTemplate(messages, { addGenerationPrompt = false } = {}) {
+      if (source === undefined) {
+        throw new InputError(
+          "the tokenizer has no chat template: give prompts as plain strings, or add a chat_template.jinja to the model's folder",
+        );
+      }
+      try {
+        template ??= new Template(source);
+        return template.render({
+          ...named,
+          messages: messages.map(withoutNulls),
+          tools: null,
+          documents: null,
+          add_generation_prompt: addGenerationPrompt,
+        });
+      } catch (error) {
+        throw new InputError(`the chat template refuses these messages: ${(error as Error).message}`);
+      }
+    },
+  };
+}
+
+function makeEncoder(tokenizerJson: Json, tokenizerConfig: Json): Encoder {
+  try {
+    return new Encoder(withExplicitEnds(tokenizerJson, tokenizerConfig), tokenizerConfig);
+  } catch (error) {
+    throw new InputError(`tokenizer.json cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** As transformers 5: `add_bos_token` or `add_eos_token` in tokenizer_config.json replaces tokenizer.json's own rule. */
+function withExplicitEnds(tokenizerJson: Json, tokenizerConfig: Json): Json {
+  if (!("add_bos_token" in tokenizerConfig || "add_eos_token" in tokenizerConfig)) return tokenizerJson;
+  const special = (side: string) => {
+    const token = tokenText(tokenizerConfig[`${side}_token`]);
+    return tokenizerConfig[`add_${side}_token`] === true && token !== undefined
+      ? [{ SpecialToken: { id: token, type_id: 0 } }]
+      : [];
+  };
+  const single = [...special("bos"), { Sequence: { id: "A", type_id: 0 } }, ...special("eos")];
+  return { ...tokenizerJson, post_processor: { type: "TemplateProcessing", single, pair: single, special_tokens: {} } };
+}
+
+/** A token as configs write it: text, or an object with `content`. */
+function tokenText(token: unknown): string | undefined {
+  if (typeof token === "string") return token;
+  const content = (token as { content?: unknown } | null | undefined)?.content;
+  return typeof content === "string" ? content : undefined;
+}
+
+/** An id as configs write it: a number, a list of numbers, or nothing. */
+function idList(ids: unknown): number[] {
+  return (Array.isArray(ids) ? ids : [ids]).filter((id) => typeof id === "number");
+}
+
+/** `chat_template` is the template itself, or a list of named ones of which "default" is meant. */
+function defaultTemplate(chatTemplate: unknown): string | undefined {
+  if (Array.isArray(chatTemplate)) return chatTemplate.find((entry) => entry?.name === "default")?.template;
+  return typeof chatTemplate === "string" ? chatTemplate : undefined;
+}
+
+/** Templates handle a missing key well and a null badly; transformers drops them too. */
+function withoutNulls(message: Message): Json {
+  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
+}

@@ -1,0 +1,107 @@
+import { expect, test } from "vitest";
+import { InputError } from "../../src/errors.js";
+import {
+  tokenizeCompletion,
+  tokenizePair,
+  tokenizePrompt,
+  tokenizeResponse,
+  tokenizeScored,
+} from "../../src/text/rows.js";
+import { makeTokenizer } from "../../src/text/tokenizer.js";
+import { goldenJson, goldenTokenizer } from "./golden.js";
+
+const chatml = goldenTokenizer("tokenizer");
+const withBos = goldenTokenizer("tokenizer-bos");
+const hi = [{ role: "user", content: "Hi" }];
+
+test("a response is tokenized apart from its prompt, and the end token counts where it stopped", () => {
+  const row = { prompt: "How do I bake bre", response: "ad?" };
+  const apart = { prompt: chatml.encode(row.prompt), response: chatml.encode("ad?") };
+  expect(tokenizeResponse(chatml, row, "r:1")).toEqual(apart);
+  expect(tokenizeResponse(chatml, { ...row, finish_reason: "length" }, "r:1")).toEqual(apart);
+  expect(tokenizeResponse(chatml, { ...row, finish_reason: "stop" }, "r:1").response).toEqual([
+    ...apart.response,
+    chatml.eosId,
+  ]);
+  expect(tokenizeResponse(withBos, row, "r:1").response[0]).not.toBe(withBos.bosId);
+});
+
+test("response ids are taken where given, and never ended twice", () => {
+  const row = { prompt: hi, response: "not these words", finish_reason: "stop" };
+  const prompt = tokenizePrompt(chatml, hi, "r:1");
+  expect(tokenizeResponse(chatml, { ...row, response_ids: [5, 6] }, "r:1")).toEqual({ prompt, response: [5, 6, 2] });
+  expect(tokenizeResponse(chatml, { ...row, response_ids: [5, 6, 2] }, "r:1")).toEqual({ prompt, response: [5, 6, 2] });
+  expect(tokenizeResponse(chatml, { ...row, response_ids: [5], finish_reason: "length" }, "r:1").response).toEqual([5]);
+});
+
+test("a scored row is the sequence a score model is trained on", () => {
+  expect(tokenizeScored(chatml, { prompt: "Hi", response: " there" }, "r:1")).toEqual([
+    ...chatml.encode("Hi there"),
+    2,
+  ]);
+  const turns = [...hi, { role: "assistant", content: "Hello" }];
+  expect(tokenizeScored(chatml, { prompt: hi, response: "Hello" }, "r:1")).toEqual(
+    chatml.encode(chatml.applyChatTemplate(turns), { addSpecialTokens: false }),
+  );
+});
+
+test("a string that answers messages is an assistant message", () => {
+  const asText = tokenizePair(chatml, { prompt: hi, chosen: "Hello", rejected: "No" }, "p:1");
+  const turn = (content: string) => [{ role: "assistant", content }];
+  expect(asText).toEqual(tokenizePair(chatml, { prompt: hi, chosen: turn("Hello"), rejected: turn("No") }, "p:1"));
+});
+
+test.each([
+  [{ prompt: "a", chosen: "b" }, 'pairs.jsonl:3: "rejected" is missing'],
+  [{ prompt: "a", chosen: "b", rejected: 7 }, 'pairs.jsonl:3: "rejected" is neither'],
+  [{ prompt: "a", chosen: hi, rejected: hi }, '"prompt" is a string and "chosen" a list'],
+  [{ prompt: [{ role: "user" }], chosen: hi, rejected: hi }, 'message 1 of "prompt" needs "role" and "content"'],
+  [{ chosen: hi, rejected: "b" }, "must both be strings or both be lists"],
+])("a wrong preference row is one line that says where: %j", (row, message) => {
+  const run = () => tokenizePair(chatml, row, "pairs.jsonl:3");
+  expect(run).toThrow(InputError);
+  expect(run).toThrow(message);
+});
+
+test("wrong completion and response rows say what is missing", () => {
+  expect(() => tokenizeCompletion(chatml, { prompt: "a" }, "s:1")).toThrow('s:1: "completion" is missing');
+  expect(() => tokenizeCompletion(chatml, { question: "a" }, "s:1")).toThrow('s:1: a row needs "prompt"');
+  expect(() => tokenizeResponse(chatml, { prompt: "a" }, "s:1")).toThrow('s:1: "response" must be');
+  expect(() => tokenizeResponse(chatml, { prompt: "a", response_ids: ["x"] }, "s:1")).toThrow("list of token ids");
+});
+
+test("generation stops at every end token of the tokenizer and of both configs", () => {
+  const config = { eos_token_id: 7 };
+  const generationConfig = { eos_token_id: [2, 9] };
+  expect(goldenTokenizer("tokenizer", { config, generationConfig }).stopIds).toEqual([2, 9, 7]);
+});
+
+test("a folder that leaves its tokens' names to the config's ids still has them", () => {
+  const tokenizerJson = goldenJson("tokenizer/tokenizer.json");
+  const bare = makeTokenizer({ tokenizerJson, config: { bos_token_id: 1, eos_token_id: 2 } });
+  expect([bare.bosId, bare.eosId, bare.padId, bare.eosToken]).toEqual([1, 2, 2, "<|im_end|>"]);
+});
+
+test("templates come alone, by name, or not at all; one that refuses says so", () => {
+  const of = (chat_template?: unknown) =>
+    makeTokenizer({ tokenizerJson: goldenJson("tokenizer/tokenizer.json"), tokenizerConfig: { chat_template } });
+  expect(of("{{ messages[0].content }}!").applyChatTemplate(hi)).toBe("Hi!");
+  const named = [
+    { name: "tool_use", template: "tools" },
+    { name: "default", template: "plain" },
+  ];
+  expect(of(named).applyChatTemplate(hi)).toBe("plain");
+  expect(of().hasChatTemplate).toBe(false);
+  expect(() => tokenizePrompt(of(), hi, "p.jsonl:2")).toThrow("p.jsonl:2: the tokenizer has no chat template");
+  const turns = [{ role: "assistant", content: "first" }];
+  expect(() => tokenizePrompt(withBos, turns, "p.jsonl:2")).toThrow("Roles must alternate");
+});
+
+test("add_bos_token in tokenizer_config.json decides over tokenizer.json", () => {
+  const tokenizerConfig = goldenJson("tokenizer-bos/tokenizer_config.json");
+  const encode = (flags: object) =>
+    goldenTokenizer("tokenizer-bos", { tokenizerConfig: { ...tokenizerConfig, ...flags } }).encode("Hi");
+  const plain = withBos.encode("Hi", { addSpecialTokens: false });
+  expect(encode({ add_bos_token: false })).toEqual(plain);
+  expect(encode({ add_bos_token: true, add_eos_token: true })).toEqual([withBos.bosId, ...plain, withBos.eosId]);
+});
