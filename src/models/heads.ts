@@ -1,0 +1,98 @@
+/** What a model says: log-probabilities of completions, or one score per sequence. */
+import { InputError } from "../errors.js";
+import {
+  add,
+  concat,
+  div,
+  gather,
+  gatherElements,
+  type HostTensor,
+  input,
+  logSoftmax,
+  matmul,
+  reshape,
+  sqrt,
+  sub,
+  type Tensor,
+  tokenLogprob,
+} from "../graph/index.js";
+import type { ModelConfig } from "./config.js";
+import type { PackedBatch } from "./packing.js";
+import type { Parameters } from "./parameters.js";
+import { moduleNames } from "./transformer.js";
+
+/** The weight of the output head, [vocabSize, hiddenSize], and whether it is trained. */
+export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor; trained: boolean } {
+  const tied = config.tiedHead || !p.has("lm_head.weight");
+  const name = tied ? `${moduleNames(config, (t) => p.has(t)).embedding}.weight` : "lm_head.weight";
+  return { weight: p.tensor(name, [config.vocabSize, config.hiddenSize]), trained: p.flat !== undefined && p.isOwn(name) };
+}
+
+/**
+ * Log-probabilities of the tokens that `completionFeeds` asks for, one after the other. The head sees only the rows
+ * that predict them, in `chunks` parts one after the other, so that the logits of one part bound the memory.
+ */
+export function completionLogprobs(config: ModelConfig, p: Parameters, hidden: Tensor, chunks: number): Tensor {
+  const { weight, trained } = outputHead(config, p);
+  return concat(
+    Array.from({ length: chunks }, (_, k) => {
+      const rows = input(`head_rows_${k}`, "int32", [`C${k}`]);
+      const targets = input(`targets_${k}`, "int32", [`C${k}`]);
+      const h = gather(hidden, rows);
+      if (!trained) return tokenLogprob(h, weight, targets);
+      const logprobs = logSoftmax(matmul(h, weight, { transB: true }));
+      return reshape(gatherElements(logprobs, reshape(targets, [`C${k}`, 1])), [`C${k}`]);
+    }),
+  );
+}
+
+/** Sums of token log-probabilities per completion: [S], for `completionLogprobs` [C]. */
+export function sequenceLogprobs(tokenLogprobs: Tensor): Tensor {
+  const segments = input("segments", "float32", ["S", tokenLogprobs.shape[0]]);
+  return reshape(matmul(segments, reshape(tokenLogprobs, [tokenLogprobs.shape[0], 1])), ["S"]);
+}
+
+/** The feeds of `completionLogprobs` and `sequenceLogprobs` for a batch. */
+export function completionFeeds(batch: PackedBatch, chunks: number): Record<string, HostTensor> {
+  const rows = batch.predictors.flatMap((r) => [...r]);
+  const targets = batch.targets.flat();
+  // Every part gets at least one row: where there are too few, row 0 stands in with weight 0.
+  const count = Math.max(rows.length, chunks);
+  const segments = new Float32Array(batch.targets.length * count);
+  let at = 0;
+  for (const [s, t] of batch.targets.entries()) {
+    segments.fill(1, s * count + at, s * count + at + t.length);
+    at += t.length;
+  }
+  const feeds: Record<string, HostTensor> = {
+    segments: { dtype: "float32", dims: [batch.targets.length, count], data: segments },
+  };
+  for (let k = 0; k < chunks; k++) {
+    const [from, to] = [Math.floor((k * count) / chunks), Math.floor(((k + 1) * count) / chunks)];
+    const part = (values: readonly number[]): HostTensor => ({
+      dtype: "int32",
+      dims: [to - from],
+      data: Int32Array.from({ length: to - from }, (_, i) => values[from + i] ?? 0),
+    });
+    feeds[`head_rows_${k}`] = part(rows);
+    feeds[`targets_${k}`] = part(targets);
+  }
+  return feeds;
+}
+
+/** One score per sequence, read at its last token: [S]. */
+export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
+  if (!config.score) throw new InputError(`${where}: ${config.architecture} gives no scores; a score model is …ForSequenceClassification with one label, or LlamaForScore`);
+  const { module, normalize } = config.score;
+  const h = gather(hidden, input("last_rows", "int32", ["S"]));
+  let scores = reshape(matmul(h, p.tensor(`${module}.weight`, [1, config.hiddenSize]), { transB: true }), ["S"]);
+  if (p.has(`${module}.bias`)) scores = add(scores, p.tensor(`${module}.bias`, [1]));
+  if (!normalize) return scores;
+  // Safe-RLHF keeps statistics of its scores beside the weights.
+  return div(sub(scores, p.tensor("normalizer.mean", [1])), sqrt(p.tensor("normalizer.var", [1])));
+}
+
+/** The feed of `sequenceScores` for a batch. */
+export const scoreFeeds = (batch: PackedBatch): Record<string, HostTensor> => ({
+  last_rows: { dtype: "int32", dims: [batch.lastRows.length], data: Int32Array.from(batch.lastRows) },
+});

@@ -1,0 +1,134 @@
+/** Log-probabilities of given responses, and scores of given sequences. */
+import { type Executable, float32, type Runtime } from "../graph/index.js";
+import { completionFeeds, completionLogprobs, scoreFeeds, sequenceLogprobs, sequenceScores } from "../models/heads.js";
+import { type Model, requireLength } from "../models/model.js";
+import { pack, type TokenTree } from "../models/packing.js";
+import { Parameters } from "../models/parameters.js";
+import { packedInputs, transformer } from "../models/transformer.js";
+
+export interface SequenceOptions {
+  /** Tokens computed at once, padding apart; more costs memory. */
+  readonly tokensPerBatch?: number;
+}
+
+/** A value for the completion at `index` of those given. */
+export interface SequenceValue {
+  readonly index: number;
+  readonly value: number;
+}
+
+const TOKENS_PER_BATCH = 2048;
+/** The head's logits take tokens × vocabulary floats; parts of about this many bytes are computed at a time. */
+const LOGIT_BYTES = 1 << 26;
+
+/** How many parts to cut the head's rows into. */
+export const headChunks = (rows: number, vocabSize: number): number =>
+  Math.max(1, Math.ceil((rows * vocabSize * 4) / LOGIT_BYTES));
+
+interface Batch {
+  readonly trees: readonly TokenTree[];
+  /** Where each completion of the batch stands among the caller's. */
+  readonly indexes: readonly number[];
+}
+
+const treeLength = (tree: TokenTree): number => tree.completions.reduce((n, c) => n + c.length, tree.prompt.length);
+
+/**
+ * Trees of like length together, at most `tokensPerBatch` tokens each (a longer tree comes alone). Completions are
+ * numbered through all trees in order.
+ */
+export function batchTrees(trees: readonly TokenTree[], tokensPerBatch = TOKENS_PER_BATCH): Batch[] {
+  let next = 0;
+  const numbered = trees.map((tree) => {
+    const first = next;
+    next += tree.completions.length;
+    return { tree, first, length: treeLength(tree) };
+  });
+  numbered.sort((a, b) => b.length - a.length || a.first - b.first);
+  const batches: { trees: TokenTree[]; indexes: number[]; longest: number }[] = [];
+  for (const { tree, first, length } of numbered) {
+    let batch = batches.at(-1);
+    if (!batch || batch.longest * (batch.trees.length + 1) > tokensPerBatch)
+      batches.push((batch = { trees: [], indexes: [], longest: length }));
+    batch.trees.push(tree);
+    batch.indexes.push(...tree.completions.map((_, i) => first + i));
+  }
+  return batches;
+}
+
+/**
+ * Rows that share a prompt as trees, at most `most` completions and `tokens` tokens each. `order[i]` is the row of the
+ * i-th completion, trees in order.
+ */
+export function groupByPrompt(
+  rows: readonly { readonly prompt: readonly number[]; readonly response: readonly number[] }[],
+  tokens = TOKENS_PER_BATCH / 4,
+): { trees: TokenTree[]; order: number[] } {
+  const groups = new Map<string, number[][]>();
+  for (const [i, row] of rows.entries()) {
+    const key = row.prompt.join(",");
+    const parts = groups.get(key) ?? [];
+    if (parts.length === 0) groups.set(key, parts);
+    const last = parts.at(-1);
+    const size = last?.reduce((n, j) => n + rows[j].response.length, row.prompt.length) ?? 0;
+    if (last && size + row.response.length <= tokens) last.push(i);
+    else parts.push([i]);
+  }
+  const parts = [...groups.values()].flat();
+  return {
+    trees: parts.map((part) => ({ prompt: rows[part[0]].prompt, completions: part.map((i) => rows[i].response) })),
+    order: parts.flat(),
+  };
+}
+
+async function* evaluate(
+  model: Model,
+  trees: readonly TokenTree[],
+  load: (maxLength: number, chunks: number) => Promise<Executable>,
+  feedsOf: (batch: ReturnType<typeof pack>, chunks: number) => Record<string, ReturnType<typeof float32>>,
+  { tokensPerBatch }: SequenceOptions,
+): AsyncGenerator<SequenceValue> {
+  if (trees.length === 0) return;
+  const longest = trees.reduce((n, t) => Math.max(n, ...t.completions.map((c) => c.length + t.prompt.length)), 1);
+  requireLength(model, longest, "a row");
+  const batches = batchTrees(trees, tokensPerBatch);
+  const rows = Math.max(...batches.map((b) => b.trees.reduce((n, t) => n + treeLength(t), 0)));
+  const chunks = headChunks(rows, model.config.vocabSize);
+  const executable = await load(longest, chunks);
+  try {
+    for (const batch of batches) {
+      const packed = pack(model.config, batch.trees);
+      const { values } = await executable.run({ ...packed.feeds, ...feedsOf(packed, chunks) });
+      for (const [i, index] of batch.indexes.entries()) yield { index, value: Number(values.data[i]) };
+    }
+  } finally {
+    await executable.release();
+  }
+}
+
+/** The hidden states of packed trees under a model whose weights and adapter are fixed. */
+function frozenTransformer(model: Model, maxLength: number) {
+  const p = Parameters.frozen(model.weights, model.where, model.adapter);
+  return { p, hidden: transformer(model.config, p, { ...packedInputs(model.config), maxLength }) };
+}
+
+/**
+ * Sequence log-probabilities Σ ln π(token | before), in nats, of every completion of the trees (numbered through them
+ * in order), in the order in which they are done.
+ */
+export function treeLogprobs(runtime: Runtime, model: Model, trees: readonly TokenTree[], options: SequenceOptions = {}): AsyncGenerator<SequenceValue> {
+  const load = (maxLength: number, chunks: number) => {
+    const { p, hidden } = frozenTransformer(model, maxLength);
+    return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model.config, p, hidden, chunks)) } });
+  };
+  return evaluate(model, trees, load, completionFeeds, options);
+}
+
+/** Scores of every completion of the trees after its prompt, as `treeLogprobs`. */
+export function treeScores(runtime: Runtime, model: Model, trees: readonly TokenTree[], options: SequenceOptions = {}): AsyncGenerator<SequenceValue> {
+  const load = (maxLength: number) => {
+    const { p, hidden } = frozenTransformer(model, maxLength);
+    return runtime.load({ outputs: { values: sequenceScores(model.config, p, hidden, model.where) } });
+  };
+  return evaluate(model, trees, load, scoreFeeds, options);
+}
