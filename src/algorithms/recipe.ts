@@ -20,7 +20,10 @@ const promptSourceFields = {
     .refine((text) => text.includes("{prompt}"), "must contain {prompt}")
     .optional()
     .describe("wraps a plain prompt, in place of the model's chat template"),
-  chat: z.boolean().default(true).describe("give a plain prompt to a chat model as the user's turn"),
+  chat: z
+    .boolean()
+    .optional()
+    .describe("give a plain prompt as the user's turn; by default if the model has a chat template"),
   duplicates: z.enum(["error", "drop"]).default("error"),
   shuffle: z.boolean().default(true).describe("by the seed, before limit and held_out are taken"),
   limit: count.optional().describe("prompts to use; all by default"),

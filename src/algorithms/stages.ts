@@ -51,6 +51,7 @@ export interface RowValue {
 
 /** A language model ready to sample. */
 export interface Policy {
+  readonly hasChatTemplate: boolean;
   sample(jobs: readonly SampleJob[], options: Sampling & { seed: number }): AsyncIterable<PolicySample>;
   /** Sequence log-probabilities, in nats. */
   logprobs(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
@@ -82,7 +83,7 @@ export interface DpoJob {
   outputDir: string;
 }
 
-/** One optimizer step; metrics are named as TRL logs them. */
+/** One optimizer step, as TRL logs it. */
 export interface TrainStep {
   step: number;
   /** Steps of the whole training. */
@@ -90,7 +91,8 @@ export interface TrainStep {
   loss: number;
   learning_rate: number;
   grad_norm: number;
-  [metric: string]: number;
+  /** `rewards/margins` and the like. */
+  [metric: `${string}/${string}`]: number;
 }
 
 /** The machinery that the stages drive. */

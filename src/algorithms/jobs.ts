@@ -1,0 +1,49 @@
+/** What the commands that are no pipeline are asked to do, options checked. */
+import type { DpoObjective, Sampling, Training } from "./options.js";
+
+export const devices = ["cpu", "webgpu", "cuda"] as const;
+export type Device = (typeof devices)[number];
+
+interface ModelJob {
+  /** Folder or hub id. */
+  model: string;
+  /** PEFT adapter folder. */
+  adapter?: string;
+  device: Device;
+}
+
+interface TrainJob extends ModelJob {
+  /** Rows: .jsonl, plain or .gz. */
+  data: string;
+  outputDir: string;
+  options: Training;
+  seed: number;
+  /** Go on from the last checkpoint in `outputDir`. */
+  resume: boolean;
+}
+
+export type TrainCommandJob =
+  | (TrainJob & { objective: "sft" })
+  | (TrainJob & { objective: "reward" })
+  | (TrainJob & { objective: "cost" })
+  | (TrainJob & { objective: "dpo"; beta: number; dpo: DpoObjective });
+
+export interface GenerateJob extends ModelJob {
+  prompts: string;
+  output: string;
+  sampling: Sampling;
+  seed: number;
+}
+
+export interface LogprobsJob extends ModelJob {
+  data: string;
+  output: string;
+  batchSize: number;
+}
+
+export interface ScoreJob extends ModelJob {
+  data: string;
+  output: string;
+  maxLength: number;
+  batchSize: number;
+}

@@ -1,0 +1,39 @@
+/** What the commands have in common. */
+import { existsSync } from "node:fs";
+import { type Command, Option } from "commander";
+import { z } from "zod";
+import { type Device, devices } from "../algorithms/jobs.js";
+import { InputError } from "../errors.js";
+import { type CommandEvent, makeReporter } from "./progress.js";
+
+export const seedSchema = z.strictObject({
+  seed: z.number().int().nonnegative().max(0xffffffff).default(0).describe("of every random choice"),
+});
+
+export function addModelFlags(command: Command): Command {
+  return command
+    .requiredOption("--model <dir>", "model folder, or hub id")
+    .option("--adapter <dir>", "PEFT adapter on it");
+}
+
+export function addRunFlags(command: Command): Command {
+  return command
+    .addOption(new Option("--device <name>", "what computes").choices(devices).default("cpu" satisfies Device))
+    .option("--json", "write events to standard output as JSON lines");
+}
+
+/** @throws InputError if the file that a flag names is not there. */
+export function existing(flag: string, path: string): string {
+  if (!existsSync(path)) throw new InputError(`${flag} names ${path}, which does not exist`);
+  return path;
+}
+
+/** Tells a job's events as they come. */
+export async function report(events: AsyncIterable<CommandEvent>, json: boolean | undefined): Promise<void> {
+  const reporter = makeReporter({ json: json ?? false });
+  try {
+    for await (const event of events) reporter.emit(event);
+  } finally {
+    reporter.close();
+  }
+}

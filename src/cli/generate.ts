@@ -1,0 +1,37 @@
+import type { Command } from "commander";
+import type { Device } from "../algorithms/jobs.js";
+import { samplingSchema } from "../algorithms/options.js";
+import { addModelFlags, addRunFlags, existing, report, seedSchema } from "./common.js";
+import { addFlags, readFlags } from "./flags.js";
+import { runGenerate } from "./tools.js";
+
+const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samples.unwrap().default(1) });
+
+export function addGenerateCommand(program: Command): void {
+  const command = addModelFlags(program.command("generate").description("sample responses to prompts"))
+    .requiredOption("--prompts <file>", 'rows {"prompt"}: a text, used as it is, or chat messages')
+    .requiredOption("--output <file>", 'gets rows {"prompt","response","response_ids","logprob","finish_reason"}');
+  addFlags(addFlags(command, flags), seedSchema);
+  addRunFlags(command).action(
+    async (given: {
+      model: string;
+      adapter?: string;
+      prompts: string;
+      output: string;
+      device: Device;
+      json?: boolean;
+    }) => {
+      const { model, adapter, prompts, output, device } = given;
+      const job = {
+        model,
+        adapter: adapter && existing("--adapter", adapter),
+        prompts: existing("--prompts", prompts),
+        output,
+        device,
+        sampling: readFlags(flags, given),
+        seed: readFlags(seedSchema, given).seed,
+      };
+      await report(runGenerate(job), given.json);
+    },
+  );
+}

@@ -1,0 +1,22 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Command } from "commander";
+import { InputError } from "../errors.js";
+import { recipeFileIn, recipeTemplate } from "../run/recipeFile.js";
+
+export function addInitCommand(program: Command): void {
+  program
+    .command("init")
+    .description("write a commented recipe to start from")
+    .argument("[path]", "file or folder", "recipe.yaml")
+    .option("--model <dir>", "reference model to name in it")
+    .option("--prompts <file>", "prompts to name in it")
+    .action((path: string, given: { model?: string; prompts?: string }) => {
+      const file = recipeFileIn(path);
+      if (existsSync(file)) throw new InputError(`${file} is there already: give another path`);
+      const folder = dirname(file);
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(file, recipeTemplate({ ...given, folder }));
+      process.stdout.write(`${file} written: edit it, then 'dualign mocan ${file} --run runs/first'\n`);
+    });
+}

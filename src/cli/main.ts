@@ -1,0 +1,57 @@
+import { Command, CommanderError } from "commander";
+import { InputError } from "../errors.js";
+import { storageError } from "../run/runFolder.js";
+import { addGenerateCommand } from "./generate.js";
+import { addInitCommand } from "./init.js";
+import { addLogprobsCommand } from "./logprobs.js";
+import { addScoreCommand } from "./score.js";
+import { addMocanCommand, addResumeCommand, addStageCommands } from "./stages.js";
+import { addStatusCommand } from "./status.js";
+import { addTrainCommand } from "./train.js";
+import { version } from "./versions.js";
+
+export function makeProgram(): Command {
+  const program = new Command("dualign")
+    .description("one-shot safety alignment of language models: solve the dual first, train once")
+    .version(version)
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(`dualign: ${oneLine(text.replace(/^error: /, ""))}\n`) })
+    .exitOverride();
+  addInitCommand(program);
+  addMocanCommand(program);
+  addResumeCommand(program);
+  addStatusCommand(program);
+  addStageCommands(program);
+  addTrainCommand(program);
+  addGenerateCommand(program);
+  addLogprobsCommand(program);
+  addScoreCommand(program);
+  return program;
+}
+
+/**
+ * Runs the command line, `argv` as in `process.argv`. Exit codes: 0 done, 1 an unexpected error, 2 a mistake in what was
+ * given, 3 a margin out of reach, 130 interrupted.
+ */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await makeProgram().parseAsync(argv);
+  } catch (error) {
+    process.exitCode = tell(error);
+  }
+}
+
+/** Prints an error as one line and gives the exit code. */
+function tell(thrown: unknown): number {
+  // Commander has printed its own; help and version are no errors.
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+  const error = storageError(thrown, process.cwd());
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`dualign: ${oneLine(message)}\n`);
+  if (error instanceof InputError) return error.exitCode;
+  if (process.env.DUALIGN_DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  else process.stderr.write("dualign: this is a fault of dualign; DUALIGN_DEBUG=1 shows where it happened\n");
+  return 1;
+}
+
+const oneLine = (text: string) => text.trim().replace(/\s*\n\s*/g, " ");

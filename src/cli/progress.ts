@@ -1,0 +1,191 @@
+/**
+ * How a command tells what it does: JSON lines on standard output, or words for people: results on standard output,
+ * progress on standard error (a bar on a terminal, a line now and then elsewhere).
+ */
+import type { EvaluationRow, RunEvent } from "../algorithms/stages.js";
+
+/** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
+export interface CommandDone {
+  event: "done";
+  seconds: number;
+  [figure: string]: unknown;
+}
+
+export interface CommandProgress {
+  event: "progress";
+  task: string;
+  done: number;
+  total: number;
+  unit: string;
+}
+
+export type CommandEvent = RunEvent | CommandProgress | CommandDone;
+
+export interface Output {
+  write(text: string): void;
+  isTTY?: boolean;
+  columns?: number;
+}
+
+export interface Reporter {
+  emit(event: CommandEvent): void;
+  /** Ends the line that a progress bar is on. */
+  close(): void;
+}
+
+export interface ReporterOptions {
+  json: boolean;
+  stdout?: Output;
+  stderr?: Output;
+  /** Milliseconds. */
+  now?: () => number;
+}
+
+/** Milliseconds between two progress reports. */
+const pace = { bar: 100, json: 1000, lines: 10_000 };
+
+export function makeReporter(options: ReporterOptions): Reporter {
+  const { json, stdout = process.stdout, stderr = process.stderr, now = () => performance.now() } = options;
+  const every = json ? pace.json : stderr.isTTY ? pace.bar : pace.lines;
+  const meter = new Meter(now);
+  let told = -Infinity;
+  let barWidth = 0;
+
+  const clearBar = () => {
+    if (barWidth > 0) stderr.write(`\r${" ".repeat(barWidth)}\r`);
+    barWidth = 0;
+  };
+  const progress = (text: string) => {
+    if (!stderr.isTTY) return stderr.write(`${text}\n`);
+    const line = text.slice(0, (stderr.columns ?? 80) - 1);
+    stderr.write(`\r${line.padEnd(barWidth)}`);
+    barWidth = line.length;
+  };
+
+  const reporter: Reporter = {
+    emit(event) {
+      const counted = measured(event);
+      if (counted) {
+        const { task, done, total, unit } = counted;
+        const { rate, left } = meter.read(task, done, total);
+        const last = done >= total;
+        // Every training step is a result by itself; progress is only worth a line now and then.
+        const due = last || now() - told >= every || (json && event.event === "step");
+        if (!due) return;
+        told = now();
+        if (json) stdout.write(`${JSON.stringify({ ...event, rate })}\n`);
+        else
+          progress(
+            `${stderr.isTTY ? `${bar(done / total)} ` : ""}${task}  ${done}/${total}` +
+              `${event.event === "step" ? `  loss ${event.loss.toFixed(4)}` : ""}` +
+              `${rate > 0 ? `  ${figure(rate)} ${unit}/s` : ""}${left > 0 ? `  ${duration(left)} left` : ""}`,
+          );
+        if (last && !json) reporter.close();
+        return;
+      }
+      if (json) return void stdout.write(`${JSON.stringify(event)}\n`);
+      clearBar();
+      const { result, note } = words(event as Exclude<CommandEvent, CommandProgress>);
+      if (note) stderr.write(`${note}\n`);
+      if (result) stdout.write(`${result}\n`);
+    },
+    close() {
+      if (barWidth > 0) stderr.write("\n");
+      barWidth = 0;
+    },
+  };
+  return reporter;
+}
+
+function measured(event: CommandEvent): CommandProgress | undefined {
+  if (event.event === "progress") return event;
+  if (event.event === "step")
+    return { event: "progress", task: "training", done: event.step, total: event.steps, unit: "steps" };
+  return undefined;
+}
+
+/** Rate and time left of the task at hand, from its first report on: a resumed task's earlier rows took no time now. */
+class Meter {
+  private task = "";
+  private start = 0;
+  private startDone = 0;
+
+  constructor(private readonly now: () => number) {}
+
+  read(task: string, done: number, total: number): { rate: number; left: number } {
+    if (task !== this.task) {
+      this.task = task;
+      this.start = this.now();
+      this.startDone = done;
+    }
+    const seconds = (this.now() - this.start) / 1000;
+    const rate = seconds > 0 ? (done - this.startDone) / seconds : 0;
+    return { rate, left: rate > 0 ? (total - done) / rate : 0 };
+  }
+}
+
+/** A line or more for people. `result` is what the command was run for. */
+function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string; note?: string } {
+  switch (event.event) {
+    case "stage":
+      if (event.state === "started") return { note: `${event.stage} …` };
+      if (event.state === "skipped") return { note: `${event.stage}: done before` };
+      return { note: `${event.stage}: done in ${duration(event.seconds ?? 0)}` };
+    case "solve": {
+      const { reward_gain, safety_gain, kl } = event.predicted;
+      return {
+        result:
+          `λ = ${event.lambda.map(figure).join(", ")}   (KKT residual ${event.kkt.toExponential(1)}, effective samples ` +
+          `per prompt ${figure(event.ess.mean)}, at least ${figure(event.ess.min)})\n` +
+          `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}`,
+      };
+    }
+    case "evaluation":
+      return { result: table(event.rows) };
+    case "done":
+      if ("verdicts" in event) return { result: `report: ${event.report}` };
+      return { note: `done in ${duration(event.seconds as number)}` };
+    default:
+      return {};
+  }
+}
+
+/** Prediction beside measurement. */
+function table(rows: readonly EvaluationRow[]): string {
+  const header = ["", "before", "after", "predicted", "measured", "interval", "margin", "verdict"];
+  const cells = rows.map(({ scorer, role, reference, aligned, predicted, measured, low, high, margin, verdict }) => [
+    scorer === role ? scorer : `${scorer} (${role})`,
+    figure(reference),
+    figure(aligned),
+    predicted === null ? "" : signed(predicted),
+    signed(measured),
+    `[${signed(low)}, ${signed(high)}]`,
+    margin === null ? "" : signed(margin),
+    verdict ?? "",
+  ]);
+  const widths = header.map((_, i) => Math.max(...[header, ...cells].map((row) => row[i].length)));
+  return [header, ...cells]
+    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  "))
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
+function bar(share: number): string {
+  const filled = Math.round(Math.min(1, share) * 20);
+  return `${"█".repeat(filled)}${"░".repeat(20 - filled)}`;
+}
+
+/** Three significant digits, or whole. */
+export function figure(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}
+
+const signed = (value: number) => `${value > 0 ? "+" : ""}${figure(value)}`;
+
+export function duration(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 100) return `${seconds.toFixed(0)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

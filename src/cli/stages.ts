@@ -1,0 +1,145 @@
+/** Commands on a run: `mocan` from a recipe, `resume`, and each stage alone. */
+import type { Command } from "commander";
+import type { Device } from "../algorithms/jobs.js";
+import { runMocan } from "../algorithms/mocan.js";
+import { type RunEvent, type StageName, stageNames } from "../algorithms/stages.js";
+import { InputError } from "../errors.js";
+import { LiveStatus } from "../run/liveStatus.js";
+import { readRecipe } from "../run/recipeFile.js";
+import { openRun, type RunFolder, startRun } from "../run/runFolder.js";
+import { addRunFlags } from "./common.js";
+import { makeReporter } from "./progress.js";
+import { makeTools } from "./tools.js";
+import { versions } from "./versions.js";
+
+const collect = (value: string, earlier: string[] = []) => [...earlier, value];
+
+export interface StageFlags {
+  recipe?: string;
+  set?: string[];
+  device: Device;
+  json?: boolean;
+}
+
+/** The flags of a stage that runs alone. */
+export function addStageFlags(command: Command): Command {
+  return addRunFlags(
+    command
+      .option("--recipe <file>", "start the run from this recipe where the folder has none")
+      .option("--set <key=value>", "set a key of --recipe; may be repeated", collect),
+  );
+}
+
+/** Does one stage of a run, starting the run from `--recipe` where that is given. */
+export async function runStage(stage: StageName, folder: string, given: StageFlags): Promise<void> {
+  if (given.recipe === undefined && given.set) throw new InputError("--set changes a recipe: give --recipe too");
+  const run = given.recipe === undefined ? await openRun(folder) : await start(folder, given.recipe, given.set);
+  await proceed(run, folder, given, [stage]);
+}
+
+/** Stages that no other command shares its name with. */
+export function addStageCommands(program: Command): void {
+  const described: Partial<Record<StageName, string>> = {
+    sample: "draw the reference's responses of a run",
+    relabel: "label pairs of a run by its multiplier",
+    evaluate: "compare a run's trained policy with its reference",
+    report: "write a run's report",
+  };
+  for (const [stage, description] of Object.entries(described) as [StageName, string][])
+    addStageFlags(program.command(stage).description(description).argument("<run>", "run folder")).action(
+      (run: string, given: StageFlags) => runStage(stage, run, given),
+    );
+}
+
+interface MocanFlags extends StageFlags {
+  run: string;
+  model?: string;
+  prompts?: string;
+  reward?: string;
+  safety?: string[];
+  margin?: string[];
+  beta?: string;
+}
+
+export function addMocanCommand(program: Command): void {
+  const command = program
+    .command("mocan")
+    .description("align a model once: sample, score, solve the dual, train, evaluate, report")
+    .argument("[recipe]", "recipe file; 'dualign init' writes one")
+    .requiredOption("--run <dir>", "run folder; a run that is there goes on")
+    .option("--set <key=value>", "set a key of the recipe; may be repeated", collect)
+    .option("--model <dir>", "the recipe's 'model'")
+    .option("--prompts <file>", "the recipe's 'prompts.file'")
+    .option("--reward <dir or module>", "the recipe's 'reward'")
+    .option("--safety <dir or module>", "a safety scorer of the recipe; may be repeated", collect)
+    .option("--margin <number>", "the margin of a --safety scorer, in the same order", collect)
+    .option("--beta <number>", "the recipe's 'beta'");
+  addRunFlags(command).action(async (recipe: string | undefined, given: MocanFlags) => {
+    const set = [...asSettings(given), ...(given.set ?? [])];
+    if (recipe === undefined && set.length === 0)
+      throw new InputError(
+        "give a recipe ('dualign init' writes one), or --model, --prompts, --reward, --safety and --margin",
+      );
+    await proceed(await start(given.run, recipe, set), given.run, given);
+  });
+}
+
+export function addResumeCommand(program: Command): void {
+  addRunFlags(
+    program.command("resume").description("go on with a run that was stopped").argument("<run>", "run folder"),
+  ).action(async (folder: string, given: StageFlags) => proceed(await openRun(folder), folder, given));
+}
+
+const scorerKey = (value: string) => (/\.(ts|js|mjs)$/.test(value) ? "module" : "model");
+
+function asSettings({ model, prompts, reward, safety = [], margin = [], beta }: MocanFlags): string[] {
+  if (safety.length !== margin.length && (safety.length > 0 || margin.length > 1))
+    throw new InputError(
+      `${safety.length} --safety and ${margin.length} --margin: give one margin for each safety scorer`,
+    );
+  const quoted = (value: string) => JSON.stringify(value);
+  return [
+    ...(model === undefined ? [] : [`model=${quoted(model)}`]),
+    ...(prompts === undefined ? [] : [`prompts.file=${quoted(prompts)}`]),
+    ...(reward === undefined ? [] : [`reward.${scorerKey(reward)}=${quoted(reward)}`]),
+    ...safety.map((value, i) => `safety.${i}.${scorerKey(value)}=${quoted(value)}`),
+    ...margin.map((value, i) => `safety.${i}.margin=${value}`),
+    ...(beta === undefined ? [] : [`beta=${beta}`]),
+  ];
+}
+
+async function start(folder: string, recipeFile: string | undefined, set: string[] = []): Promise<RunFolder> {
+  const { recipe, text } = readRecipe(recipeFile, set);
+  return startRun(folder, { recipe, recipeText: text, versions: versions() });
+}
+
+/** Runs stages to their end. Ctrl-C may stop them anywhere: what is done is in the database. */
+async function proceed(
+  run: RunFolder,
+  folder: string,
+  { json = false, device }: { json?: boolean; device: Device },
+  only: readonly StageName[] = stageNames,
+): Promise<void> {
+  const reporter = makeReporter({ json });
+  const live = new LiveStatus(run.path);
+  const interrupt = () => {
+    reporter.close();
+    process.stderr.write(`dualign: interrupted; 'dualign resume ${folder}' goes on from here\n`);
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupt);
+  process.once("SIGTERM", interrupt);
+  try {
+    const emit = (event: RunEvent) => {
+      live.note(event);
+      reporter.emit(event);
+    };
+    await runMocan({ run, tools: makeTools(device), emit }, only);
+  } finally {
+    process.removeListener("SIGINT", interrupt);
+    process.removeListener("SIGTERM", interrupt);
+    reporter.close();
+    live.clear();
+    await run.close();
+  }
+}

@@ -1,0 +1,77 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { aligned } from "../algorithms/mocan.js";
+import { stageNames } from "../algorithms/stages.js";
+import { readLive } from "../run/liveStatus.js";
+import { openRun } from "../run/runFolder.js";
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command("status")
+    .description("tell how far a run is")
+    .argument("<run>", "run folder")
+    .option("--json", "print one JSON object")
+    .action(async (folder: string, { json }: { json?: boolean }) => {
+      const status = await readStatus(folder);
+      process.stdout.write(json ? `${JSON.stringify(status)}\n` : words(status));
+    });
+}
+
+type Status = Awaited<ReturnType<typeof readStatus>>;
+
+async function readStatus(folder: string) {
+  const path = resolve(folder);
+  // While a process works on the run its database is locked, and the process tells by itself.
+  const live = existsSync(path) ? readLive(path) : undefined;
+  if (live && isRunning(live.pid)) return { run: path, running: live };
+  const run = await openRun(folder);
+  try {
+    const stages = await Promise.all(stageNames.map(async (stage) => ({ stage, done: await run.isDone(stage) })));
+    const counts = await run.query(
+      `SELECT policy, split, count(*)::INTEGER AS samples, count(DISTINCT prompt)::INTEGER AS prompts
+       FROM samples JOIN prompts USING (prompt) GROUP BY ALL ORDER BY ALL`,
+    );
+    const solve = await run.solve(aligned);
+    const evaluations = await run.evaluations(aligned);
+    return {
+      run: path,
+      stages,
+      samples: counts as { policy: string; split: string; samples: number; prompts: number }[],
+      lambda: solve?.lambda,
+      verdicts: evaluations.flatMap(({ scorer, verdict }) => (verdict ? [{ constraint: scorer, verdict }] : [])),
+    };
+  } finally {
+    await run.close();
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function words(status: Status): string {
+  if ("running" in status) {
+    const { pid, stage, task, done, total, unit } = status.running!;
+    const progress = task === undefined ? "" : `, ${task}: ${done}/${total} ${unit}`;
+    return `${status.run}: running (process ${pid}), stage ${stage}${progress}\n`;
+  }
+  const { stages, samples, lambda, verdicts } = status;
+  const lines = [
+    status.run,
+    ...stages.map(({ stage, done }) => `  ${done ? "✓" : "·"} ${stage}`),
+    ...samples.map(
+      ({ policy, split, samples, prompts }) => `  ${samples} samples of ${prompts} ${split} prompts (${policy})`,
+    ),
+  ];
+  if (lambda) lines.push(`  λ = ${lambda.join(", ")}`);
+  for (const { constraint, verdict } of verdicts) lines.push(`  ${constraint}: ${verdict}`);
+  const next = stages.find(({ done }) => !done);
+  if (next) lines.push(`next: ${next.stage} ('dualign resume ${status.run}')`);
+  return `${lines.join("\n")}\n`;
+}

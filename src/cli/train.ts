@@ -1,0 +1,73 @@
+import type { Command } from "commander";
+import { z } from "zod";
+import type { Device, TrainCommandJob } from "../algorithms/jobs.js";
+import { betaSchema, dpoSchema, trainingSchema } from "../algorithms/options.js";
+import { InputError } from "../errors.js";
+import { addModelFlags, addRunFlags, existing, report, seedSchema } from "./common.js";
+import { addFlags, readFlags } from "./flags.js";
+import { addStageFlags, runStage } from "./stages.js";
+import { runTraining } from "./tools.js";
+
+const dpoFlags = z.strictObject({ beta: betaSchema.default(0.1), ...dpoSchema.shape });
+
+const objectives = {
+  sft: 'supervised fine-tuning on {"prompt","completion"} rows',
+  reward: 'a Bradley–Terry reward model from {"prompt","chosen","rejected"} rows',
+  cost: "a cost model in the manner of Safe-RLHF: ranking, and the sign of the safety labels",
+  dpo: 'direct preference optimization on {"prompt","chosen","rejected"} rows',
+} as const;
+
+interface Given {
+  model: string;
+  adapter?: string;
+  data: string;
+  outputDir: string;
+  resume?: boolean;
+  device: Device;
+  json?: boolean;
+  [flag: string]: unknown;
+}
+
+export function addTrainCommand(program: Command): void {
+  const train = program
+    .command("train")
+    .description("train a model (sft, reward, cost, dpo), or do a run's training stage")
+    .argument("[run]", "run folder: does its stage 'train'");
+  addStageFlags(train).action(async (run: string | undefined, given) => {
+    if (run === undefined)
+      throw new InputError(`train what? dualign train ${Object.keys(objectives).join("|")}, or dualign train RUN`);
+    await runStage("train", run, given);
+  });
+
+  for (const [objective, description] of Object.entries(objectives) as [TrainCommandJob["objective"], string][]) {
+    const command = addModelFlags(train.command(objective).description(description))
+      .requiredOption("--data <file>", "rows, .jsonl or .jsonl.gz")
+      .requiredOption("--output-dir <dir>", "gets the adapter or the model, and its checkpoints")
+      .option("--resume", "go on from the last checkpoint in --output-dir");
+    if (objective === "dpo") addFlags(command, dpoFlags);
+    addFlags(addFlags(command, trainingSchema), seedSchema);
+    addRunFlags(command).action(async (given: Given) => {
+      await report(runTraining(trainJob(objective, given)), given.json);
+    });
+  }
+}
+
+function trainJob(objective: TrainCommandJob["objective"], given: Given): TrainCommandJob {
+  const { model, adapter, data, outputDir, resume = false, device } = given;
+  const options = readFlags(trainingSchema, given);
+  if (adapter !== undefined && !options.use_peft)
+    throw new InputError("--adapter goes on training a LoRA adapter: leave out --no-use-peft");
+  const job = {
+    model,
+    adapter: adapter && existing("--adapter", adapter),
+    data: existing("--data", data),
+    outputDir,
+    resume,
+    device,
+    options,
+    seed: readFlags(seedSchema, given).seed,
+  };
+  if (objective !== "dpo") return { ...job, objective };
+  const { beta, ...dpo } = readFlags(dpoFlags, given);
+  return { ...job, objective, beta, dpo };
+}

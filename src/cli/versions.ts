@@ -1,0 +1,13 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const read = (path: string | URL): { version: string } => JSON.parse(readFileSync(path, "utf8"));
+
+/** dualign's own version. */
+export const version = read(new URL("../../package.json", import.meta.url)).version;
+
+/** Of what a run's figures depend on. */
+export function versions(): Record<string, string> {
+  const ort = read(createRequire(import.meta.url).resolve("onnxruntime-node/package.json")).version;
+  return { dualign: version, node: process.version, onnxruntime: ort, platform: `${process.platform} ${process.arch}` };
+}

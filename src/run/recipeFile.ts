@@ -1,0 +1,122 @@
+/** Recipes as files: reading, finding what they name, and the commented one that `dualign init` writes. */
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { type KeyPath, parseRecipe, type Recipe } from "../algorithms/recipe.js";
+import { InputError } from "../errors.js";
+
+/**
+ * Reads a recipe file. Paths in it are relative to its folder, paths in `set` to the working directory; `~` and
+ * `${NAME}` (an environment variable) are expanded. A model that is no existing path is left as a hub id.
+ * @param file without it the recipe is made of `set` alone.
+ * @throws InputError that names the key and its line.
+ */
+export function readRecipe(file: string | undefined, set: readonly string[] = []): { recipe: Recipe; text: string } {
+  const text = file === undefined ? "" : readText(file);
+  const folder = file === undefined ? process.cwd() : dirname(resolve(file));
+  const recipe = parseRecipe(text, {
+    source: file ?? "flags",
+    set,
+    resolvePath: (value, key, overridden) => resolveValue(value, key, overridden ? process.cwd() : folder),
+  });
+  return { recipe, text };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT")
+      throw new InputError(`no recipe at ${file}: 'dualign init ${file}' writes one to start from`);
+    throw new InputError(`cannot read the recipe ${file}: ${code}`);
+  }
+}
+
+function resolveValue(value: string, key: KeyPath, folder: string): string {
+  const expanded = value.replace(/^~(?=$|[/\\])/, homedir()).replace(/\$\{(\w+)\}/g, (_, name: string) => {
+    const found = process.env[name];
+    if (found === undefined) throw new InputError(`needs the environment variable ${name}, which is not set`);
+    return found;
+  });
+  const path = isAbsolute(expanded) ? expanded : resolve(folder, expanded);
+  const mayBeHubId =
+    ["model", "adapter"].includes(String(key[key.length - 1])) && /^[\w.-]+(\/[\w.-]+)?$/.test(expanded);
+  if (mayBeHubId && !expanded.startsWith(".") && !existsSync(path)) return expanded;
+  if (!existsSync(path)) throw new InputError(`names ${path}, which does not exist`);
+  return path;
+}
+
+/** `path` as a recipe in `folder` would write it. */
+const within = (folder: string, path: string) => {
+  const short = relative(folder, path);
+  return short.startsWith("..") ? path : `./${short}`;
+};
+
+/** A commented recipe to start from, with every key that most people set. */
+export function recipeTemplate(given: { model?: string; prompts?: string; folder: string }): string {
+  const prompts = given.prompts ? within(given.folder, resolve(given.prompts)) : "./prompts.jsonl";
+  return `# A dualign recipe: 'dualign mocan THIS_FILE --run runs/first' runs it.
+# Paths are relative to this file; ~ and \${NAME} are expanded. Any key can be set for one run: --set beta=0.05
+
+# The reference model: a Hugging Face folder, or a hub id.
+model: ${given.model ?? "HuggingFaceTB/SmolLM2-135M-Instruct"}
+# adapter: ./adapter          # a PEFT adapter that the reference includes
+
+prompts:
+  file: ${prompts}      # .jsonl, .json (also .gz), .csv or .parquet
+  # dataset: PKU-Alignment/PKU-SafeRLHF   # or a hub dataset, in place of file
+  # split: train
+  column: prompt              # holds a text, or a list of chat messages
+  # template: "USER: {prompt} ASSISTANT:" # wraps a text; without it a chat model's own template does
+  duplicates: error           # or drop
+  limit: 128                  # prompts for the solve and the training
+  held_out: 32                # further prompts, for the evaluation only
+
+# Strength of the KL penalty: small lets the model move far from the reference, and makes the prediction less sure.
+beta: 0.1
+
+sampling:                     # of the reference; names as in transformers
+  num_samples: 16             # responses for each prompt
+  max_new_tokens: 128
+  temperature: 1              # the method wants the reference's own distribution
+  top_p: 1
+
+# A scorer is a score model ('model', a folder or hub id), or a module ('module', a .js, .mjs or .ts file) with
+#   export default (rows) => rows.map(({ prompt, response }) => 0.5)
+# Higher must be better: 'sign: -1' turns a cost into a score. 'scale' multiplies.
+reward:
+  model: ./reward-model
+
+safety:                       # one or more
+  - name: harmless
+    model: ./cost-model
+    sign: -1
+    margin: 1.0               # be at least so much safer than the reference, on average
+
+pairs:
+  choice: random              # or all, or informative (those with the surest preference)
+  labels: soft                # the preference's probability itself; 'drawn' tosses for it, as in the paper
+  per_prompt: 8
+
+train:                        # one DPO run with the same beta; names as in TRL and PEFT
+  lora_r: 8
+  lora_alpha: 16
+  learning_rate: 5.0e-4
+  lr_scheduler_type: cosine
+  per_device_train_batch_size: 4
+  num_train_epochs: 1
+  max_length: 512
+
+evaluate:
+  num_samples: 4              # responses for each held-out prompt
+  # scorers:                  # further scorers that took no part in the solve
+  #   - name: judge
+  #     module: ./judge.mjs
+
+seed: 0
+`;
+}
+
+/** Where `dualign init` writes when it is given a folder. */
+export const recipeFileIn = (path: string): string => (/\.ya?ml$/.test(path) ? path : join(path, "recipe.yaml"));
