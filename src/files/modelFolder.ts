@@ -20,6 +20,8 @@ export interface ModelFolder {
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
+/** Other safetensors at the top of a repository are the same weights again, in another layout. */
+const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 
 /**
  * Opens a model. A folder goes before a hub id; a hub id is looked up in the Hugging Face cache and fetched where that
@@ -71,7 +73,7 @@ function neededFiles(paths: readonly string[]): string[] {
   const sharded = paths.includes(INDEX);
   return paths.filter((path) => {
     if (path.includes("/")) return false;
-    if (path.endsWith(".safetensors")) return sharded ? path !== SINGLE : path === SINGLE;
+    if (path.endsWith(".safetensors")) return sharded ? SHARD.test(path) : path === SINGLE;
     return path.endsWith(".json") || path === "chat_template.jinja";
   });
 }
