@@ -194,7 +194,7 @@ def cases(tk):
     for row in COMPLETIONS:
         for max_length in (None, 24, 8):
             out["sft"].append({"row": row, "max_length": max_length, "expected": sft(tk, row, max_length)})
-    texts = ["", " ", "Hello", "Don't  worry,\n\nit's 2024!", "a<|im_end|>b</s> c", "naïve 日本語 🙂🙃\u200b", "x" * 50]
+    texts = ["", " ", "Hello", "Don't  worry,\n\nit's 2024!", "a<|im_end|>b</s> c", "naïve 日本語 🙂🙃\u200b", "x" * 50, "½ cup, x² ①٣ 12", "a \x85 \u00a0b\u2028"]
     out["texts"] = [
         {
             "text": text,

@@ -114,9 +114,36 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
 
 function makeEncoder(tokenizerJson: Json, tokenizerConfig: Json): Encoder {
   try {
-    return new Encoder(withExplicitEnds(tokenizerJson, tokenizerConfig), tokenizerConfig);
+    const exact = { ...tokenizerJson, pre_tokenizer: exactPreTokenizer(tokenizerJson.pre_tokenizer as Json | null) };
+    return new Encoder(withExplicitEnds(exact, tokenizerConfig), tokenizerConfig);
   } catch (error) {
     throw new InputError(`tokenizer.json cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** GPT-2's words; "white space" as Unicode has it, where JavaScript's `\s` knows a byte order mark but no next-line. */
+const GPT2_WORDS =
+  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+|" +
+  "\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+";
+
+/** Spells out two steps that @huggingface/tokenizers takes otherwise than the original: digits such as "½", white space. */
+function exactPreTokenizer(step: Json | null | undefined): Json | null | undefined {
+  const split = (pattern: string) => ({
+    type: "Split",
+    pattern: { Regex: pattern },
+    behavior: "Isolated",
+    invert: false,
+  });
+  switch (step?.type) {
+    case "Sequence":
+      return { ...step, pretokenizers: (step.pretokenizers as Json[]).map(exactPreTokenizer) };
+    case "Digits":
+      return split(step.individual_digits === true ? "\\p{N}" : "\\p{N}+");
+    case "ByteLevel":
+      if (step.use_regex === false || step.add_prefix_space === true) return step;
+      return { type: "Sequence", pretokenizers: [split(GPT2_WORDS), { ...step, use_regex: false }] };
+    default:
+      return step;
   }
 }
 
