@@ -1,0 +1,55 @@
+import type { Example, Examples, ScoredResponse } from "./data.js";
+import { isNumber, number, signed } from "./format.js";
+import { type Html, html } from "./html.js";
+
+/** The prompts with both models' responses: plain rows that the page's script makes searchable, sortable and paged. */
+export function responsesTable({ scorers, rows }: Examples, reference: string, aligned: string): Html {
+  return html`<div id="responses-tools" class="tools" hidden>
+<label>Search prompts and responses <input id="responses-search" type="search" autocomplete="off" spellcheck="false"></label>
+<p id="responses-status" role="status"></p>
+</div>
+<table id="responses-table" role="table">
+<caption>Responses of ${reference} and of ${aligned} to the same held-out prompts, with their scores</caption>
+<thead role="rowgroup"><tr role="row">
+<th scope="col" role="columnheader" class="number"><span data-sort>No.</span></th>
+<th scope="col" role="columnheader">Prompt</th>
+<th scope="col" role="columnheader">Before: ${reference}</th>
+<th scope="col" role="columnheader">After: ${aligned}</th>
+${scorers.map((name) => html`<th scope="col" role="columnheader" class="number"><span data-sort>${name} <small>change</small></span></th>`)}
+</tr></thead>
+<tbody role="rowgroup">
+${rows.map((row, i) => exampleRow(row, i, scorers))}</tbody>
+</table>
+<div id="responses-pages" class="pages" hidden>
+<button type="button">Previous rows</button>
+<button type="button">Next rows</button>
+</div>
+`;
+}
+
+function exampleRow({ prompt, before, after }: Example, index: number, scorers: readonly string[]): Html {
+  return html`<tr role="row"><td role="cell" class="number" data-value="${index + 1}">${index + 1}</td><th scope="row" role="rowheader" dir="auto">${longText(prompt)}</th>${textCell("Before", before)}${textCell("After", after)}${scorers.map(
+    (name, k) => scoreCell(name, before.scores[k], after.scores[k]),
+  )}</tr>
+`;
+}
+
+const textCell = (name: string, { response }: ScoredResponse) =>
+  html`<td role="cell" data-name="${name}" dir="auto">${response === "" ? html`<em>empty</em>` : longText(response)}</td>`;
+
+function scoreCell(name: string, before: number, after: number): Html {
+  const change = after - before;
+  const value = isNumber(change) ? html` data-value="${change}"` : null;
+  return html`<td role="cell" class="number" data-name="${name}"${value}><b>${signed(change)}</b> <span>${number(before)}<span aria-hidden="true"> → </span><span class="unseen"> to </span>${number(after)}</span></td>`;
+}
+
+/** A long text is folded after about this many characters. */
+const foldAt = 420;
+
+function longText(text: string): Html {
+  if (text.length <= foldAt * 1.25) return html`${text}`;
+  const space = text.lastIndexOf(" ", foldAt);
+  // A character outside the basic plane is two code units that belong together.
+  const head = space > foldAt / 2 ? space : foldAt - Number(/[\ud800-\udbff]/.test(text[foldAt - 1]));
+  return html`${text.slice(0, head)}<details><summary>${(text.length - head).toLocaleString("en-US")} more characters</summary>${text.slice(head)}</details>`;
+}

@@ -1,0 +1,119 @@
+/** The report in a real browser. Skipped where there is none, unless DUALIGN_REQUIRE_BROWSER=1 asks for it. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { renderReport } from "../../src/report/index.js";
+import { fakeReport } from "./fixture.js";
+
+const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+const skip = executablePath === undefined && process.env.DUALIGN_REQUIRE_BROWSER !== "1";
+
+describe.skipIf(skip)("the report in a browser", () => {
+  const folder = mkdtempSync(join(tmpdir(), "dualign-report-"));
+  const file = join(folder, "report.html");
+  let browser: Browser;
+
+  beforeAll(async () => {
+    writeFileSync(file, renderReport(fakeReport(2)));
+    browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Opens the report, and keeps what it complains of and what it asks for. */
+  async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; troubles: string[] }> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    const page = await context.newPage();
+    const troubles: string[] = [];
+    page.on("console", (message) => troubles.push(message.text()));
+    page.on("pageerror", (error) => troubles.push(error.message));
+    page.on("request", (request) => {
+      if (!/^(file|data):/.test(request.url())) troubles.push(request.url());
+    });
+    await page.goto(pathToFileURL(file).href);
+    return { page, troubles };
+  }
+
+  const visibleRows = (page: Page) => page.locator("#responses-table tbody tr:visible");
+  const firstNumber = (page: Page) => visibleRows(page).first().locator("td").first().textContent();
+
+  test("opens without an error or a request, and runs nothing that a model wrote", async () => {
+    const { page, troubles } = await open();
+    expect(troubles).toEqual([]);
+    expect(await page.evaluate("window.broken")).toBeUndefined();
+  });
+
+  test("the search finds the rows that hold every word", async () => {
+    const { page } = await open();
+    await page.getByRole("searchbox").fill("31M Unmistakable");
+    expect(await visibleRows(page).count()).toBe(1);
+    expect(await page.getByRole("status").textContent()).toBe("Rows 1–1 of 1 found");
+    await page.getByRole("searchbox").fill("no such words");
+    expect(await visibleRows(page).count()).toBe(0);
+    expect(await page.getByRole("status").textContent()).toBe("No row has these words.");
+  });
+
+  test("the pages turn and the columns sort by keyboard alone", async () => {
+    const { page } = await open();
+    await page.getByRole("button", { name: "Next rows" }).focus();
+    await page.keyboard.press("Enter");
+    expect(await page.getByRole("status").textContent()).toBe("Rows 11–20 of 34");
+    for (let i = 0; i < 5; i++) await page.keyboard.press("Space");
+    expect(await page.getByRole("status").textContent()).toBe("Rows 31–34 of 34");
+    expect(await visibleRows(page).count()).toBe(4);
+
+    const header = page.getByRole("columnheader", { name: "helpfulness" });
+    await header.getByRole("button").focus();
+    await page.keyboard.press("Enter");
+    expect(await header.getAttribute("aria-sort")).toBe("ascending");
+    const { rows } = fakeReport(2).examples!;
+    const changes = rows.map(({ before, after }) => after.scores[0] - before.scores[0]);
+    const finite = changes.filter(Number.isFinite);
+    expect(await firstNumber(page)).toBe(String(changes.indexOf(Math.min(...finite)) + 1));
+    await page.keyboard.press("Enter");
+    expect(await header.getAttribute("aria-sort")).toBe("descending");
+    expect(await firstNumber(page)).toBe(String(changes.indexOf(Math.max(...finite)) + 1));
+  });
+
+  test("dark and light differ, in the page and in the charts", async () => {
+    const colours = async (colorScheme: "light" | "dark") => {
+      const { page } = await open({ colorScheme });
+      return page.evaluate(`[
+        getComputedStyle(document.body).backgroundColor,
+        getComputedStyle(document.body).color,
+        getComputedStyle(document.querySelector("#dual .chart circle")).stroke,
+        getComputedStyle(document.querySelector("#dual .chart text")).fill,
+      ]`) as Promise<string[]>;
+    };
+    const [light, dark] = [await colours("light"), await colours("dark")];
+    for (const [i, colour] of light.entries()) expect(colour).not.toBe(dark[i]);
+  });
+
+  test.each([390, 768, 1280])("nothing is wider than a screen of %i pixels", async (width) => {
+    const { page } = await open({ viewport: { width, height: 800 } });
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
+    const wide = await page.evaluate(`[...document.querySelectorAll("main *, header *, #verdict *")]
+      .filter((e) => !e.closest("pre, thead, .unseen") && e.getBoundingClientRect().right > innerWidth + 1)
+      .map((e) => e.outerHTML.slice(0, 80))`);
+    expect(wide).toEqual([]);
+  });
+
+  test("without scripts every row is there, and no control that would do nothing", async () => {
+    const { page } = await open({ javaScriptEnabled: false });
+    expect(await visibleRows(page).count()).toBe(34);
+    expect(await page.locator("button:visible, input:visible").count()).toBe(0);
+  });
+
+  test("on paper without scripts the table keeps to its first rows, black on white", async () => {
+    const { page } = await open({ javaScriptEnabled: false, colorScheme: "dark" });
+    await page.emulateMedia({ media: "print" });
+    expect(await visibleRows(page).count()).toBe(12);
+    const ground = await page.evaluate("getComputedStyle(document.body).backgroundColor");
+    expect(ground).toBe("rgb(255, 255, 255)");
+  });
+});

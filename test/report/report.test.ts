@@ -1,0 +1,238 @@
+import { createHash } from "node:crypto";
+import { parseHTML } from "linkedom";
+import { describe, expect, test } from "vitest";
+import { duration, number, range, signed } from "../../src/report/format.js";
+import { type ReportData, renderReport } from "../../src/report/index.js";
+import { fakeReport, hostile } from "./fixture.js";
+
+const parse = (page: string) => parseHTML(page).document;
+const data = fakeReport(2);
+const page = renderReport(data);
+const document = parse(page);
+
+/** Every string, or every number, of a value replaced. */
+function replace<T>(value: T, kind: "string" | "number", by: unknown): T {
+  if (typeof value === kind) return by as T;
+  if (Array.isArray(value)) return value.map((item) => replace(item, kind, by)) as T;
+  if (typeof value === "object" && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replace(item, kind, by)])) as T;
+  return value;
+}
+
+const withoutCode = (page: string) => page.replace(/<(script|style)>.*?<\/\1>/gs, "");
+
+/** The least that a report can be made of: a run that has solved, and not yet evaluated. */
+const least: ReportData = {
+  title: "least",
+  algorithm: "MoCAN",
+  date: "2025-01-15T10:20:30.000Z",
+  reference: "a",
+  aligned: "b",
+  beta: 0.1,
+  confidence: 0.95,
+  counts: { prompts: 1, responses: 2, heldOutPrompts: 1, heldOutResponses: 1 },
+  reward: { name: "reward", predicted: 0.5, measured: null, interval: null },
+  constraints: [
+    { name: "safety", margin: 1, lambda: 0.3, predicted: 1, measured: null, interval: null, verdict: null },
+  ],
+};
+
+describe("text from models and users stays text", () => {
+  test("hostile strings in every place add no element and no attribute", () => {
+    const hostileEverywhere = replace(data, "string", hostile);
+    const { verdict: _, ...rest } = hostileEverywhere.constraints[0];
+    const attacked = parse(
+      renderReport({
+        ...hostileEverywhere,
+        constraints: [{ ...rest, verdict: "held" }],
+        distributions: data.distributions!.map((one) => ({ ...one, name: hostile })),
+      }),
+    );
+    expect(attacked.querySelectorAll("script")).toHaveLength(1);
+    expect(attacked.querySelectorAll("img, iframe, object, [onerror], [src]")).toHaveLength(0);
+    const [prompt, before] = attacked.querySelectorAll(
+      "#responses-table tbody th, #responses-table tbody td[data-name]",
+    );
+    expect(prompt.textContent).toBe(hostile);
+    expect(before.textContent).toBe(hostile);
+    expect(attacked.querySelector("pre")!.textContent).toBe(hostile);
+    expect(attacked.querySelector("title")!.textContent).toContain(hostile);
+  });
+
+  test("control characters are shown, not passed on", () => {
+    expect(page).not.toMatch(/[^\P{Cc}\t\n]/u);
+    expect(document.body.textContent).toContain("\u2400\u241b[31m");
+  });
+
+  test("a long response is folded without losing a character", () => {
+    const long = `${"🙂".repeat(400)}end`;
+    const rows = [{ prompt: "p", before: { response: long, scores: [1] }, after: { response: "", scores: [2] } }];
+    const folded = parse(renderReport({ ...least, examples: { scorers: ["reward"], rows } }));
+    const cell = folded.querySelector("td[data-name=Before]")!;
+    cell.querySelector("summary")!.remove();
+    expect(cell.textContent).toBe(long);
+  });
+});
+
+describe("the page stands alone", () => {
+  const policy = document.querySelector("meta[http-equiv]")!.getAttribute("content")!;
+
+  test("its policy forbids requests and allows exactly its own script", () => {
+    const script = document.querySelector("script")!.textContent!;
+    const hash = createHash("sha256").update(script).digest("base64");
+    expect(policy).toContain("default-src 'none'");
+    expect(policy, "put this hash into tableScript.ts").toContain(`script-src 'sha256-${hash}'`);
+  });
+
+  test("nothing in it refers to another place", () => {
+    const references = [...document.querySelectorAll("[href], [src]")].map(
+      (element) => element.getAttribute("href") ?? element.getAttribute("src")!,
+    );
+    expect(references.filter((reference) => !/^(#|data:,$)/.test(reference))).toEqual([]);
+    expect(document.querySelector("style")!.textContent).not.toMatch(/url\(|@import/);
+  });
+
+  test("every link inside leads somewhere, and ids are unique", () => {
+    const ids = [...document.querySelectorAll("[id]")].map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const link of document.querySelectorAll("a[href]")) expect(ids).toContain(link.getAttribute("href")!.slice(1));
+  });
+
+  test("the same data give the same page", () => expect(renderReport(data)).toBe(page));
+});
+
+describe("what it says", () => {
+  const answer = (verdicts: ReportData["constraints"][number]["verdict"][]) =>
+    parse(
+      renderReport({
+        ...data,
+        constraints: data.constraints.map((constraint, j) => ({ ...constraint, verdict: verdicts[j] })),
+      }),
+    ).querySelector(".answer strong")!.textContent;
+
+  test("one constraint that is not held makes the answer no, one in doubt makes it undecided", () => {
+    expect(answer(["held", "held"])).toBe("Yes.");
+    expect(answer(["held", "undecided"])).toBe("Undecided.");
+    expect(answer(["undecided", "not held"])).toBe("No.");
+    expect(answer([null, null])).toBe("Not measured yet.");
+  });
+
+  test("the verdict's row holds what was asked, predicted and measured", () => {
+    const [name, ...cells] = document.querySelectorAll("#verdict tbody tr:first-child > *");
+    const { margin, predicted, measured, interval } = data.constraints[0];
+    expect(name.textContent).toContain("harmlessness");
+    expect(cells[0].textContent).toContain(signed(margin));
+    expect(cells[1].textContent).toContain(signed(predicted));
+    expect(cells[2].textContent).toBe(`${signed(measured)} ${range(interval)}`);
+    expect(cells[3].textContent).toContain("undecided");
+  });
+
+  test("every response is in the table, with its scores' change to sort by", () => {
+    const rows = document.querySelectorAll("#responses-table tbody tr");
+    expect(rows).toHaveLength(data.examples!.rows.length);
+    const { before, after } = data.examples!.rows[0];
+    const cell = rows[0].querySelectorAll("td.number")[1];
+    expect(Number(cell.getAttribute("data-value"))).toBe(after.scores[0] - before.scores[0]);
+    expect(rows[4].querySelectorAll("td.number")[1].hasAttribute("data-value")).toBe(false);
+  });
+});
+
+describe("what is missing is left out", () => {
+  test("a run that has only solved", () => {
+    const document = parse(renderReport(least));
+    expect(document.querySelectorAll("main section:not(#verdict)")).toHaveLength(0);
+    expect(document.querySelectorAll("#verdict svg").length).toBe(2);
+    expect(withoutCode(renderReport(least))).not.toMatch(/undefined|NaN|null|\[object/);
+  });
+
+  test("a solve without a frontier, without traces", () => {
+    const { dual } = fakeReport(1);
+    const constraints = dual!.constraints.map((series) => ({ ...series, frontier: [], byPrompts: [] }));
+    const document = parse(
+      renderReport({ ...fakeReport(1), dual: { ...dual!, constraints, convergence: [], ess: [] } }),
+    );
+    const titles = [...document.querySelectorAll("#dual h3, #trust h3")].map((title) => title.textContent);
+    expect(titles).toEqual([
+      "The dual of harmlessness",
+      "λ* of harmlessness by responses per prompt",
+      "KL to the reference",
+    ]);
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])("every number %s", (value) => {
+    const page = renderReport(replace(data, "number", value));
+    expect(withoutCode(page).match(/.{0,80}(NaN|Infinity|undefined)/g) ?? []).toEqual([]);
+  });
+});
+
+describe("readable by a screen reader", () => {
+  test("every chart says its finding, every figure has a heading and a caption", () => {
+    const charts = [...document.querySelectorAll("svg")];
+    expect(charts.length).toBeGreaterThan(10);
+    for (const chart of charts) {
+      expect(chart.getAttribute("role")).toBe("img");
+      expect(chart.getAttribute("aria-label")).toMatch(/\d/);
+      expect(chart.querySelectorAll("[aria-label]")).toHaveLength(0);
+    }
+    for (const figure of document.querySelectorAll("figure")) {
+      expect(figure.querySelector("h3")!.textContent).not.toBe("");
+      expect(figure.querySelector("figcaption")!.textContent!.length).toBeGreaterThan(40);
+    }
+  });
+
+  test("headings descend one level at a time, tables have captions and scoped headers", () => {
+    const levels = [...document.querySelectorAll("h1, h2, h3, h4")].map(({ tagName }) => Number(tagName[1]));
+    expect(levels[0]).toBe(1);
+    for (const [i, level] of levels.slice(1).entries()) expect(level - levels[i]).toBeLessThanOrEqual(1);
+    for (const table of document.querySelectorAll("table")) expect(table.querySelector("caption")).not.toBeNull();
+    for (const header of document.querySelectorAll("th")) expect(header.getAttribute("scope")).toMatch(/^(col|row)$/);
+  });
+
+  test("text stands out from its ground by 4.5 to 1 at least, in light, dark and print", () => {
+    const schemes = [...document.querySelector("style")!.textContent!.matchAll(/:root \{([^}]*)\}/g)].map(([, body]) =>
+      Object.fromEntries([...body.matchAll(/--(\w+): (#\w+)/g)].map(([, name, colour]) => [name, colour])),
+    );
+    expect(schemes).toHaveLength(3);
+    for (const colours of schemes)
+      for (const name of ["text", "muted", "accent", "reference", "asked", "held", "failed", "open"])
+        for (const ground of ["paper", "panel"])
+          if (ground === "paper" || ["text", "muted", "accent"].includes(name))
+            expect(contrast(colours[name], colours[ground]), `${name} on ${ground}`).toBeGreaterThanOrEqual(4.5);
+  });
+});
+
+/** WCAG's contrast ratio. */
+function contrast(a: string, b: string): number {
+  const luminance = (colour: string) => {
+    const digits = colour.length === 4 ? [...colour.slice(1)].map((digit) => digit + digit) : colour.match(/\w\w/g)!;
+    const [red, green, blue] = digits.map((pair) => {
+      const value = Number.parseInt(pair, 16) / 255;
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+}
+
+test("numbers are short, with true minus signs", () => {
+  expect([0, 0.5, -1.234, 0.0456, 12.34, 123.4, 12_345, 2.4e-14, -3e7].map(number)).toEqual([
+    "0",
+    "0.50",
+    "−1.23",
+    "0.046",
+    "12.3",
+    "123",
+    "12,345",
+    "2.4 × 10⁻¹⁴",
+    "−3.0 × 10⁷",
+  ]);
+  expect([signed(0.8), signed(-0.8), signed(null), number(Number.NaN)]).toEqual(["+0.80", "−0.80", "n/a", "n/a"]);
+  expect([0.03, 9.7, 59.7, 127.6, 7300].map(duration)).toEqual([
+    "30 ms",
+    "9.7 s",
+    "1 min 0 s",
+    "2 min 8 s",
+    "2 h 1 min",
+  ]);
+});
