@@ -54,9 +54,12 @@ const geometry = ["d", "transform", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy"
 
 /** Axes in the page's manner: light horizontal rules, labels with their direction. */
 export const axes = (x: string, y: string): { x: Plot.ScaleOptions; y: Plot.ScaleOptions } => ({
-  x: { label: x, tickSize: 0, ticks: 6, labelAnchor: "center", labelArrow: "none", nice: false },
-  y: { label: y, tickSize: 0, ticks: 5, labelArrow: "none" },
+  x: { label: clip(x), tickSize: 0, ticks: 6, labelAnchor: "center", labelArrow: "none", nice: false },
+  y: { label: clip(y), tickSize: 0, ticks: 5, labelArrow: "none" },
 });
+
+/** A chart has no room for the longest names; its heading gives them in full. */
+const clip = (name: string) => (name.length > 44 ? `${name.slice(0, 43)}…` : name);
 
 const gridY = () => Plot.gridY({ stroke: ink.rule, strokeOpacity: 1, ticks: 5 });
 
@@ -197,22 +200,46 @@ export function lineChart(
     points: line.points.filter(([a, b]) => isNumber(a) && isNumber(b) && (!logY || b > 0)),
   }));
   const scales = axes(x, y);
+  const labelled = spread(shown, logY);
   return chart(label, {
     x: scales.x,
     y: logY ? { ...scales.y, type: "log", tickFormat: power } : scales.y,
     marginRight,
     marks: [
       gridY(),
-      shown.map(({ name, points, emphasis, dot }) => {
+      shown.map(({ points, emphasis, dot }) => {
         const stroke = emphasis ? ink.aligned : ink.reference;
         return [
           Plot.line(points, { stroke, strokeWidth: emphasis ? 2.5 : 1.5 }),
-          Plot.text(points.slice(-1), { text: [name], dx: 7, textAnchor: "start", fill: stroke, ...halo }),
           dot ? Plot.dot([dot], { fill: emphasis ? ink.aligned : ink.paper, stroke, r: 4, strokeWidth: 1.75 }) : null,
         ];
       }),
+      labelled.map(({ name, x, y, emphasis }) =>
+        Plot.text([name], { x, y, dx: 7, textAnchor: "start", fill: emphasis ? ink.aligned : ink.reference, ...halo }),
+      ),
     ],
   });
+}
+
+/** Where the lines' names go: at their ends, moved upwards where they would cover one another. */
+function spread(lines: readonly Line[], log: boolean): { name: string; emphasis?: boolean; x: number; y: number }[] {
+  const [to, from] = log ? [Math.log, Math.exp] : [(y: number) => y, (y: number) => y];
+  const [low, high] = extent(lines.flatMap(({ points }) => points.map(([, y]) => to(y)))) ?? [0, 1];
+  const gap = (high - low) / 14;
+  let floor = Number.NEGATIVE_INFINITY;
+  return lines
+    .filter(({ name, points }) => name !== "" && points.length > 0)
+    .map(({ name, emphasis, points }) => ({
+      name,
+      emphasis,
+      x: points[points.length - 1][0],
+      y: to(points[points.length - 1][1]),
+    }))
+    .sort((a, b) => a.y - b.y)
+    .map((end) => {
+      floor = Math.max(end.y, floor + gap);
+      return { ...end, y: from(floor) };
+    });
 }
 
 /** Ticks of a log axis as powers of ten; the steps between stay bare. */
@@ -276,7 +303,7 @@ export function planeChart(
 }
 
 const offsets = {
-  left: { dx: -9, dy: -10, textAnchor: "end" },
+  left: { dx: -9, dy: 14, textAnchor: "end" },
   right: { dx: 9, dy: -10, textAnchor: "start" },
   below: { dx: 0, dy: 16, textAnchor: "middle" },
 } as const;

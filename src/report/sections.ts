@@ -141,7 +141,7 @@ function outcomeFigure(outcome: Outcome | ConstraintOutcome, data: ReportData): 
     `${name}: predicted and measured`,
     stripChart(
       `Gain in ${name}: predicted ${signed(predicted)}, measured ${signed(measured)}, ${confidence(data)} interval ${range(interval)}${margin === undefined ? "" : `, asked ${number(margin)}`}.`,
-      `gain in ${name} over the reference`,
+      "gain over the reference",
       [
         { name: "predicted", value: predicted ?? Number.NaN, interval: outcome.predictedInterval, fill: ink.reference },
         { name: "measured", value: measured ?? Number.NaN, interval, fill: ink.aligned },
@@ -226,13 +226,13 @@ function curvesFigure(
       "D(λ)",
       lines,
     ),
-    html`Each curve is D(λ) for one margin b; the strong one is the margin asked, lowest at λ* = ${number(lambda)}. Asking for more safety moves the lowest point to the right: safety costs more.${m > 1 ? " The other multipliers stay at their optimum." : null}`,
+    html`Each curve is D(λ) for one margin b; the strong one is the margin asked, lowest at λ* = ${number(lambda)}. Asking for more safety moves the lowest point to the right: safety costs more.${lambda === 0 ? " Here λ* = 0: maximizing the reward alone meets the margin." : null}${m > 1 ? " The other multipliers stay at their optimum." : null}`,
   );
 }
 
 function convergenceFigure({ convergence, kkt }: DualSeries): Html | null {
   const lines = convergence.map(({ solver, points }, i): Line => ({ name: solver, points, emphasis: i === 0 }));
-  if (lines.every(({ points }) => points.length === 0)) return null;
+  if (lines.every(({ points }) => points.filter(([, residual]) => residual > 0).length < 2)) return null;
   const [first] = convergence;
   const steps = first.points.at(-1)?.[0];
   return figure(
@@ -319,7 +319,7 @@ function estimateFigure(
   note: string,
 ): Html | null {
   const there = points.filter((point) => isNumber(point.mean));
-  if (there.length < 2) return null;
+  if (there.length < 2 || there.every(({ high }) => high === 0)) return null;
   const half = there[there.length - 2];
   const infeasible = points.filter((point) => point.infeasible > 0);
   const spread = `from ${number(half.low)} to ${number(half.high)} with ${count(half.count)} ${what}`;

@@ -81,7 +81,7 @@ export interface SeriesOptions {
 
 /** Computes the figures of a solve from the scores that it solved: some tens of solves and predictions. */
 export function dualSeries(scores: Scores, solution: DualSolution, options: SeriesOptions): DualSeries {
-  const { seed, repeats = 12, descentSteps = 500 } = options;
+  const { seed, repeats = 12, descentSteps = 200 } = options;
   const prompts = scores.offsets.length - 1;
   const responses = largestGroup(scores);
   const solveSubset = (part: Scores) => solveOrNone(part, solution, solution.margins)?.lambda ?? null;
@@ -90,7 +90,7 @@ export function dualSeries(scores: Scores, solution: DualSolution, options: Seri
     solveSubset(subset(scores, draw(prompts, count, random))),
   );
   const byResponses = estimates(sizes(responses, 2), repeats, responses, (count) =>
-    solveSubset(subset(shuffleResponses(scores, random), draw(prompts, prompts, random), count)),
+    solveSubset(drawResponses(scores, count, random)),
   );
   const descent = descendDual(scores, { ...solution, steps: descentSteps });
   const { rows } = solution.predicted;
@@ -211,12 +211,24 @@ function draw(n: number, count: number, random: Random): number[] {
   return random.shuffle(Array.from({ length: n }, (_, i) => i)).slice(0, count);
 }
 
-/** The same scores with each prompt's responses in random order. */
-function shuffleResponses({ reward, safety, offsets }: Scores, random: Random): Scores {
+/** `count` random responses of each prompt, or all where there are fewer. */
+function drawResponses({ reward, safety, offsets }: Scores, count: number, random: Random): Scores {
   const order = Uint32Array.from(reward.keys());
-  for (let i = 1; i < offsets.length; i++) random.shuffle(order.subarray(offsets[i - 1], offsets[i]));
-  const take = (values: Float64Array) => Float64Array.from(order, (i) => values[i]);
-  return { reward: take(reward), safety: safety.map(take), offsets };
+  const drawn = new Uint32Array(offsets.length);
+  let size = 0;
+  for (let x = 1; x < offsets.length; x++) {
+    const start = offsets[x - 1];
+    const n = offsets[x] - start;
+    for (let i = 0; i < Math.min(n, count); i++) {
+      const other = start + i + random.integer(n - i);
+      const kept = order[start + i];
+      order[size++] = order[other];
+      order[other] = kept;
+    }
+    drawn[x] = size;
+  }
+  const take = (values: Float64Array) => Float64Array.from(order.subarray(0, size), (i) => values[i]);
+  return { reward: take(reward), safety: safety.map(take), offsets: drawn };
 }
 
 /** Means of a policy column by prompt, or by run of prompts. */

@@ -41,6 +41,7 @@ describe.each([{ margins: [0.8] }, { margins: [-2] }, { margins: [0.8, 0.2] }])(
         expect(byPrompts.map(({ count }) => count)).toEqual([7, 15, 30, 60]);
         expect(byResponses.map(({ count }) => count)).toEqual([2, 4, 8, 16]);
         expect(byPrompts[3].mean).toBeCloseTo(solution.lambda[j], 8);
+        expect(byResponses[3].mean).toBeCloseTo(solution.lambda[j], 8);
         const { low, mean, high } = byPrompts[2];
         expect(low).toBeLessThanOrEqual(mean);
         expect(mean).toBeLessThanOrEqual(high);
