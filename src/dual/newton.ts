@@ -1,0 +1,169 @@
+import { nonNegativeQuadratic } from "./linear.js";
+import type { Passes } from "./passes.js";
+
+/** D and its derivatives at one λ, as means over prompts. */
+export interface Evaluation {
+  readonly lambda: Float64Array;
+  readonly value: number;
+  /** ∇D, m values: the mean of h under p_λ, that is minus the violation of each constraint. */
+  readonly gradient: Float64Array;
+  /** ∇²D for g_j / safetyScale_j, m × m row-major. */
+  readonly hessian: Float64Array;
+}
+
+/** What a dual problem is made of beside the samples. */
+export interface DualTerms {
+  readonly beta: number;
+  /** E[g_j] under the reference + b_j: what h_j = g_j − centre_j subtracts. */
+  readonly centre: Float64Array;
+  /** Typical spread of the reward within a prompt, the unit of ⟨λ, h⟩. */
+  readonly rewardScale: number;
+  /** Typical spread of each safety score within a prompt, the unit of ∇D_j and of the Hessian. */
+  readonly safetyScale: Float64Array;
+  /** How often each prompt counts (bootstrap); once if absent. */
+  readonly weights?: Float64Array;
+}
+
+/** One step of a solver, for the convergence figure. */
+export interface TraceStep {
+  readonly lambda: readonly number[];
+  readonly dual: number;
+  /** max_j |min(λ_j, ∇D_j)|. */
+  readonly kkt: number;
+}
+
+/** D, ∇D and ∇²D at λ. */
+export function* evaluate(terms: DualTerms, lambda: Float64Array): Passes<Evaluation> {
+  const { beta, centre, safetyScale: scale, weights } = terms;
+  const m = lambda.length;
+  const sums = yield { kind: "dual", beta, lambda, centre, scale, weights };
+  for (let i = 1; i < sums.length; i++) sums[i] /= sums[0];
+  return { lambda, value: sums[1], gradient: sums.slice(2, 2 + m), hessian: sums.slice(2 + m) };
+}
+
+/** The certificate of METHOD.md: max_j |min(λ_j, ∇D_j)|, zero exactly at the minimizer. */
+export function kktResidual({ lambda, gradient }: Evaluation): number {
+  return gradient.reduce((worst, slope, j) => Math.max(worst, Math.abs(Math.min(lambda[j], slope))), 0);
+}
+
+/** The same with λ and ∇D in units of the scores' spread, so that it means the same at any scale. */
+export function relativeResidual({ lambda, gradient }: Evaluation, terms: DualTerms): number {
+  const unit = terms.rewardScale + terms.beta;
+  return gradient.reduce((worst, slope, j) => {
+    const s = terms.safetyScale[j];
+    return Math.max(worst, Math.abs(Math.min((lambda[j] * s) / unit, slope / s)));
+  }, 0);
+}
+
+/**
+ * The minimizer over λ ≥ 0 of the quadratic model of D at an evaluation, moving at most a few times the distance that
+ * the problem's units suggest (the model of a nearly linear D is worth nothing farther out).
+ */
+export function newtonStep(at: Evaluation, terms: DualTerms): Float64Array {
+  const { safetyScale: s } = terms;
+  const m = s.length;
+  const unit = terms.rewardScale + terms.beta;
+  const hessian = new Float64Array(m * m);
+  const q = new Float64Array(m);
+  // Just enough to keep duplicate constraints and a flat D solvable.
+  const ridge = 1e-13 / terms.beta + 1e-9 / unit;
+  for (let j = 0; j < m; j++) {
+    q[j] = at.gradient[j] / s[j];
+    for (let k = 0; k < m; k++) {
+      hessian[j * m + k] = at.hessian[j * m + k] + (j === k ? ridge : 0);
+      q[j] -= hessian[j * m + k] * at.lambda[k] * s[k];
+    }
+  }
+  const target = nonNegativeQuadratic(hessian, q);
+  let length = 0;
+  let reach = unit;
+  for (let j = 0; j < m; j++) {
+    length = Math.max(length, Math.abs(target[j] - at.lambda[j] * s[j]));
+    reach = Math.max(reach, at.lambda[j] * s[j]);
+  }
+  const share = Math.min(1, (4 * reach) / length);
+  return target.map((value, j) => (share === 1 ? value / s[j] : at.lambda[j] + share * (value / s[j] - at.lambda[j])));
+}
+
+/** How many evaluations of D a solve may take; a solve that needs more says `converged: false`. */
+const maxEvaluations = 500;
+
+export interface Minimum {
+  readonly at: Evaluation;
+  readonly converged: boolean;
+  readonly trace: readonly TraceStep[];
+}
+
+/**
+ * Minimizes D over λ ≥ 0 by Newton's method: every step minimizes the quadratic model under the bounds, and a line
+ * search guards it. For a β far below the scores' spread D is close to piecewise linear, so the minimizer is first
+ * found for larger β.
+ * @param tolerance relative residual at which to stop.
+ */
+export function* minimize(terms: DualTerms, start: Float64Array, tolerance = 1e-12): Passes<Minimum> {
+  const trace: TraceStep[] = [];
+  let lambda = start;
+  let beta = Math.max(terms.beta, 0.02 * terms.rewardScale);
+  for (;;) {
+    const last = beta === terms.beta;
+    const found = yield* descend({ ...terms, beta }, lambda, last ? tolerance : 1e-2, trace);
+    if (last) return found;
+    lambda = found.at.lambda;
+    beta = Math.max(terms.beta, beta / 8);
+  }
+}
+
+function* descend(terms: DualTerms, start: Float64Array, tolerance: number, trace: TraceStep[]): Passes<Minimum> {
+  let at = yield* evaluate(terms, start);
+  for (;;) {
+    trace.push({ lambda: [...at.lambda], dual: at.value, kkt: kktResidual(at) });
+    const residual = relativeResidual(at, terms);
+    if (residual <= tolerance) return { at, converged: true, trace };
+    const next = trace.length < maxEvaluations ? yield* lineSearch(terms, at, newtonStep(at, terms)) : undefined;
+    // At the limit of rounding no step helps any more: the residual says whether the answer will do.
+    if (next === undefined || (residual <= 1e-10 && relativeResidual(next, terms) >= residual / 2)) {
+      return { at, converged: residual <= Math.max(tolerance, 1e-9), trace };
+    }
+    at = next;
+  }
+}
+
+/** A point between `at` and `target` where D is lower and not steeply rising; none when rounding hides the descent. */
+function* lineSearch(terms: DualTerms, at: Evaluation, target: Float64Array): Passes<Evaluation | undefined> {
+  const slopeAlong = (e: Evaluation) => e.gradient.reduce((sum, g, j) => sum + g * (target[j] - at.lambda[j]), 0);
+  const slope = slopeAlong(at);
+  const noise = 1e-12 * (Math.abs(at.value) + terms.rewardScale);
+  let share = 1;
+  for (let i = 0; i < 60; i++) {
+    const lambda = target.map((value, j) => (share === 1 ? value : at.lambda[j] + share * (value - at.lambda[j])));
+    if (lambda.every((value, j) => value === at.lambda[j])) return undefined;
+    const next = yield* evaluate(terms, lambda);
+    const nextSlope = slopeAlong(next);
+    if (nextSlope <= 0.8 * Math.abs(slope) && next.value <= at.value + noise) return next;
+    share *= Math.min(Math.max(slope / (slope - nextSlope), 0.1), 0.6);
+  }
+  return undefined;
+}
+
+/**
+ * Projected gradient descent λ ← [λ − η∇D(λ)]₊, the paper's solver, kept for its convergence figure.
+ * @param rate η.
+ */
+export function* projectedGradient(
+  terms: DualTerms,
+  start: Float64Array,
+  { rate, steps, tolerance = 1e-9 }: { rate: number; steps: number; tolerance?: number },
+): Passes<Minimum> {
+  const trace: TraceStep[] = [];
+  let at = yield* evaluate(terms, start);
+  for (;;) {
+    trace.push({ lambda: [...at.lambda], dual: at.value, kkt: kktResidual(at) });
+    const converged = relativeResidual(at, terms) <= tolerance;
+    if (converged || trace.length > steps) return { at, converged, trace };
+    const { lambda, gradient } = at;
+    at = yield* evaluate(
+      terms,
+      lambda.map((value, j) => Math.max(0, value - rate * gradient[j])),
+    );
+  }
+}

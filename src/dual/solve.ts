@@ -1,0 +1,270 @@
+import { InputError } from "../errors.js";
+import { type DualTerms, kktResidual, type Minimum, minimize, projectedGradient, type TraceStep } from "./newton.js";
+import {
+  inMemory,
+  overStream,
+  type Passes,
+  policyColumns,
+  policyRowLength,
+  type ScoreStream,
+  safetyColumns,
+  summaryColumns,
+} from "./passes.js";
+import { type Reach, reach } from "./reach.js";
+import { checkScores, type Scores } from "./scores.js";
+
+/** A constrained alignment problem over scored samples (METHOD.md). */
+export interface DualOptions {
+  /** β > 0, the strength of the KL term. */
+  readonly beta: number;
+  /** b_j, the improvement over the reference asked of each safety score. */
+  readonly margins: readonly number[];
+}
+
+/** What the reference does, and how much the scores vary within a prompt. */
+export interface Summary {
+  readonly prompts: number;
+  readonly samples: number;
+  readonly reward: ScoreSummary;
+  readonly safety: readonly ScoreSummary[];
+}
+
+export interface ScoreSummary {
+  /** Mean over prompts of the mean over responses. */
+  readonly mean: number;
+  /** Mean over prompts of the standard deviation within a prompt. */
+  readonly spread: number;
+  /** Mean over prompts of the largest value. */
+  readonly largest: number;
+  /** Root of the mean squared range within a prompt. */
+  readonly range: number;
+}
+
+/** What p_λ does on the samples' prompts. */
+export interface Prediction {
+  readonly lambda: readonly number[];
+  /** E r under p_λ, and its gain over the reference. */
+  readonly reward: number;
+  readonly rewardGain: number;
+  /** E g_j under p_λ, and its gain over the reference: the margin that λ predicts. */
+  readonly safety: readonly number[];
+  readonly safetyGain: readonly number[];
+  /** E_x KL(p_λ ‖ π_ref). */
+  readonly kl: number;
+  /** Effective sample size 1/Σp² per prompt. */
+  readonly ess: { readonly mean: number; readonly min: number };
+  readonly rows: PolicyRows;
+}
+
+/** One row per prompt (or per run of prompts, when there are very many) about p_λ: see `policyColumns`. */
+export interface PolicyRows {
+  readonly constraints: number;
+  readonly length: number;
+  readonly values: Float64Array;
+}
+
+export interface DualSolution extends DualOptions {
+  /** λ*, the multipliers of the m constraints. */
+  readonly lambda: readonly number[];
+  /** D(λ*). */
+  readonly dual: number;
+  readonly gradient: readonly number[];
+  /** max_j |min(λ_j, ∇D_j)|: the certificate. */
+  readonly kkt: number;
+  /** Whether the certificate holds to 1e-9, relative to the spread of the scores. */
+  readonly converged: boolean;
+  readonly reach: Reach;
+  readonly summary: Summary;
+  readonly predicted: Prediction;
+  readonly trace: readonly TraceStep[];
+}
+
+/** No reweighting of the samples reaches the margins, so D has no minimizer. */
+export class InfeasibleError extends InputError {
+  override name = "InfeasibleError";
+  constructor(
+    message: string,
+    readonly reach: Reach,
+  ) {
+    super(message, 3);
+  }
+}
+
+/**
+ * Solves the dual for scores in memory.
+ * @throws InputError for scores or options that make no problem; InfeasibleError if the margins are out of reach.
+ */
+export function solveDual(scores: Scores, options: DualOptions): DualSolution {
+  checkScores(scores);
+  return inMemory(scores, solvePasses(options, scores.safety.length));
+}
+
+/** The same for scores that are read in passes. */
+export function solveDualStream(stream: ScoreStream, options: DualOptions): Promise<DualSolution> {
+  return overStream(stream, solvePasses(options, stream.constraints));
+}
+
+/** The policy p_λ of any λ ≥ 0: the inverse question, which margin a given λ predicts. */
+export function predict(scores: Scores, beta: number, lambda: readonly number[]): Prediction {
+  checkScores(scores);
+  checkBeta(beta);
+  if (lambda.length !== scores.safety.length || !lambda.every((value) => Number.isFinite(value) && value >= 0)) {
+    throw new InputError(`λ is [${lambda.join(", ")}]: give ${scores.safety.length} numbers of at least 0.`);
+  }
+  return inMemory(scores, predictPasses(beta, Float64Array.from(lambda), inMemory(scores, summaryPasses())));
+}
+
+/** The paper's projected gradient descent from λ = 0, for its convergence figure; the default rate is 1/L. */
+export function descendDual(scores: Scores, options: DualOptions & { rate?: number; steps: number }): Minimum {
+  checkScores(scores);
+  const { beta, rate, steps } = options;
+  const summary = inMemory(scores, summaryPasses());
+  const terms = dualTerms(options, summary);
+  // ∇²D is at most the sum of the variances over β, and a variance at most a quarter of the squared range.
+  const bound = summary.safety.reduce((sum, { range }) => sum + range ** 2 / (4 * beta), 0);
+  const start = new Float64Array(terms.centre.length);
+  return inMemory(scores, projectedGradient(terms, start, { rate: rate ?? 1 / bound, steps }));
+}
+
+function* solvePasses(options: DualOptions, constraints: number): Passes<DualSolution> {
+  checkOptions(options, constraints);
+  const summary = yield* summaryPasses();
+  checkVariation(summary);
+  const terms = dualTerms(options, summary);
+  const bounds = yield* reachPasses(options, summary);
+  if (!bounds.feasible) throw new InfeasibleError(infeasibleMessage(bounds, options), bounds);
+  const { at, converged, trace } = yield* minimize(terms, new Float64Array(constraints));
+  const predicted = yield* predictPasses(options.beta, at.lambda, summary);
+  return {
+    beta: options.beta,
+    margins: [...options.margins],
+    lambda: [...at.lambda],
+    dual: at.value,
+    gradient: [...at.gradient],
+    kkt: kktResidual(at),
+    converged,
+    reach: bounds,
+    summary,
+    predicted,
+    trace,
+  };
+}
+
+export function* summaryPasses(): Passes<Summary> {
+  const sums = yield { kind: "summary" };
+  const prompts = sums[0];
+  const score = (k: number): ScoreSummary => {
+    const at = 2 + summaryColumns * k;
+    return {
+      mean: sums[at] / prompts,
+      spread: sums[at + 1] / prompts,
+      largest: sums[at + 2] / prompts,
+      range: Math.sqrt(sums[at + 3] / prompts),
+    };
+  };
+  const m = (sums.length - 2) / summaryColumns - 1;
+  return {
+    prompts,
+    samples: sums[1],
+    reward: score(0),
+    safety: Array.from({ length: m }, (_, j) => score(1 + j)),
+  };
+}
+
+/** The feasibility of a problem; one constraint needs no further pass. */
+export function* reachPasses({ margins }: DualOptions, { safety }: Summary): Passes<Reach> {
+  if (safety.length === 1) {
+    const largest = safety[0].largest - safety[0].mean;
+    return { feasible: largest > margins[0], weights: [1], largest, asked: margins[0] };
+  }
+  const means = Float64Array.from(safety, ({ mean }) => mean);
+  return yield* reach(
+    means,
+    Float64Array.from(margins),
+    Float64Array.from(safety, ({ spread }) => spread),
+  );
+}
+
+/** More rows than this would say nothing more to a bootstrap, and memory must stay bounded. */
+const maxPolicyRows = 20_000;
+
+export function* predictPasses(beta: number, lambda: Float64Array, summary: Summary): Passes<Prediction> {
+  const promptsPerRow = Math.ceil(summary.prompts / maxPolicyRows);
+  const scale = Float64Array.from(summary.safety, ({ spread }) => spread || 1);
+  const values = yield { kind: "policy", beta, lambda, scale, promptsPerRow };
+  const m = lambda.length;
+  const length = policyRowLength(m);
+  const sums = new Float64Array(length);
+  let minEss = Infinity;
+  for (let at = 0; at < values.length; at += length) {
+    for (let c = 0; c < length; c++) sums[c] += values[at + c];
+    minEss = Math.min(minEss, values[at + policyColumns.minEss]);
+  }
+  const mean = (column: number) => sums[column] / sums[policyColumns.prompts];
+  const safety = Array.from({ length: m }, (_, j) => mean(policyColumns.safety + safetyColumns * j));
+  const reference = safety.map((_, j) => mean(policyColumns.safety + safetyColumns * j + 1));
+  return {
+    lambda: [...lambda],
+    reward: mean(policyColumns.reward),
+    rewardGain: mean(policyColumns.reward) - mean(policyColumns.referenceReward),
+    safety,
+    safetyGain: safety.map((value, j) => value - reference[j]),
+    kl: mean(policyColumns.kl),
+    ess: { mean: mean(policyColumns.ess), min: minEss },
+    rows: { constraints: m, length: values.length / length, values },
+  };
+}
+
+export function dualTerms({ beta, margins }: DualOptions, { reward, safety }: Summary): DualTerms {
+  return {
+    beta,
+    centre: Float64Array.from(margins, (b, j) => safety[j].mean + b),
+    rewardScale: reward.spread,
+    safetyScale: Float64Array.from(safety, ({ spread }) => spread),
+  };
+}
+
+function checkBeta(beta: number): void {
+  if (!(beta > 0 && Number.isFinite(beta))) throw new InputError(`β is ${beta}: give a number above 0.`);
+}
+
+function checkOptions({ beta, margins }: DualOptions, constraints: number): void {
+  checkBeta(beta);
+  if (margins.length !== constraints) {
+    throw new InputError(
+      `There are ${margins.length} margins for ${constraints} safety ${constraints === 1 ? "score" : "scores"}: give one margin for each score.`,
+    );
+  }
+  const wrong = margins.find((b) => !Number.isFinite(b));
+  if (wrong !== undefined) throw new InputError(`A margin is ${wrong}: give a number.`);
+}
+
+function checkVariation({ reward, safety }: Summary): void {
+  for (const { spread, mean } of [reward, ...safety]) {
+    if (!Number.isFinite(spread) || !Number.isFinite(mean)) {
+      throw new InputError("The scores are too large to add up in double precision: divide them by a constant.");
+    }
+  }
+  safety.forEach(({ spread, mean }, j) => {
+    // Rounding gives equal values a spread of a few units in the last place.
+    if (spread <= 1e-14 * Math.abs(mean)) {
+      const which = safety.length === 1 ? "The safety score" : `Safety score ${j + 1}`;
+      throw new InputError(
+        `${which} is the same for every response of each prompt: no policy can change it, so leave it out or score differently.`,
+      );
+    }
+  });
+}
+
+function infeasibleMessage({ weights, largest, asked }: Reach, { margins }: DualOptions): string {
+  const short = (x: number) => String(Number(x.toPrecision(6)));
+  if (margins.length === 1) {
+    return `The margin ${short(margins[0])} is out of reach: no reweighting of the samples gains more than ${short(largest)}; ask for less, or draw more responses per prompt.`;
+  }
+  const combination = weights
+    .map((w, j) => ({ w, j }))
+    .filter(({ w }) => w > 1e-9)
+    .map(({ w, j }) => (w > 1 - 1e-9 ? `gain_${j + 1}` : `${short(w)}·gain_${j + 1}`))
+    .join(" + ");
+  return `The margins [${margins.map(short).join(", ")}] are out of reach together: they ask ${combination} = ${short(asked)}, and no reweighting of the samples gains more than ${short(largest)}; lower one of them, or draw more responses per prompt.`;
+}
