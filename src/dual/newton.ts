@@ -20,8 +20,6 @@ export interface DualTerms {
   readonly rewardScale: number;
   /** Typical spread of each safety score within a prompt, the unit of ∇D_j and of the Hessian. */
   readonly safetyScale: Float64Array;
-  /** How often each prompt counts (bootstrap); once if absent. */
-  readonly weights?: Float64Array;
 }
 
 /** One step of a solver, for the convergence figure. */
@@ -34,9 +32,9 @@ export interface TraceStep {
 
 /** D, ∇D and ∇²D at λ. */
 export function* evaluate(terms: DualTerms, lambda: Float64Array): Passes<Evaluation> {
-  const { beta, centre, safetyScale: scale, weights } = terms;
+  const { beta, centre, safetyScale: scale } = terms;
   const m = lambda.length;
-  const sums = yield { kind: "dual", beta, lambda, centre, scale, weights };
+  const sums = yield { kind: "dual", beta, lambda, centre, scale };
   for (let i = 1; i < sums.length; i++) sums[i] /= sums[0];
   return { lambda, value: sums[1], gradient: sums.slice(2, 2 + m), hessian: sums.slice(2 + m) };
 }
@@ -98,15 +96,14 @@ export interface Minimum {
  * Minimizes D over λ ≥ 0 by Newton's method: every step minimizes the quadratic model under the bounds, and a line
  * search guards it. For a β far below the scores' spread D is close to piecewise linear, so the minimizer is first
  * found for larger β.
- * @param tolerance relative residual at which to stop.
  */
-export function* minimize(terms: DualTerms, start: Float64Array, tolerance = 1e-12): Passes<Minimum> {
+export function* minimize(terms: DualTerms): Passes<Minimum> {
   const trace: TraceStep[] = [];
-  let lambda = start;
+  let lambda: Float64Array = new Float64Array(terms.centre.length);
   let beta = Math.max(terms.beta, 0.02 * terms.rewardScale);
   for (;;) {
     const last = beta === terms.beta;
-    const found = yield* descend({ ...terms, beta }, lambda, last ? tolerance : 1e-2, trace);
+    const found = yield* descend({ ...terms, beta }, lambda, last ? 1e-12 : 1e-2, trace);
     if (last) return found;
     lambda = found.at.lambda;
     beta = Math.max(terms.beta, beta / 8);

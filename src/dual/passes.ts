@@ -10,7 +10,7 @@ export type Pass =
   | { kind: "summary" }
   /**
    * Sums over prompts of value, gradient and Hessian of D at λ. The Hessian is that for g_j / scale_j, which neither
-   * overflows nor underflows; `weights` counts each prompt that often.
+   * overflows nor underflows.
    */
   | {
       kind: "dual";
@@ -18,7 +18,6 @@ export type Pass =
       lambda: Float64Array;
       centre: Float64Array;
       scale: Float64Array;
-      weights?: Float64Array;
     }
   /** Sums over prompts of g at the response that maximizes ⟨weights, g⟩. */
   | { kind: "reach"; weights: Float64Array }
@@ -126,9 +125,16 @@ function groupBuffer(offsets: Uint32Array): Float64Array {
   return new Float64Array(size);
 }
 
+interface Group {
+  total: number;
+  entropy: number;
+  max: number;
+  best: number;
+}
+
 /**
  * Turns one group into unnormalized weights of p_λ: fills p with exp((s − max s)/β), s = r + ⟨λ, g − centre⟩. The largest
- * exponent is 0, so nothing overflows at any scale. Leaves [Σp, max s, index of the best sample] in `out`.
+ * exponent is 0, so nothing overflows at any scale. Leaves in `out` the sum of p, that of p ln p, the largest s and its sample.
  */
 function tilt(
   { reward, safety }: Scores,
@@ -138,7 +144,7 @@ function tilt(
   lambda: Float64Array,
   centre: Float64Array,
   p: Float64Array,
-  out: { total: number; max: number; best: number },
+  out: Group,
 ): void {
   const n = end - start;
   for (let i = 0; i < n; i++) p[i] = reward[start + i];
@@ -158,37 +164,36 @@ function tilt(
     }
   }
   let total = 0;
+  let entropy = 0;
   for (let i = 0; i < n; i++) {
-    const e = Math.exp((p[i] - max) / beta);
+    const exponent = (p[i] - max) / beta;
+    const e = Math.exp(exponent);
     p[i] = e;
     total += e;
+    if (e > 0) entropy += e * exponent;
   }
   out.total = total;
+  out.entropy = entropy;
   out.max = max;
   out.best = start + best;
 }
 
-/** Weight of the prompts, D, ∇D (m), ∇²D (m × m), each summed over prompts; h = g − centre. */
-function dualPass(
-  scores: Scores,
-  { beta, lambda, centre, scale, weights }: Extract<Pass, { kind: "dual" }>,
-): Float64Array {
+/** Prompts, D, ∇D (m), ∇²D (m × m), each summed over prompts; h = g − centre. */
+function dualPass(scores: Scores, { beta, lambda, centre, scale }: Extract<Pass, { kind: "dual" }>): Float64Array {
   const { safety, offsets } = scores;
   const m = safety.length;
   const sums = new Float64Array(2 + m + m * m);
   const p = groupBuffer(offsets);
   const mean = new Float64Array(m);
-  const group = { total: 0, max: 0, best: 0 };
+  const group = { total: 0, entropy: 0, max: 0, best: 0 };
   for (let x = 0; x < offsets.length - 1; x++) {
-    const weight = weights === undefined ? 1 : weights[x];
-    if (weight === 0) continue;
     const start = offsets[x];
     const end = offsets[x + 1];
     const n = end - start;
     tilt(scores, start, end, beta, lambda, centre, p, group);
     const { total, best } = group;
-    sums[0] += weight;
-    sums[1] += weight * (group.max + beta * Math.log(total / n));
+    sums[0] += 1;
+    sums[1] += group.max + beta * Math.log(total / n);
     // Moments about the best sample: no cancellation where p is concentrated on it.
     for (let j = 0; j < m; j++) {
       const g = safety[j];
@@ -204,8 +209,8 @@ function dualPass(
       }
       first /= total;
       mean[j] = first;
-      sums[2 + j] += weight * (pivot - centre[j] + first * unit);
-      sums[2 + m + j * m + j] += (weight * Math.max(second / total - first * first, 0)) / beta;
+      sums[2 + j] += pivot - centre[j] + first * unit;
+      sums[2 + m + j * m + j] += Math.max(second / total - first * first, 0) / beta;
       for (let k = 0; k < j; k++) {
         const f = safety[k];
         const other = f[best];
@@ -213,7 +218,7 @@ function dualPass(
         for (let i = 0; i < n; i++) {
           cross += p[i] * ((g[start + i] - pivot) / unit) * ((f[start + i] - other) / scale[k]);
         }
-        const covariance = (weight * (cross / total - first * mean[k])) / beta;
+        const covariance = (cross / total - first * mean[k]) / beta;
         sums[2 + m + j * m + k] += covariance;
         sums[2 + m + k * m + j] += covariance;
       }
@@ -270,7 +275,7 @@ function policyPass(
   const rows = new Float64Array(Math.ceil(prompts / promptsPerRow) * length);
   const p = groupBuffer(offsets);
   const zero = new Float64Array(m);
-  const group = { total: 0, max: 0, best: 0 };
+  const group = { total: 0, entropy: 0, max: 0, best: 0 };
   for (let x = 0; x < prompts; x++) {
     const start = offsets[x];
     const end = offsets[x + 1];
@@ -279,13 +284,11 @@ function policyPass(
     for (let j = 0; j < m; j++) zero[j] = safety[j][start];
     tilt(scores, start, end, beta, lambda, zero, p, group);
     let squares = 0;
-    let entropy = 0;
     let tilted = 0;
     let plain = 0;
     for (let i = 0; i < n; i++) {
       p[i] /= group.total;
       squares += p[i] * p[i];
-      if (p[i] > 0) entropy -= p[i] * Math.log(p[i]);
       tilted += p[i] * (reward[start + i] - reward[start]);
       plain += reward[start + i] - reward[start];
     }
@@ -295,7 +298,7 @@ function policyPass(
     rows[at] += 1;
     rows[at + policyColumns.reward] += reward[start] + tilted;
     rows[at + policyColumns.referenceReward] += reward[start] + plain / n;
-    rows[at + policyColumns.kl] += Math.max(Math.log(n) - entropy, 0);
+    rows[at + policyColumns.kl] += Math.max(Math.log(n / group.total) + group.entropy / group.total, 0);
     rows[at + policyColumns.ess] += ess;
     const hessian = at + policyColumns.safety + safetyColumns * m;
     for (let j = 0; j < m; j++) {

@@ -133,7 +133,7 @@ function* solvePasses(options: DualOptions, constraints: number): Passes<DualSol
   const terms = dualTerms(options, summary);
   const bounds = yield* reachPasses(options, summary);
   if (!bounds.feasible) throw new InfeasibleError(infeasibleMessage(bounds, options), bounds);
-  const { at, converged, trace } = yield* minimize(terms, new Float64Array(constraints));
+  const { at, converged, trace } = yield* minimize(terms);
   const predicted = yield* predictPasses(options.beta, at.lambda, summary);
   return {
     beta: options.beta,

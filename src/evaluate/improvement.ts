@@ -1,0 +1,72 @@
+import { InputError } from "../errors.js";
+import { Random } from "../random.js";
+
+/** Scores of the responses to each prompt: prompt i owns the values `offsets[i] … offsets[i + 1] − 1`. */
+export interface PromptScores {
+  readonly values: Float64Array;
+  readonly offsets: Uint32Array;
+}
+
+export interface Improvement {
+  /** Means over prompts of the mean over responses. */
+  readonly before: number;
+  readonly after: number;
+  readonly gain: number;
+  /** Percentile bootstrap interval of the gain, prompts resampled, before and after kept together. */
+  readonly interval: readonly [low: number, high: number];
+}
+
+export type Verdict = "held" | "not held" | "undecided";
+
+export interface BootstrapOptions {
+  readonly replicates: number;
+  readonly seed: number;
+  /** 0.95 if absent. */
+  readonly confidence?: number;
+}
+
+/** The improvement from one policy to another on the same prompts. */
+export function improvement(before: PromptScores, after: PromptScores, options: BootstrapOptions): Improvement {
+  if (before.offsets.length !== after.offsets.length) {
+    throw new InputError(
+      `There are ${before.offsets.length - 1} prompts before and ${after.offsets.length - 1} after: score the same prompts.`,
+    );
+  }
+  const first = promptMeans(before);
+  const second = promptMeans(after);
+  const differences = second.map((value, i) => value - first[i]);
+  return {
+    before: mean(first),
+    after: mean(second),
+    gain: mean(differences),
+    interval: meanInterval(differences, options),
+  };
+}
+
+/** Percentile bootstrap interval of the mean of independent values, one per prompt. */
+export function meanInterval(
+  values: Float64Array,
+  { replicates, seed, confidence = 0.95 }: BootstrapOptions,
+): readonly [low: number, high: number] {
+  const random = new Random(seed);
+  const means = new Float64Array(replicates);
+  for (let k = 0; k < replicates; k++) {
+    let sum = 0;
+    for (let i = 0; i < values.length; i++) sum += values[random.integer(values.length)];
+    means[k] = sum / values.length;
+  }
+  means.sort();
+  const tail = Math.floor(((1 - confidence) / 2) * replicates);
+  return [means[tail], means[replicates - 1 - tail]];
+}
+
+/** Held if the whole interval reaches the margin, not held if none of it does, else undecided. */
+export function verdictOn(margin: number, [low, high]: readonly [low: number, high: number]): Verdict {
+  return low >= margin ? "held" : high < margin ? "not held" : "undecided";
+}
+
+const mean = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function promptMeans({ values, offsets }: PromptScores): Float64Array {
+  return Float64Array.from({ length: offsets.length - 1 }, (_, x) => mean(values.subarray(offsets[x], offsets[x + 1])));
+}
