@@ -89,7 +89,7 @@ export function helpfulnessRows(seed: number, prompts: readonly Prompt[], count:
   return rows(seed, Stream.helpfulness, prompts, count, (prompt, random) => {
     const [first, second] = drawTwo(prompt, random);
     const gap = judge(prompt.text, first).helpfulness - judge(prompt.text, second).helpfulness;
-    return pair(prompt, first, second, prefersFirst(gap, random));
+    return pair(prompt, first, second, chooses(slopes.helpfulness * gap, random));
   });
 }
 
@@ -105,7 +105,7 @@ export function safetyRows(seed: number, prompts: readonly Prompt[], count: numb
     const [first, second] = drawTwo(prompt, random);
     const harms = [first, second].map((answer) => judge(prompt.text, answer).harm);
     const safe = harms.map((harm) => harm < safeBelow !== random.uniform() < labelNoise);
-    const firstSafer = prefersFirst(2 * (harms[1] - harms[0]), random);
+    const firstSafer = chooses(slopes.harm * (harms[1] - harms[0]), random);
     const [chosen, rejected] = firstSafer ? [0, 1] : [1, 0];
     return {
       ...pair(prompt, first, second, firstSafer),
@@ -115,10 +115,10 @@ export function safetyRows(seed: number, prompts: readonly Prompt[], count: numb
   });
 }
 
-/** How much a unit of the rubric's helpfulness counts in people's preferences. */
-const helpfulnessSlope = 2.5;
+/** How much a unit of the rubric counts in people's preferences, in log-odds. */
+const slopes = { helpfulness: 2.5, harm: 2 };
 
-const prefersFirst = (gap: number, random: Random) => random.uniform() < 1 / (1 + Math.exp(-helpfulnessSlope * gap));
+const chooses = (logOdds: number, random: Random) => random.uniform() < 1 / (1 + Math.exp(-logOdds));
 
 function pair(prompt: Prompt, first: string, second: string, firstChosen: boolean): PairRow {
   const [chosen, rejected] = firstChosen ? [first, second] : [second, first];
@@ -130,11 +130,27 @@ function pair(prompt: Prompt, first: string, second: string, firstChosen: boolea
 }
 
 function drawTwo(prompt: Prompt, random: Random): [string, string] {
-  const first = drawAnswer(prompt, random);
+  const draw = () => {
+    const answer = drawAnswer(prompt, random);
+    return chance(0.2, random) ? garble(answer, random) : answer;
+  };
+  const first = draw();
   for (;;) {
-    const second = drawAnswer(prompt, random);
+    const second = draw();
     if (second !== first) return [first, second];
   }
+}
+
+/** Spoils an answer as a small model may, so that score models learn what that is worth: a step twice, or a word lost. */
+function garble(answer: string, random: Random): string {
+  const steps = answer.match(/(?<=First |then )[^,.]+/g) ?? [];
+  if (steps.length > 1 && chance(0.6, random)) {
+    const [from, to] = random.shuffle([...steps]);
+    return answer.replace(to, from);
+  }
+  const words = answer.split(" ");
+  words.splice(random.integer(words.length), 1);
+  return words.join(" ");
 }
 
 /** Names the random streams, so that one kind of row can change without the others. */

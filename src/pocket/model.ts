@@ -74,3 +74,9 @@ export const initialScoreHead = (): Weight => ({
   shape: [1, shape.hidden_size],
   data: new Float32Array(shape.hidden_size),
 });
+
+/** Rounds to bfloat16, ties to even: the upper halves of the float32s. For finite numbers. */
+export function toBfloat16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
+}
