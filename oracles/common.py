@@ -1,6 +1,6 @@
 """What the oracles share: tiny models with strong random weights, their tokenizer, and plain JSON.
 
-Every model has 96 tokens, width 32, 2 layers, 4 heads; weights are normal with deviation 0.25 and no bias or norm weight
+Every model has 96 tokens, width 32, at most 2 layers, 4 heads; weights are normal with deviation 0.25 and no bias or norm weight
 is left at its default, so that a mistake anywhere moves the outputs far beyond rounding.
 """
 

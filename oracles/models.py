@@ -28,6 +28,7 @@ SIZES = dict(
     eos_token_id=EOS,
     bos_token_id=None,
 )
+SMALL = {**SIZES, "num_hidden_layers": 1}  # where one layer shows all there is to see, for the repository's sake
 # With theta 50 and a window of 64 the four frequencies fall one above, two between and one below Llama 3's bounds.
 LLAMA3 = dict(
     rope_type="llama3",
@@ -54,17 +55,17 @@ def gpt2():
 
 
 def mistral(window):
-    return MistralForCausalLM(MistralConfig(**SIZES, head_dim=8, sliding_window=window, tie_word_embeddings=False))
+    return MistralForCausalLM(MistralConfig(**SMALL, head_dim=8, sliding_window=window, tie_word_embeddings=False))
 
 
 MODELS = {
     "llama": lambda: llama(),
     "llama-untied": lambda: llama(tie_word_embeddings=False),
-    "llama3-rope": lambda: llama(rope_parameters=LLAMA3),
-    "llama3-rope-v4": lambda: llama(rope_parameters=LLAMA3),
-    "llama-linear-rope": lambda: llama(rope_parameters=LINEAR),
+    "llama3-rope": lambda: llama(rope_parameters=LLAMA3, num_hidden_layers=1),
+    "llama3-rope-v4": lambda: llama(rope_parameters=LLAMA3, num_hidden_layers=1),
+    "llama-linear-rope": lambda: llama(rope_parameters=LINEAR, num_hidden_layers=1),
     "llama-bf16": lambda: llama(),
-    "llama-f16": lambda: llama(tie_word_embeddings=False),
+    "llama-f16": lambda: llama(tie_word_embeddings=False, num_hidden_layers=1),
     "llama-sharded": lambda: llama(tie_word_embeddings=False),
     "mistral": lambda: mistral(None),
     "mistral-window": lambda: mistral(4096),
