@@ -27,8 +27,10 @@ SIZES = dict(
     pad_token_id=PAD,
     eos_token_id=EOS,
     bos_token_id=None,
+    tie_word_embeddings=True,
 )
-SMALL = {**SIZES, "num_hidden_layers": 1}  # where one layer shows all there is to see, for the repository's sake
+SMALL = dict(num_hidden_layers=1)  # where one layer shows all there is to see, for the repository's sake
+UNTIED = dict(tie_word_embeddings=False)
 # With theta 50 and a window of 64 the four frequencies fall one above, two between and one below Llama 3's bounds.
 LLAMA3 = dict(
     rope_type="llama3",
@@ -42,7 +44,7 @@ LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=4.0)
 
 
 def llama(**changes):
-    return LlamaForCausalLM(LlamaConfig(**{**SIZES, "head_dim": 8, "rms_norm_eps": 1e-5, "tie_word_embeddings": True, **changes}))
+    return LlamaForCausalLM(LlamaConfig(**{**SIZES, "head_dim": 8, "rms_norm_eps": 1e-5, **changes}))
 
 
 def gpt2():
@@ -55,22 +57,22 @@ def gpt2():
 
 
 def mistral(window):
-    return MistralForCausalLM(MistralConfig(**SMALL, head_dim=8, sliding_window=window, tie_word_embeddings=False))
+    return MistralForCausalLM(MistralConfig(**{**SIZES, **SMALL, **UNTIED}, head_dim=8, sliding_window=window))
 
 
 MODELS = {
     "llama": lambda: llama(),
-    "llama-untied": lambda: llama(tie_word_embeddings=False),
-    "llama3-rope": lambda: llama(rope_parameters=LLAMA3, num_hidden_layers=1),
-    "llama3-rope-v4": lambda: llama(rope_parameters=LLAMA3, num_hidden_layers=1),
-    "llama-linear-rope": lambda: llama(rope_parameters=LINEAR, num_hidden_layers=1),
+    "llama-untied": lambda: llama(**SMALL, **UNTIED),
+    "llama3-rope": lambda: llama(**SMALL, rope_parameters=LLAMA3),
+    "llama3-rope-v4": lambda: llama(**SMALL, rope_parameters=LLAMA3),
+    "llama-linear-rope": lambda: llama(**SMALL, rope_parameters=LINEAR),
     "llama-bf16": lambda: llama(),
-    "llama-f16": lambda: llama(tie_word_embeddings=False, num_hidden_layers=1),
-    "llama-sharded": lambda: llama(tie_word_embeddings=False),
+    "llama-f16": lambda: llama(**SMALL, **UNTIED),
+    "llama-sharded": lambda: llama(**SMALL, **UNTIED),
     "mistral": lambda: mistral(None),
     "mistral-window": lambda: mistral(4096),
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES, tie_word_embeddings=False)),
-    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES, head_dim=16, tie_word_embeddings=True)),
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**{**SIZES, **SMALL, **UNTIED})),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**{**SIZES, **SMALL}, head_dim=16)),
     "gpt2": gpt2,
 }
 DTYPES = {"llama-bf16": torch.bfloat16, "llama-f16": torch.float16}
@@ -89,7 +91,7 @@ def as_before_transformers_5(folder):
 
 def save(name, model, folder):
     shutil.rmtree(folder, ignore_errors=True)
-    shard = {"max_shard_size": "50KB"} if name == "llama-sharded" else {}
+    shard = {"max_shard_size": "32KB"} if name == "llama-sharded" else {}
     model.to(DTYPES.get(name, torch.float32)).save_pretrained(folder, **shard)
     tokenizer().save_pretrained(folder)
     if name.endswith("-v4"):

@@ -30,7 +30,7 @@ def away_from_zero(*shape):
 
 
 def tensor(x):
-    return {"shape": list(x.shape), "data": rounded(x.detach().flatten().to(torch.int64 if x.dtype == torch.bool else x.dtype), 11)}
+    return {"shape": list(x.shape), "data": rounded(x.detach().flatten().to(torch.int64 if x.dtype == torch.bool else x.dtype), 10)}
 
 
 def case(op, f, *inputs, **attrs):

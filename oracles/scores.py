@@ -18,12 +18,12 @@ from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2For
 from transformers import LlamaForSequenceClassification, LlamaModel, Qwen2Config, Qwen2ForSequenceClassification
 
 from common import EOS, GOLDEN, PAD, VOCAB, random_ids, randomize, rounded, tokenizer, write_json
-from models import SIZES, SMALL
+from models import SIZES, SMALL, UNTIED
 
 ONE = dict(num_labels=1)
 CLASSIFIERS = {
-    "llama": lambda: LlamaForSequenceClassification(LlamaConfig(**SIZES, **ONE, head_dim=8)),
-    "qwen2": lambda: Qwen2ForSequenceClassification(Qwen2Config(**SMALL, **ONE)),
+    "llama": lambda: LlamaForSequenceClassification(LlamaConfig(**{**SIZES, **UNTIED}, **ONE, head_dim=8)),
+    "qwen2": lambda: Qwen2ForSequenceClassification(Qwen2Config(**{**SIZES, **SMALL, **UNTIED}, **ONE)),
     "gpt2": lambda: GPT2ForSequenceClassification(
         GPT2Config(
             vocab_size=VOCAB, n_positions=96, n_embd=32, n_layer=1, n_head=4, n_inner=48,
@@ -54,7 +54,7 @@ class Beaver(torch.nn.Module):
     def __init__(self, score):
         super().__init__()
         self.score = score
-        self.model = LlamaModel(LlamaConfig(**SMALL, head_dim=8))
+        self.model = LlamaModel(LlamaConfig(**{**SIZES, **SMALL, **UNTIED}, head_dim=8))
         self.score_head = torch.nn.Linear(32, 1, bias=score.get("score_bias", score.get("bias")))
         self.normalizer = torch.nn.Module()
         self.normalizer.register_buffer("mean", torch.tensor(score["mean"]))
