@@ -59,12 +59,15 @@ export class Random {
     }
   }
 
-  /** Uniform among 0, …, n − 1, without bias; n an integer in 1 … 2³². */
+  /** Uniform among 0, …, n − 1, without bias; n an integer in 1 … 2³² − 1. */
   integer(n: number): number {
-    const limit = 2 ** 32 - (2 ** 32 % n);
-    let value = this.bits();
-    while (value >= limit) value = this.bits();
-    return value % n;
+    const range = n >>> 0;
+    for (;;) {
+      const value = this.bits();
+      const rest = value % range;
+      // The last, incomplete run of n values would favour the small ones.
+      if (value - rest <= 2 ** 32 - range) return rest;
+    }
   }
 
   /** The items of `array` in random order, in place (Fisher–Yates). */

@@ -5,9 +5,9 @@ import type { Sampling } from "./options.js";
 import type { ScorerSpec } from "./recipe.js";
 import type { Emit, Policy, RunStore, SampledResponse, SampleRow, Scorer, Split, StageName } from "./stages.js";
 
-/** Rows go to the run in transactions of so many, or of what came in so many milliseconds. */
-const batchRows = 32;
-const batchMilliseconds = 1000;
+/** A transaction takes what came in so many milliseconds, or so many rows: a kill loses no more than that. */
+const batchMilliseconds = 250;
+const batchRows = 1000;
 
 /** Names what is being done, for the progress display. */
 export interface Task {
@@ -88,7 +88,7 @@ export async function collectScores(
       check: ({ index, value }) => {
         if (typeof value !== "number" || !Number.isFinite(value))
           throw new InputError(
-            `scorer '${spec.name}' gave ${JSON.stringify(value) ?? value} in place of a finite number for sample ${rows[index].sample} of prompt ${rows[index].prompt} (${policy}): ${JSON.stringify(rows[index].response.slice(0, 60))}`,
+            `scorer '${spec.name}' gave ${String(value)} in place of a finite number for sample ${rows[index].sample} of prompt ${rows[index].prompt} (${policy}): ${JSON.stringify(rows[index].response.slice(0, 60))}`,
           );
       },
       done: (done) =>
@@ -171,7 +171,7 @@ async function store<T>(source: AsyncIterable<T>, sink: Sink<T>): Promise<void> 
       sink.check?.(row);
       batch.push(row);
       count++;
-      if (batch.length >= batchRows || performance.now() - written > batchMilliseconds) await flush();
+      if (batch.length >= batchRows || performance.now() - written >= batchMilliseconds) await flush();
     }
   } finally {
     if (batch.length > 0) await flush();

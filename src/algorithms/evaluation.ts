@@ -1,5 +1,5 @@
 /** What a trained policy gained over the reference on held-out prompts, beside what the dual predicted. */
-import { bootstrap } from "../evaluate/index.js";
+import { Random } from "../random.js";
 import type { DoneEvent, EvaluationRow, RunStore, ScoreTable, Verdict } from "./stages.js";
 
 /**
@@ -109,4 +109,19 @@ async function promptLogRatios(run: RunStore, reference: string, policy: string)
     prompt: Int32Array.from(own, ({ prompt }) => prompt),
     columns: [Float64Array.from(own, ({ logprob }, i) => logprob - under[i].logprob)],
   });
+}
+
+/** Percentile bootstrap of a mean. */
+function bootstrap(
+  values: Float64Array,
+  { resamples, confidence, seed }: { resamples: number; confidence: number; seed: number },
+): [number, number] {
+  const random = new Random(seed);
+  const means = Float64Array.from({ length: resamples }, () => {
+    let sum = 0;
+    for (let i = 0; i < values.length; i++) sum += values[random.integer(values.length)];
+    return sum / values.length;
+  }).sort();
+  const tail = Math.floor(((1 - confidence) / 2) * resamples);
+  return [means[tail], means[resamples - 1 - tail]];
 }

@@ -274,20 +274,23 @@ const at = (value: unknown, path: KeyPath): unknown =>
     value,
   );
 
+/** Sets a value deep in `target`, making groups and lists on the way; null takes the key away. */
 function assign(target: Container, path: KeyPath, value: unknown, text: string): void {
   let inner = target;
-  for (const [i, key] of path.slice(0, -1).entries()) {
-    if (inner[key] === undefined || inner[key] === null) inner[key] = typeof path[i + 1] === "number" ? [] : {};
+  for (const [i, key] of path.entries()) {
+    if (Array.isArray(inner) && !(typeof key === "number" && key <= inner.length))
+      throw new InputError(`--set ${text}: '${dotted(path.slice(0, i))}' is a list of ${inner.length}`);
+    if (i === path.length - 1) {
+      if (value === null) delete inner[key];
+      else inner[key] = value;
+      return;
+    }
+    inner[key] ??= typeof path[i + 1] === "number" ? [] : {};
     const next = inner[key];
     if (!isContainer(next))
       throw new InputError(`--set ${text}: '${dotted(path.slice(0, i + 1))}' holds a plain value`);
     inner = next;
   }
-  const last = path[path.length - 1];
-  if (Array.isArray(inner) && !(typeof last === "number" && last <= inner.length))
-    throw new InputError(`--set ${text}: '${dotted(path.slice(0, -1))}' is a list of ${inner.length}`);
-  if (value === null) delete inner[last];
-  else inner[last] = value;
 }
 
 const startsWith = (path: KeyPath, prefix: KeyPath) => prefix.every((key, i) => key === path[i]);

@@ -161,15 +161,19 @@ function distance(a: Float64Array, b: Float64Array, { beta, rewardScale, safetyS
 /** As many indices as there are, drawn with replacement; always the same for the same seed and resample. */
 function resample(length: number, seed: number, id: number): Uint32Array {
   const random = new Random(seed, id);
-  return Uint32Array.from({ length }, () => random.integer(length));
+  const drawn = new Uint32Array(length);
+  for (let i = 0; i < length; i++) drawn[i] = random.integer(length);
+  return drawn;
 }
 
 /** Means over resampled rows. */
 function resampledMeans({ constraints, length, values }: PolicyRows, seed: number, id: number): Float64Array {
   const width = policyRowLength(constraints);
+  const random = new Random(seed, id);
   const sums = new Float64Array(width);
-  for (const row of resample(length, seed, id)) {
-    for (let c = 0; c < width; c++) sums[c] += values[row * width + c];
+  for (let i = 0; i < length; i++) {
+    const at = random.integer(length) * width;
+    for (let c = 0; c < width; c++) sums[c] += values[at + c];
   }
   for (let c = 1; c < width; c++) sums[c] /= sums[0];
   return sums;

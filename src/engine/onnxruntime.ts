@@ -4,8 +4,16 @@ import { availableParallelism } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import * as ort from "onnxruntime-node";
 import { InputError } from "../errors.js";
-import { type DType, type Executable, type Graph, type HostTensor, reachable, type Runtime, toOnnx } from "../graph/index.js";
-import { isOp } from "../graph/index.js";
+import {
+  type DType,
+  type Executable,
+  type Graph,
+  type HostTensor,
+  isOp,
+  type Runtime,
+  reachable,
+  toOnnx,
+} from "../graph/index.js";
 
 export type Device = "cpu" | "webgpu" | "cuda";
 export const DEVICES: readonly Device[] = ["cpu", "webgpu", "cuda"];
@@ -21,7 +29,8 @@ export interface OnnxRuntimeOptions {
 function commonFolder(files: readonly string[]): { folder: string; locate: (file: string) => string } {
   const real = new Map(files.map((file) => [file, realpathSync(file)]));
   let folder = dirname([...real.values()][0] ?? join(".", "model"));
-  for (const path of real.values()) while (!path.startsWith(folder.endsWith(sep) ? folder : folder + sep)) folder = dirname(folder);
+  for (const path of real.values())
+    while (!path.startsWith(folder.endsWith(sep) ? folder : folder + sep)) folder = dirname(folder);
   return { folder, locate: (file) => relative(folder, real.get(file)!) };
 }
 
@@ -68,7 +77,9 @@ export function onnxRuntime({ device = "cpu", threads = availableParallelism() }
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         if (device !== "cpu" && /provider|backend|adapter|device|library/i.test(message))
-          throw new InputError(`--device ${device} cannot be used on this machine (${message.split("\n")[0]}); use --device cpu`);
+          throw new InputError(
+            `--device ${device} cannot be used on this machine (${message.split("\n")[0]}); use --device cpu`,
+          );
         throw error;
       }
     },

@@ -95,9 +95,15 @@ export class ScoreLine {
     this.skipString();
     const length = this.at - 1 - start;
     for (const { name, bytes } of keys) {
-      if (bytes.length === length && bytes.compare(this.bytes, start, start + length) === 0) return name;
+      if (bytes.length === length && this.holds(bytes, start)) return name;
     }
     return "";
+  }
+
+  /** A loop: these are few bytes, and a native call costs more. */
+  private holds(expected: Uint8Array, start: number): boolean {
+    for (let i = 0; i < expected.length; i++) if (this.bytes[start + i] !== expected[i]) return false;
+    return true;
   }
 
   /** From behind the opening quote to behind the closing one. */
@@ -116,7 +122,7 @@ export class ScoreLine {
     this.skipValue();
     const length = this.at - start;
     // Rows of one prompt mostly stand together: only a new id is worth a string.
-    if (length === this.idBytes.length && this.idBytes.compare(this.bytes, start, this.at) === 0) return;
+    if (length === this.idBytes.length && this.holds(this.idBytes, start)) return;
     this.idBytes = Buffer.from(this.bytes.subarray(start, this.at));
     this.id = this.idBytes.toString("utf8");
   }
@@ -165,12 +171,15 @@ export class ScoreLine {
       while (at < end && bytes[at] >= zero && bytes[at] <= nine) mantissa = mantissa * 10 + bytes[at++] - zero;
       exponent = fraction - at;
     }
-    const plain = at === end || bytes[at] === comma || bytes[at] === closeBracket || bytes[at] === closeBrace;
-    // An integer below 2⁵³ over an exact power of ten is rounded once: that is the nearest double.
-    if (plain && at > first && mantissa < 2 ** 53 && exponent >= -22) {
+    const digits = at - first > 0 && bytes[at - 1] !== point;
+    if (digits && (at === end || bytes[at] === comma || bytes[at] === closeBracket || bytes[at] === closeBrace)) {
       this.at = at;
-      const value = mantissa / powersOfTen[-exponent];
-      return negative ? -value : value;
+      // An integer below 2⁵³ over an exact power of ten is rounded once: that is the nearest double.
+      if (mantissa < 2 ** 53 && exponent >= -22) {
+        const value = mantissa / powersOfTen[-exponent];
+        return negative ? -value : value;
+      }
+      return Number(bytes.toString("latin1", start, at));
     }
     if (bytes[start] === quote || bytes[start] === openBrace || bytes[start] === openBracket) this.skipValue();
     else if (this.skipBare() === 0) throw malformed;
@@ -182,7 +191,7 @@ export class ScoreLine {
 }
 
 const malformed = new Error("malformed line");
-const jsonNumber = /^-?\d+(\.\d*)?([eE][+-]?\d+)?$/;
+const jsonNumber = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
 const keys = ["reward", "ref", "safety", "prompt_id"].map((name) => ({ name, bytes: Buffer.from(name) }));
 const powersOfTen = Array.from({ length: 23 }, (_, k) => Number(`1e${k}`));
 const code = (character: string) => character.charCodeAt(0);

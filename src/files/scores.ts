@@ -2,7 +2,6 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { DuckDBInstance } from "@duckdb/node-api";
 import type { ScoreStream } from "../dual/passes.js";
 import type { Scores } from "../dual/scores.js";
 import { InputError } from "../errors.js";
@@ -22,8 +21,8 @@ export interface ReadOptions {
   readonly memoryLimit?: number;
 }
 
-/** Eight million samples with one safety score are 128 MB. */
-const defaultMemoryLimit = 2 ** 23;
+/** Four million samples with one safety score are 64 MB. */
+const defaultMemoryLimit = 2 ** 22;
 /** Samples per block of a spool file. */
 const blockSamples = 2 ** 20;
 
@@ -227,6 +226,8 @@ function isBlank(buffer: Buffer, start: number, end: number): boolean {
 }
 
 async function readTable(file: string, collector: Collector): Promise<void> {
+  // Loaded where needed: it takes longer to load than many a file to read.
+  const { DuckDBInstance } = await import("@duckdb/node-api");
   const instance = await DuckDBInstance.create(":memory:", { threads: "2" });
   const connection = await instance.connect();
   try {

@@ -1,5 +1,5 @@
 /** Reverse-mode differentiation: walks the graph backward and lets each op's rule append its part. */
-import { reachable, type Node, type Tensor } from "./graph.js";
+import { type Node, reachable, type Tensor } from "./graph.js";
 import { add, constant, GRADIENTS } from "./ops.js";
 
 /**
@@ -20,7 +20,9 @@ export function gradients(y: Tensor, wrt: readonly Tensor[], upstream?: Tensor):
     if (!active.has(node)) continue;
     const dys = node.outputs.map((t) => pending.get(t));
     if (dys.every((dy) => dy === undefined)) continue;
-    const rule = GRADIENTS[node.op] as ((n: Node, dys: (Tensor | undefined)[], needed: boolean[]) => (Tensor | undefined)[]) | undefined;
+    const rule = GRADIENTS[node.op] as
+      | ((n: Node, dys: (Tensor | undefined)[], needed: boolean[]) => (Tensor | undefined)[])
+      | undefined;
     if (!rule) throw new Error(`${node.op} is not differentiable, but ${node.outputs[0]} lies on the way`);
     const parts = rule(node, dys, node.inputs.map(isActive));
     for (const [i, part] of parts.entries()) {

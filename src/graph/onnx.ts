@@ -126,8 +126,10 @@ class Writer {
 
   /** The name of a tensor's value in the model. */
   name(tensor: Tensor): string {
-    let name = this.names.get(tensor);
-    if (!name) this.names.set(tensor, (name = `${tensor.node.op}_${this.count++}`));
+    const known = this.names.get(tensor);
+    if (known) return known;
+    const name = `${tensor.node.op}_${this.count++}`;
+    this.names.set(tensor, name);
     return name;
   }
 
@@ -136,7 +138,13 @@ class Writer {
     this.names.set(tensor, name);
   }
 
-  emit(opType: string, inputs: readonly string[], outputs: readonly string[], attributes: Record<string, AttributeValue> = {}, domain = ""): void {
+  emit(
+    opType: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Record<string, AttributeValue> = {},
+    domain = "",
+  ): void {
     this.nodes.push({
       opType,
       domain,
@@ -148,15 +156,22 @@ class Writer {
   }
 
   /** Emits a node with one output under a new name, and answers with the name. */
-  value(opType: string, inputs: readonly string[], attributes: Record<string, AttributeValue> = {}, domain = ""): string {
+  value(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Record<string, AttributeValue> = {},
+    domain = "",
+  ): string {
     const name = `${opType.toLowerCase()}_${this.count++}`;
     this.emit(opType, inputs, [name], attributes, domain);
     return name;
   }
 
   private once(key: string, make: () => string): string {
-    let name = this.shared.get(key);
-    if (name === undefined) this.shared.set(key, (name = make()));
+    const known = this.shared.get(key);
+    if (known !== undefined) return known;
+    const name = make();
+    this.shared.set(key, name);
     return name;
   }
 
@@ -169,7 +184,11 @@ class Writer {
   /** An int64 vector; equal ones are shared. */
   ints(values: readonly number[], scalar = false): string {
     return this.once(`ints ${scalar} ${values}`, () =>
-      this.initializer("int64", scalar ? [] : [values.length], BigInt64Array.from(values, (v) => BigInt(v))),
+      this.initializer(
+        "int64",
+        scalar ? [] : [values.length],
+        BigInt64Array.from(values, (v) => BigInt(v)),
+      ),
     );
   }
 
@@ -219,7 +238,13 @@ class Writer {
   /** An int64 vector that holds a shape when the graph runs. */
   shape(shape: Shape): string {
     if (shape.every((d) => typeof d === "number")) return this.ints(shape as number[]);
-    return this.once(`shape ${shape.join(",")}`, () => this.value("Concat", shape.map((d) => this.size(d)), { axis: 0 }));
+    return this.once(`shape ${shape.join(",")}`, () =>
+      this.value(
+        "Concat",
+        shape.map((d) => this.size(d)),
+        { axis: 0 },
+      ),
+    );
   }
 
   /** The target of a Reshape: one unknown dimension may be left for the runtime to infer. */
@@ -301,22 +326,35 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   matmul: (w, node, _x, y) => lowerMatmul(w, node, y),
   softmax: direct("Softmax", { axis: -1 }),
   logSoftmax: direct("LogSoftmax", { axis: -1 }),
-  reduceSum: (w, { attributes: { axes, keepDims } }, [x], y) => w.emit("ReduceSum", [x, w.ints(axes)], [y], { keepdims: +keepDims }),
-  reduceMax: (w, { attributes: { axes, keepDims } }, [x], y) => w.emit("ReduceMax", [x, w.ints(axes)], [y], { keepdims: +keepDims }),
+  reduceSum: (w, { attributes: { axes, keepDims } }, [x], y) =>
+    w.emit("ReduceSum", [x, w.ints(axes)], [y], { keepdims: +keepDims }),
+  reduceMax: (w, { attributes: { axes, keepDims } }, [x], y) =>
+    w.emit("ReduceMax", [x, w.ints(axes)], [y], { keepdims: +keepDims }),
   reshape: (w, { attributes: { shape } }, [x], y) => w.emit("Reshape", [x, w.reshapeTarget(shape)], [y]),
   expand: (w, { attributes: { shape } }, [x], y) => w.emit("Expand", [x, w.shape(shape)], [y]),
   transpose: (w, { attributes: { permutation } }, x, y) => w.emit("Transpose", x, [y], { perm: permutation }),
   concat: (w, { attributes: { axis } }, x, y) => w.emit("Concat", x, [y], { axis }),
   split: (w, { attributes: { axis, sizes }, outputs }, [x]) =>
-    w.emit("Split", [x, w.ints(sizes)], outputs.map((t) => w.name(t)), { axis }),
+    w.emit(
+      "Split",
+      [x, w.ints(sizes)],
+      outputs.map((t) => w.name(t)),
+      { axis },
+    ),
   gather: (w, _node, [x, indices], y) => w.emit("Gather", [x, indices], [y], { axis: 0 }),
   scatterAdd: (w, { outputs: [t] }, [updates, indices], y) =>
-    w.emit("ScatterND", [zeros(w, t.shape), w.value("Unsqueeze", [indices, w.ints([-1])]), updates], [y], { reduction: "add" }),
+    w.emit("ScatterND", [zeros(w, t.shape), w.value("Unsqueeze", [indices, w.ints([-1])]), updates], [y], {
+      reduction: "add",
+    }),
   gatherElements: direct("GatherElements", { axis: -1 }),
   scatterElements: (w, { outputs: [t] }, [updates, indices], y) =>
     w.emit("ScatterElements", [zeros(w, t.shape), indices, updates], [y], { axis: -1, reduction: "add" }),
   rmsNorm: (w, { outputs, attributes: { epsilon } }, x) =>
-    w.emit("SimplifiedLayerNormalization", x, usedNames(w, outputs), { axis: -1, epsilon: { float: epsilon }, stash_type: 1 }),
+    w.emit("SimplifiedLayerNormalization", x, usedNames(w, outputs), {
+      axis: -1,
+      epsilon: { float: epsilon },
+      stash_type: 1,
+    }),
   layerNorm: (w, { outputs, attributes: { epsilon } }, x) =>
     w.emit("LayerNormalization", x, usedNames(w, outputs), { axis: -1, epsilon: { float: epsilon } }),
   rotary: (w, { inputs: [t], attributes: { inverse } }, [x, positions, cos, sin], y) => {
@@ -369,7 +407,12 @@ export function toOnnx(graph: Graph, locate: (file: string) => string = (file) =
     if (fused.has(node as Node<"matmul">)) continue;
     const lower = LOWERINGS[node.op] as Lowering<OpName>;
     const hasName = node.op !== "input" && node.op !== "weight" && node.op !== "constant" && node.op !== "checkpoint";
-    lower(w, node, node.inputs.map((t) => w.name(t)), hasName ? w.name(node.outputs[0]) : "");
+    lower(
+      w,
+      node,
+      node.inputs.map((t) => w.name(t)),
+      hasName ? w.name(node.outputs[0]) : "",
+    );
   }
   const outputs = Object.entries(graph.outputs).map(([name, t]) => {
     w.emit("Identity", [w.name(t)], [name]);

@@ -59,7 +59,8 @@ export type OpName = keyof OpAttributes;
 const FLOAT: DType = "float32";
 
 function requireSame(what: string, actual: Shape, expected: Shape): void {
-  if (!sameShape(actual, expected)) throw new Error(`${what} has shape ${spellShape(actual)}, expected ${spellShape(expected)}`);
+  if (!sameShape(actual, expected))
+    throw new Error(`${what} has shape ${spellShape(actual)}, expected ${spellShape(expected)}`);
 }
 
 function requireEqual(what: string, actual: Dim, expected: Dim): void {
@@ -69,7 +70,8 @@ function requireEqual(what: string, actual: Dim, expected: Dim): void {
 // ---- leaves
 
 /** A tensor fed at every run; names among `shape` are sizes that may differ from run to run. */
-export const input = (name: string, dtype: DType, shape: Shape): Tensor => apply("input", [], { name }, [{ dtype, shape }])[0];
+export const input = (name: string, dtype: DType, shape: Shape): Tensor =>
+  apply("input", [], { name }, [{ dtype, shape }])[0];
 
 /** A stored weight, as float32 whatever its type in the file. */
 export const weight = (stored: StoredTensor): Tensor =>
@@ -115,7 +117,8 @@ export const gelu = unary("gelu");
 /** ln(1 + eˣ); −softplus(−x) is ln σ(x). */
 export const softplus = unary("softplus");
 export const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)));
-export const maximum = (a: Tensor, b: Tensor | number): Tensor => neg(minimum(neg(a), typeof b === "number" ? -b : neg(b)));
+export const maximum = (a: Tensor, b: Tensor | number): Tensor =>
+  neg(minimum(neg(a), typeof b === "number" ? -b : neg(b)));
 
 export const less = (a: Tensor, b: Tensor): Tensor =>
   apply("less", [a, b], {}, [{ dtype: "bool", shape: broadcast(a.shape, b.shape) }])[0];
@@ -123,7 +126,8 @@ export const where = (condition: Tensor, a: Tensor, b: Tensor): Tensor =>
   apply("where", [condition, a, b], {}, [
     { dtype: a.dtype, shape: broadcast(condition.shape, broadcast(a.shape, b.shape)) },
   ])[0];
-export const cast = (x: Tensor, to: DType): Tensor => (x.dtype === to ? x : apply("cast", [x], { to }, [{ dtype: to, shape: x.shape }])[0]);
+export const cast = (x: Tensor, to: DType): Tensor =>
+  x.dtype === to ? x : apply("cast", [x], { to }, [{ dtype: to, shape: x.shape }])[0];
 
 // ---- products
 
@@ -134,7 +138,11 @@ export interface MatmulOptions {
 }
 
 /** alpha · op(a) op(b) over the last two axes, leading axes broadcast; op transposes where asked, without a copy. */
-export function matmul(a: Tensor, b: Tensor, { transA = false, transB = false, alpha = 1 }: MatmulOptions = {}): Tensor {
+export function matmul(
+  a: Tensor,
+  b: Tensor,
+  { transA = false, transB = false, alpha = 1 }: MatmulOptions = {},
+): Tensor {
   if (a.rank < 2 || b.rank < 2) throw new Error(`matmul needs matrices, got ${a} and ${b}`);
   const [rows, innerA] = transA ? [a.shape.at(-1)!, a.shape.at(-2)!] : [a.shape.at(-2)!, a.shape.at(-1)!];
   const [innerB, columns] = transB ? [b.shape.at(-1)!, b.shape.at(-2)!] : [b.shape.at(-2)!, b.shape.at(-1)!];
@@ -154,7 +162,9 @@ const reduction =
   (op: "reduceSum" | "reduceMax") =>
   (x: Tensor, axes: readonly number[] = x.shape.map((_, i) => i), keepDims = false): Tensor => {
     const positive = axes.map((a) => (a < 0 ? a + x.rank : a)).sort((a, b) => a - b);
-    const shape = keepDims ? x.shape.map((d, i) => (positive.includes(i) ? 1 : d)) : x.shape.filter((_, i) => !positive.includes(i));
+    const shape = keepDims
+      ? x.shape.map((d, i) => (positive.includes(i) ? 1 : d))
+      : x.shape.filter((_, i) => !positive.includes(i));
     return apply(op, [x], { axes: positive, keepDims }, [{ dtype: x.dtype, shape }])[0];
   };
 export const reduceSum = reduction("reduceSum");
@@ -203,7 +213,11 @@ export function concat(parts: readonly Tensor[], axis = 0): Tensor {
 export function split(x: Tensor, sizes: readonly number[], axis = 0): Tensor[] {
   if (sizes.length === 1) return [x];
   const at = axis < 0 ? axis + x.rank : axis;
-  requireEqual("the sum of the sizes of split", sizes.reduce((a, b) => a + b), x.shape[at]);
+  requireEqual(
+    "the sum of the sizes of split",
+    sizes.reduce((a, b) => a + b),
+    x.shape[at],
+  );
   return apply(
     "split",
     [x],
@@ -306,7 +320,9 @@ type Gradient<K extends OpName> = (
 
 /** The rule of an op with one differentiable output. */
 const rule =
-  <K extends OpName>(f: (dy: Tensor, node: Node<K>, needed: readonly boolean[]) => (Tensor | undefined)[]): Gradient<K> =>
+  <K extends OpName>(
+    f: (dy: Tensor, node: Node<K>, needed: readonly boolean[]) => (Tensor | undefined)[],
+  ): Gradient<K> =>
   (node, [dy], needed) =>
     dy ? f(dy, node, needed) : [];
 
@@ -369,21 +385,32 @@ export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
   softplus: pointwise((dy, x) => mul(dy, sigmoid(x))),
 
   matmul: rule((dy, { inputs: [a, b], attributes: { transA, transB, alpha } }, [needA, needB]) => {
-    const da = () => (transA ? matmul(b, dy, { transA: transB, transB: true, alpha }) : matmul(dy, b, { transB: !transB, alpha }));
-    const db = () => (transB ? matmul(dy, a, { transA: true, transB: transA, alpha }) : matmul(a, dy, { transA: !transA, alpha }));
+    const da = () =>
+      transA ? matmul(b, dy, { transA: transB, transB: true, alpha }) : matmul(dy, b, { transB: !transB, alpha });
+    const db = () =>
+      transB ? matmul(dy, a, { transA: true, transB: transA, alpha }) : matmul(a, dy, { transA: !transA, alpha });
     return [needA ? unbroadcast(da(), a.shape) : undefined, needB ? unbroadcast(db(), b.shape) : undefined];
   }),
 
   softmax: pointwise((dy, _x, y) => mul(y, sub(dy, reduceSum(mul(dy, y), [-1], true)))),
   logSoftmax: pointwise((dy, _x, y) => sub(dy, mul(exp(y), reduceSum(dy, [-1], true)))),
   reduceSum: rule((dy, { inputs: [x], attributes: { axes } }) => [
-    expand(reshape(dy, x.shape.map((d, i) => (axes.includes(i) ? 1 : d))), x.shape),
+    expand(
+      reshape(
+        dy,
+        x.shape.map((d, i) => (axes.includes(i) ? 1 : d)),
+      ),
+      x.shape,
+    ),
   ]),
 
   rmsNorm: rule((dy, { inputs: [x, scale], outputs: [, inverse] }, [needX, needScale]) => {
     const g = mul(dy, scale);
     const dx = () => {
-      const pull = div(mul(reduceSum(mul(g, x), [-1], true), mul(inverse, mul(inverse, inverse))), Number(x.shape.at(-1)));
+      const pull = div(
+        mul(reduceSum(mul(g, x), [-1], true), mul(inverse, mul(inverse, inverse))),
+        Number(x.shape.at(-1)),
+      );
       return sub(mul(g, inverse), mul(x, pull));
     };
     return [needX ? dx() : undefined, needScale ? unbroadcast(mul(dy, mul(x, inverse)), scale.shape) : undefined];
@@ -402,9 +429,18 @@ export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
   reshape: pointwise((dy, x) => reshape(dy, x.shape)),
   expand: pointwise((dy, x) => unbroadcast(dy, x.shape)),
   transpose: rule((dy, { attributes: { permutation } }) => [
-    transpose(dy, permutation.map((_, i) => permutation.indexOf(i))),
+    transpose(
+      dy,
+      permutation.map((_, i) => permutation.indexOf(i)),
+    ),
   ]),
-  concat: rule((dy, { inputs, attributes: { axis } }) => split(dy, inputs.map((x) => Number(x.shape[axis])), axis)),
+  concat: rule((dy, { inputs, attributes: { axis } }) =>
+    split(
+      dy,
+      inputs.map((x) => Number(x.shape[axis])),
+      axis,
+    ),
+  ),
   split: (node, upstream) => [
     concat(
       node.outputs.map((part, i) => upstream[i] ?? expand(constant(0), part.shape)),
@@ -434,7 +470,8 @@ export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
     ];
   }),
   tokenLogprob: rule((dy, { inputs: [, , targets], outputs: [, slope] }, [, needHead]) => {
-    if (needHead) throw new Error("tokenLogprob is for a frozen head; compose logSoftmax and gatherElements to train it");
+    if (needHead)
+      throw new Error("tokenLogprob is for a frozen head; compose logSoftmax and gatherElements to train it");
     return [mul(slope, reshape(dy, [...targets.shape, 1]))];
   }),
   // `other` only orders the work; it is no part of the value.
@@ -451,7 +488,8 @@ export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
 export function productFlops(node: Node): Dim {
   const [first, second] = node.inputs;
   const twice = (outputs: Dim, inner: Dim) => mulDims(2, mulDims(outputs, inner));
-  if (isOp(node, "matmul")) return twice(sizeOf(node.outputs[0].shape), first.shape.at(node.attributes.transA ? -2 : -1)!);
+  if (isOp(node, "matmul"))
+    return twice(sizeOf(node.outputs[0].shape), first.shape.at(node.attributes.transA ? -2 : -1)!);
   if (isOp(node, "attention")) return mulDims(2, twice(sizeOf(node.outputs[1].shape), first.shape[3]));
   if (isOp(node, "tokenLogprob")) return mulDims(2, twice(sizeOf(first.shape), second.shape[0]));
   return 0;

@@ -50,14 +50,23 @@ const LLAMA_LIKE: Record<string, Partial<Pick<ModelConfig, "queryKeyValueBias" |
 /** Reads config.json. `where` names the file in messages. Throws InputError on what this engine cannot run. */
 export function readModelConfig(raw: Raw, where: string): ModelConfig {
   const architecture = (raw.architectures as string[] | undefined)?.[0];
-  if (!architecture) throw new InputError(`${where}: no "architectures" entry, so the model's kind is unknown; use the config.json that came with the weights`);
-  const match = /^(Llama|Mistral|Qwen2|Qwen3|GPT2)(ForCausalLM|LMHeadModel|ForSequenceClassification|ForScore|ModelForScore)$/.exec(architecture);
+  if (!architecture)
+    throw new InputError(
+      `${where}: no "architectures" entry, so the model's kind is unknown; use the config.json that came with the weights`,
+    );
+  const match =
+    /^(Llama|Mistral|Qwen2|Qwen3|GPT2)(ForCausalLM|LMHeadModel|ForSequenceClassification|ForScore|ModelForScore)$/.exec(
+      architecture,
+    );
   if (!match)
-    throw new InputError(`${where}: architecture ${architecture} is not supported; supported are the Llama, Mistral, Qwen2, Qwen3 and GPT2 causal and score models`);
+    throw new InputError(
+      `${where}: architecture ${architecture} is not supported; supported are the Llama, Mistral, Qwen2, Qwen3 and GPT2 causal and score models`,
+    );
   const [, name, task] = match;
   const number = (key: string, fallback?: number): number => {
     const value = raw[key] ?? fallback;
-    if (typeof value !== "number" || !(value > 0)) throw new InputError(`${where}: "${key}" must be a positive number, got ${JSON.stringify(value)}`);
+    if (typeof value !== "number" || !(value > 0))
+      throw new InputError(`${where}: "${key}" must be a positive number, got ${JSON.stringify(value)}`);
     return value;
   };
   const refuse = (key: string, value: unknown) => {
@@ -66,7 +75,8 @@ export function readModelConfig(raw: Raw, where: string): ModelConfig {
   const score = task === "ForCausalLM" || task === "LMHeadModel" ? undefined : readScoreHead(raw, task, where);
 
   if (name === "GPT2") {
-    if (!["gelu_new", "gelu_pytorch_tanh", undefined].includes(raw.activation_function as string)) refuse("activation_function", raw.activation_function);
+    if (!["gelu_new", "gelu_pytorch_tanh", undefined].includes(raw.activation_function as string))
+      refuse("activation_function", raw.activation_function);
     if (raw.scale_attn_by_inverse_layer_idx) refuse("scale_attn_by_inverse_layer_idx", true);
     if (raw.scale_attn_weights === false) refuse("scale_attn_weights", false);
     const hiddenSize = number("n_embd");
@@ -97,7 +107,8 @@ export function readModelConfig(raw: Raw, where: string): ModelConfig {
   const heads = number("num_attention_heads");
   const headDim = number("head_dim", hiddenSize / heads);
   const keyValueHeads = number("num_key_value_heads", heads);
-  if (heads % keyValueHeads !== 0) throw new InputError(`${where}: ${heads} attention heads cannot share ${keyValueHeads} key-value heads`);
+  if (heads % keyValueHeads !== 0)
+    throw new InputError(`${where}: ${heads} attention heads cannot share ${keyValueHeads} key-value heads`);
   const maxPositions = number("max_position_embeddings", 2048);
   const attentionBias = raw.attention_bias === true;
   return {
@@ -126,11 +137,14 @@ export function readModelConfig(raw: Raw, where: string): ModelConfig {
 
 function readScoreHead(raw: Raw, task: string, where: string): ScoreHeadConfig {
   if (task === "ForSequenceClassification") {
-    const labels = (raw.num_labels as number | undefined) ?? Object.keys((raw.id2label as object | undefined) ?? { a: 0, b: 0 }).length;
+    const labels =
+      (raw.num_labels as number | undefined) ??
+      Object.keys((raw.id2label as object | undefined) ?? { a: 0, b: 0 }).length;
     if (labels !== 1) throw new InputError(`${where}: a score model has one label, this one has ${labels}`);
     return { module: "score", normalize: false };
   }
-  if ((raw.score_dim ?? 1) !== 1) throw new InputError(`${where}: a score model has "score_dim" 1, this one has ${raw.score_dim}`);
+  if ((raw.score_dim ?? 1) !== 1)
+    throw new InputError(`${where}: a score model has "score_dim" 1, this one has ${raw.score_dim}`);
   return { module: "score_head", normalize: raw.do_normalize === true };
 }
 
@@ -139,7 +153,8 @@ function readSlidingWindow(raw: Raw, name: string, where: string): number | unde
   if (typeof window !== "number") return undefined;
   if (name !== "Mistral" && raw.use_sliding_window !== true) return undefined;
   const kinds = new Set((raw.layer_types as string[] | undefined) ?? []);
-  if (kinds.size > 1) throw new InputError(`${where}: layers of several attention kinds ("layer_types") are not supported`);
+  if (kinds.size > 1)
+    throw new InputError(`${where}: layers of several attention kinds ("layer_types") are not supported`);
   return kinds.has("full_attention") ? undefined : window;
 }
 

@@ -25,7 +25,10 @@ import { moduleNames } from "./transformer.js";
 export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor; trained: boolean } {
   const tied = config.tiedHead || !p.has("lm_head.weight");
   const name = tied ? `${moduleNames(config, (t) => p.has(t)).embedding}.weight` : "lm_head.weight";
-  return { weight: p.tensor(name, [config.vocabSize, config.hiddenSize]), trained: p.flat !== undefined && p.isOwn(name) };
+  return {
+    weight: p.tensor(name, [config.vocabSize, config.hiddenSize]),
+    trained: p.flat !== undefined && p.isOwn(name),
+  };
 }
 
 /**
@@ -82,7 +85,10 @@ export function completionFeeds(batch: PackedBatch, chunks: number): Record<stri
 
 /** One score per sequence, read at its last token: [S]. */
 export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
-  if (!config.score) throw new InputError(`${where}: ${config.architecture} gives no scores; a score model is …ForSequenceClassification with one label, or LlamaForScore`);
+  if (!config.score)
+    throw new InputError(
+      `${where}: ${config.architecture} gives no scores; a score model is …ForSequenceClassification with one label, or LlamaForScore`,
+    );
   const { module, normalize } = config.score;
   const h = gather(hidden, input("last_rows", "int32", ["S"]));
   let scores = reshape(matmul(h, p.tensor(`${module}.weight`, [1, config.hiddenSize]), { transB: true }), ["S"]);

@@ -15,6 +15,8 @@ export interface Model {
 /** The longest sequence that a model's positions allow, or a shorter one that the caller is content with. */
 export function requireLength(model: Model, length: number, what: string): number {
   if (length > model.config.maxPositions)
-    throw new InputError(`${what} has ${length} tokens, but ${model.where} has ${model.config.maxPositions} positions; shorten it or lower the maximum length`);
+    throw new InputError(
+      `${what} has ${length} tokens, but ${model.where} has ${model.config.maxPositions} positions; shorten it or lower the maximum length`,
+    );
   return length;
 }

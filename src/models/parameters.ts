@@ -3,7 +3,20 @@
  * graph, so that an optimizer sees one array and a gradient comes back as one array.
  */
 import { InputError } from "../errors.js";
-import { add, cast, constant, type Dim, input, matmul, mul, reshape, type StoredTensor, split, type Tensor, weight } from "../graph/index.js";
+import {
+  add,
+  cast,
+  constant,
+  type Dim,
+  input,
+  matmul,
+  mul,
+  reshape,
+  type StoredTensor,
+  split,
+  type Tensor,
+  weight,
+} from "../graph/index.js";
 
 export interface ParameterEntry {
   readonly name: string;
@@ -79,14 +92,23 @@ export class Parameters {
 
   /** Nothing is trained; an adapter, where given, is merged into the weights when the graph is loaded. */
   static frozen(weights: ReadonlyMap<string, StoredTensor>, where: string, adapter?: Adapter): Parameters {
-    const own = adapter?.layout.entries.map((e) => constant(adapter.layout.view(adapter.values, e.name), e.shape)) ?? [];
+    const own =
+      adapter?.layout.entries.map((e) => constant(adapter.layout.view(adapter.values, e.name), e.shape)) ?? [];
     return new Parameters(weights, where, adapter?.layout, adapter?.plan, own, true);
   }
 
   /** The tensors of `layout` are fed at every run, in one vector. */
-  static trained(weights: ReadonlyMap<string, StoredTensor>, where: string, layout: ParameterLayout, lora?: LoraPlan): Parameters {
+  static trained(
+    weights: ReadonlyMap<string, StoredTensor>,
+    where: string,
+    layout: ParameterLayout,
+    lora?: LoraPlan,
+  ): Parameters {
     const flat = input("parameters", "float32", [layout.size]);
-    const slices = split(flat, layout.entries.map((e) => e.size));
+    const slices = split(
+      flat,
+      layout.entries.map((e) => e.size),
+    );
     const own = slices.map((t, i) => reshape(t, layout.entries[i].shape));
     return new Parameters(weights, where, layout, lora, own, false, flat);
   }
@@ -106,7 +128,9 @@ export class Parameters {
     if (index === undefined) return weight(requireWeight(this.weights, name, shape, this.where));
     const { shape: found } = this.layout!.entries[index];
     if (found.length !== shape.length || found.some((d, i) => d !== shape[i]))
-      throw new InputError(`${this.where}: the trained tensor "${name}" has shape [${found}], the model asks for [${shape}]`);
+      throw new InputError(
+        `${this.where}: the trained tensor "${name}" has shape [${found}], the model asks for [${shape}]`,
+      );
     return this.own[index];
   }
 
@@ -114,14 +138,27 @@ export class Parameters {
    * x [N, inSize] times a module's weight, with its bias and its adapter where it has one: [N, outSize].
    * The weight is [out, in] as in torch.nn.Linear, or [in, out] (`transposed`) as in GPT-2.
    */
-  linear(x: Tensor, module: string, inSize: number, outSize: number, { bias = false, transposed = false } = {}): Tensor {
+  linear(
+    x: Tensor,
+    module: string,
+    inSize: number,
+    outSize: number,
+    { bias = false, transposed = false } = {},
+  ): Tensor {
     const { lora } = this;
     let w = this.tensor(`${module}.weight`, transposed ? [inSize, outSize] : [outSize, inSize]);
     const low = lora?.modules.has(module)
-      ? { a: this.tensor(loraA(module), [lora.rank, inSize]), b: this.tensor(loraB(module), [outSize, lora.rank]), alpha: lora.scale }
+      ? {
+          a: this.tensor(loraA(module), [lora.rank, inSize]),
+          b: this.tensor(loraB(module), [outSize, lora.rank]),
+          alpha: lora.scale,
+        }
       : undefined;
     if (low && this.merged)
-      w = add(w, transposed ? matmul(low.a, low.b, { transA: true, transB: true, alpha: low.alpha }) : matmul(low.b, low.a, low));
+      w = add(
+        w,
+        transposed ? matmul(low.a, low.b, { transA: true, transB: true, alpha: low.alpha }) : matmul(low.b, low.a, low),
+      );
     let y = matmul(x, w, { transB: !transposed });
     if (bias) y = add(y, this.tensor(`${module}.bias`, [outSize]));
     if (!low || this.merged) return y;
@@ -150,12 +187,24 @@ export class Parameters {
 }
 
 /** A weight of the expected shape. `where` names the model in the message. */
-export function requireWeight(weights: ReadonlyMap<string, StoredTensor>, name: string, shape: readonly number[], where: string): StoredTensor {
+export function requireWeight(
+  weights: ReadonlyMap<string, StoredTensor>,
+  name: string,
+  shape: readonly number[],
+  where: string,
+): StoredTensor {
   const stored = weights.get(name);
-  if (!stored) throw new InputError(`${where}: tensor "${name}" is missing; the weights do not belong to this config.json, or a file is incomplete`);
+  if (!stored)
+    throw new InputError(
+      `${where}: tensor "${name}" is missing; the weights do not belong to this config.json, or a file is incomplete`,
+    );
   if (stored.shape.length !== shape.length || stored.shape.some((d, i) => d !== shape[i]))
-    throw new InputError(`${stored.file ?? where}: tensor "${name}" has shape [${stored.shape.join(", ")}], config.json asks for [${shape.join(", ")}]`);
+    throw new InputError(
+      `${stored.file ?? where}: tensor "${name}" has shape [${stored.shape.join(", ")}], config.json asks for [${shape.join(", ")}]`,
+    );
   if (!["float32", "float16", "bfloat16"].includes(stored.dtype))
-    throw new InputError(`${stored.file ?? where}: tensor "${name}" is of type ${stored.dtype}; float32, float16 and bfloat16 are supported (a quantized checkpoint has to be dequantized first)`);
+    throw new InputError(
+      `${stored.file ?? where}: tensor "${name}" is of type ${stored.dtype}; float32, float16 and bfloat16 are supported (a quantized checkpoint has to be dequantized first)`,
+    );
   return stored;
 }

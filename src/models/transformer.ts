@@ -34,10 +34,20 @@ export interface ModuleNames {
 export function moduleNames(config: ModelConfig, has: (tensor: string) => boolean): ModuleNames {
   if (config.family === "gpt2") {
     const prefix = has("wte.weight") ? "" : "transformer.";
-    return { embedding: `${prefix}wte`, positions: `${prefix}wpe`, layer: (i) => `${prefix}h.${i}`, finalNorm: `${prefix}ln_f` };
+    return {
+      embedding: `${prefix}wte`,
+      positions: `${prefix}wpe`,
+      layer: (i) => `${prefix}h.${i}`,
+      finalNorm: `${prefix}ln_f`,
+    };
   }
   const prefix = has("embed_tokens.weight") ? "" : "model.";
-  return { embedding: `${prefix}embed_tokens`, positions: "", layer: (i) => `${prefix}layers.${i}`, finalNorm: `${prefix}norm` };
+  return {
+    embedding: `${prefix}embed_tokens`,
+    positions: "",
+    layer: (i) => `${prefix}layers.${i}`,
+    finalNorm: `${prefix}norm`,
+  };
 }
 
 /** A linear module that an adapter may sit on. */
@@ -104,7 +114,8 @@ export function transformer(config: ModelConfig, p: Parameters, x: TransformerIn
     const [cosTable, sinTable] = [constant(cos, shape), constant(sin, shape)];
     rotate = (t) => rotary(t, x.positions, cosTable, sinTable);
   }
-  if (config.family === "gpt2") hidden = add(hidden, gather(p.tensor(`${names.positions}.weight`, [config.maxPositions, h]), x.positions));
+  if (config.family === "gpt2")
+    hidden = add(hidden, gather(p.tensor(`${names.positions}.weight`, [config.maxPositions, h]), x.positions));
   const block = config.family === "gpt2" ? gpt2Block : llamaBlock;
   for (let i = 0; i < config.layers; i++) {
     const name = names.layer(i);
@@ -122,7 +133,15 @@ function norm(config: ModelConfig, p: Parameters, x: Tensor, module: string): Te
   return layerNorm(x, scale, p.tensor(`${module}.bias`, [config.hiddenSize]), config.normEpsilon);
 }
 
-type Block = (config: ModelConfig, p: Parameters, x: Tensor, name: string, layer: number, rotate: Rotate, attend: Attend) => Tensor;
+type Block = (
+  config: ModelConfig,
+  p: Parameters,
+  x: Tensor,
+  name: string,
+  layer: number,
+  rotate: Rotate,
+  attend: Attend,
+) => Tensor;
 
 const llamaBlock: Block = (config, p, x, name, layer, rotate, attend) => {
   const { hiddenSize: h, intermediateSize: m, headDim: d } = config;
@@ -181,7 +200,8 @@ export function packedInputs(config: ModelConfig): { ids: Tensor; positions: Ten
   const mask = input("mask", "float32", ["B", 1, "T", "T"]);
   const attend: Attend = (q, k, v) => {
     // One gather each pads, transposes the heads and groups them; its gradient is the gather by the inverse.
-    const pad = (x: Tensor, n: number, rows: Tensor, places: Tensor) => gather(reshape(x, [mulDims(n, "N"), d]), rows, places);
+    const pad = (x: Tensor, n: number, rows: Tensor, places: Tensor) =>
+      gather(reshape(x, [mulDims(n, "N"), d]), rows, places);
     const y = attention(
       pad(q, H, queryRows, queryPlaces),
       pad(k, KV, keyRows, keyPlaces),

@@ -131,6 +131,8 @@ export function storageError(error: unknown, path: string): unknown {
       `the run in ${path} is in use by another process${holder ? ` (${holder})` : ""}: wait for it to end, or stop it`,
     );
   }
+  if (/not a valid DuckDB database/i.test(error.message))
+    return new InputError(`${join(path, databaseName)} is not a dualign run: it is no DuckDB database`);
   if (/no space left|not enough space|disk (is )?full|ENOSPC|EDQUOT|quota exceeded/i.test(error.message))
     return new InputError(
       `the disk of ${path} is full: make room, then go on with 'dualign resume ${path}' (rows written so far are kept)`,
@@ -332,7 +334,7 @@ export class RunFolder implements RunStore {
   }
 
   setSolve(row: SolveRow): Promise<void> {
-    const { maxMargin, rewardGain, safetyGain, essMean, essMin, ...rest } = row;
+    const { lambda, maxMargin, rewardGain, safetyGain, essMean, essMin, ...rest } = row;
     return this.replace(
       "solves",
       "policy = $1",
@@ -340,6 +342,7 @@ export class RunFolder implements RunStore {
       [
         {
           ...rest,
+          multipliers: lambda,
           max_margin: maxMargin,
           reward_gain: rewardGain,
           safety_gain: safetyGain,
@@ -352,7 +355,7 @@ export class RunFolder implements RunStore {
 
   async solve(policy: string): Promise<SolveRow | undefined> {
     const [row] = await this.query(
-      `SELECT policy, beta, margins, lambda, dual, kkt, max_margin AS "maxMargin", reward_gain AS "rewardGain",
+      `SELECT policy, beta, margins, multipliers AS "lambda", dual, kkt, max_margin AS "maxMargin", reward_gain AS "rewardGain",
          safety_gain AS "safetyGain", kl, ess_mean AS "essMean", ess_min AS "essMin" FROM solves WHERE policy = $1`,
       policy,
     );

@@ -1,5 +1,5 @@
 /** Log-probabilities of given responses, and scores of given sequences. */
-import { type Executable, float32, type Runtime } from "../graph/index.js";
+import type { Executable, float32, Runtime } from "../graph/index.js";
 import { completionFeeds, completionLogprobs, scoreFeeds, sequenceLogprobs, sequenceScores } from "../models/heads.js";
 import { type Model, requireLength } from "../models/model.js";
 import { pack, type TokenTree } from "../models/packing.js";
@@ -48,8 +48,10 @@ export function batchTrees(trees: readonly TokenTree[], tokensPerBatch = TOKENS_
   const batches: { trees: TokenTree[]; indexes: number[]; longest: number }[] = [];
   for (const { tree, first, length } of numbered) {
     let batch = batches.at(-1);
-    if (!batch || batch.longest * (batch.trees.length + 1) > tokensPerBatch)
-      batches.push((batch = { trees: [], indexes: [], longest: length }));
+    if (!batch || batch.longest * (batch.trees.length + 1) > tokensPerBatch) {
+      batch = { trees: [], indexes: [], longest: length };
+      batches.push(batch);
+    }
     batch.trees.push(tree);
     batch.indexes.push(...tree.completions.map((_, i) => first + i));
   }
@@ -116,7 +118,12 @@ function frozenTransformer(model: Model, maxLength: number) {
  * Sequence log-probabilities Σ ln π(token | before), in nats, of every completion of the trees (numbered through them
  * in order), in the order in which they are done.
  */
-export function treeLogprobs(runtime: Runtime, model: Model, trees: readonly TokenTree[], options: SequenceOptions = {}): AsyncGenerator<SequenceValue> {
+export function treeLogprobs(
+  runtime: Runtime,
+  model: Model,
+  trees: readonly TokenTree[],
+  options: SequenceOptions = {},
+): AsyncGenerator<SequenceValue> {
   const load = (maxLength: number, chunks: number) => {
     const { p, hidden } = frozenTransformer(model, maxLength);
     return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model.config, p, hidden, chunks)) } });
@@ -125,7 +132,12 @@ export function treeLogprobs(runtime: Runtime, model: Model, trees: readonly Tok
 }
 
 /** Scores of every completion of the trees after its prompt, as `treeLogprobs`. */
-export function treeScores(runtime: Runtime, model: Model, trees: readonly TokenTree[], options: SequenceOptions = {}): AsyncGenerator<SequenceValue> {
+export function treeScores(
+  runtime: Runtime,
+  model: Model,
+  trees: readonly TokenTree[],
+  options: SequenceOptions = {},
+): AsyncGenerator<SequenceValue> {
   const load = (maxLength: number) => {
     const { p, hidden } = frozenTransformer(model, maxLength);
     return runtime.load({ outputs: { values: sequenceScores(model.config, p, hidden, model.where) } });

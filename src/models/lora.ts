@@ -1,0 +1,104 @@
+/** Fresh adapters, and the layout of everything that a training may change. */
+import { InputError } from "../errors.js";
+import { Random } from "../random.js";
+import type { ModelConfig } from "./config.js";
+import type { Model } from "./model.js";
+import { type Adapter, loraA, loraB, ParameterLayout } from "./parameters.js";
+import { linearModules, moduleNames } from "./transformer.js";
+
+/** PEFT's LoraConfig, as far as it shapes the computation. */
+export interface LoraOptions {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly dropout: number;
+  /** Names or name endings of modules, ["all-linear"], or one regular expression over full names. */
+  readonly targetModules: readonly string[] | string;
+}
+
+const hasTensor = (model: Model) => (name: string) => model.weights.has(name);
+
+/** The linear modules that `targetModules` names, in the order of the forward pass. Throws InputError where none is. */
+export function targetedModules(model: Model, targetModules: readonly string[] | string) {
+  const all = linearModules(model.config, moduleNames(model.config, hasTensor(model)));
+  if (typeof targetModules === "string" && targetModules !== "all-linear") {
+    const pattern = new RegExp(`^(?:${targetModules})$`);
+    const found = all.filter((m) => pattern.test(m.name));
+    if (found.length === 0)
+      throw new InputError(
+        `target modules: /${targetModules}/ matches none of ${model.where}'s modules, such as ${all[0].name}`,
+      );
+    return found;
+  }
+  const names = typeof targetModules === "string" ? [targetModules] : targetModules;
+  if (names.includes("all-linear")) return all;
+  const endsWith = (module: string, name: string) => module === name || module.endsWith(`.${name}`);
+  for (const name of names)
+    if (!all.some((m) => endsWith(m.name, name))) {
+      const known = [...new Set(all.map((m) => m.name.split(".").at(-1)))];
+      throw new InputError(`target modules: ${model.where} has no "${name}"; it has ${known.join(", ")}`);
+    }
+  return all.filter((m) => names.some((name) => endsWith(m.name, name)));
+}
+
+/**
+ * A new adapter: A uniform in ±1/√in as PEFT draws it, B zero, so that the model is unchanged at first. With `scoreHead`
+ * the score head is trained whole beside it.
+ */
+export function freshAdapter(model: Model, options: LoraOptions, seed: number, scoreHead = false): Adapter {
+  const modules = targetedModules(model, options.targetModules);
+  const { rank } = options;
+  const layout = new ParameterLayout([
+    ...modules.flatMap((m) => [
+      { name: loraA(m.name), shape: [rank, m.inSize] },
+      { name: loraB(m.name), shape: [m.outSize, rank] },
+    ]),
+    ...(scoreHead ? scoreHeadTensors(model.config) : []),
+  ]);
+  const values = new Float32Array(layout.size);
+  for (const [i, m] of modules.entries()) {
+    const random = new Random(seed, i);
+    const a = layout.view(values, loraA(m.name));
+    const bound = 1 / Math.sqrt(m.inSize);
+    for (let j = 0; j < a.length; j++) a[j] = (2 * random.uniform() - 1) * bound;
+  }
+  if (scoreHead) fillScoreHead(model.config, layout, values, seed);
+  const plan = {
+    modules: new Set(modules.map((m) => m.name)),
+    rank,
+    scale: options.alpha / rank,
+    dropout: options.dropout,
+  };
+  return { plan, layout, values };
+}
+
+const scoreHeadTensors = (config: ModelConfig) => [
+  { name: `${config.score!.module}.weight`, shape: [1, config.hiddenSize] },
+];
+
+/** transformers draws new heads from a normal distribution of this deviation. */
+const HEAD_DEVIATION = 0.02;
+
+function fillScoreHead(config: ModelConfig, layout: ParameterLayout, values: Float32Array, seed: number): void {
+  const random = new Random(seed, -1);
+  const head = layout.view(values, `${config.score!.module}.weight`);
+  for (let i = 0; i < head.length; i++) head[i] = HEAD_DEVIATION * random.normal();
+}
+
+/** Every tensor of a model that is in use, for full-parameter training; `read` fetches a stored one. */
+export async function allParameters(
+  model: Model,
+  used: readonly string[],
+  read: (name: string) => Promise<Float32Array>,
+  seed: number,
+): Promise<{ layout: ParameterLayout; values: Float32Array }> {
+  const { config } = model;
+  const newHead = config.score && !model.weights.has(`${config.score.module}.weight`);
+  const layout = new ParameterLayout([
+    ...used.map((name) => ({ name, shape: [...model.weights.get(name)!.shape] })),
+    ...(newHead ? scoreHeadTensors(config) : []),
+  ]);
+  const values = new Float32Array(layout.size);
+  for (const name of used) layout.view(values, name).set(await read(name));
+  if (newHead) fillScoreHead(config, layout, values, seed);
+  return { layout, values };
+}

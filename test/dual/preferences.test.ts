@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { labelPreferences, tiltedScores } from "../../src/dual/index.js";
+import { toyScores } from "./toy.js";
+
+const scores = toyScores(40, 6, 2);
+const lambda = [0.5, 2];
+const tilted = tiltedScores(scores, lambda);
+const base = { choice: "all", labels: "soft", perPrompt: 3, seed: 1 } as const;
+
+test("labels are Bradley–Terry probabilities of r + ⟨λ, g⟩, within a prompt", () => {
+  const preferences = labelPreferences(scores, lambda, base);
+  expect(preferences).toHaveLength(40 * 15);
+  for (const { prompt, first, second, probability, label } of preferences) {
+    const value = (i: number) => scores.reward[i] + 0.5 * scores.safety[0][i] + 2 * scores.safety[1][i];
+    expect(probability).toBeCloseTo(1 / (1 + Math.exp(value(second) - value(first))), 12);
+    expect(label).toBe(probability);
+    for (const i of [first, second]) {
+      expect(i).toBeGreaterThanOrEqual(scores.offsets[prompt]);
+      expect(i).toBeLessThan(scores.offsets[prompt + 1]);
+    }
+  }
+});
+
+test("drawn labels are 1 as often as the probability says", () => {
+  const many = toyScores(2000, 4, 2);
+  const drawn = labelPreferences(many, lambda, { ...base, labels: "drawn" });
+  const expected = drawn.reduce((sum, { probability }) => sum + probability, 0);
+  const variance = drawn.reduce((sum, { probability: p }) => sum + p * (1 - p), 0);
+  const ones = drawn.filter(({ label }) => label === 1).length;
+  expect(ones + drawn.filter(({ label }) => label === 0).length).toBe(drawn.length);
+  expect(Math.abs(ones - expected)).toBeLessThan(4 * Math.sqrt(variance));
+});
+
+test("informative pairs are the widest of their prompt", () => {
+  const gap = ({ first, second }: { first: number; second: number }) => Math.abs(tilted[first] - tilted[second]);
+  const all = labelPreferences(scores, lambda, base);
+  const informative = labelPreferences(scores, lambda, { ...base, choice: "informative" });
+  for (let prompt = 0; prompt < 40; prompt++) {
+    const widest = all.filter((pair) => pair.prompt === prompt).map(gap);
+    widest.sort((a, b) => b - a);
+    expect(informative.filter((pair) => pair.prompt === prompt).map(gap)).toEqual(widest.slice(0, 3));
+  }
+});
+
+test("random pairs differ by seed, and a prompt's do not depend on the other prompts", () => {
+  const random = (seed: number, given = scores) => labelPreferences(given, lambda, { ...base, choice: "random", seed });
+  expect(random(1)).toEqual(random(1));
+  expect(random(1)).not.toEqual(random(2));
+  const fewer = { ...scores, offsets: scores.offsets.slice(0, 11) };
+  expect(random(1, fewer)).toEqual(random(1).filter(({ prompt }) => prompt < 10));
+});
+
+test("the divisor flattens or sharpens the labels", () => {
+  const [plain] = labelPreferences(scores, lambda, base);
+  const [sharp] = labelPreferences(scores, lambda, { ...base, divisor: 0.1 });
+  const logit = (p: number) => Math.log(p / (1 - p));
+  expect(logit(sharp.probability) / logit(plain.probability)).toBeCloseTo(10, 5);
+});
