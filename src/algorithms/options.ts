@@ -53,9 +53,12 @@ export const trainingSchema = z.strictObject({
 });
 export type Training = z.infer<typeof trainingSchema>;
 
-/** What DPO adds; names as in TRL's DPOConfig. */
+/** What DPO adds; names as in TRL's DPOConfig, `regression` being our own. */
 export const dpoSchema = z.strictObject({
-  loss_type: z.enum(["sigmoid", "ipo"]).default("sigmoid"),
+  loss_type: z
+    .enum(["sigmoid", "ipo", "regression"])
+    .default("sigmoid")
+    .describe("regression: log-ratio differences onto those of the optimum, which the pairs give"),
   label_smoothing: z.number().min(0).lt(0.5).default(0),
 });
 export type DpoObjective = z.infer<typeof dpoSchema>;

@@ -65,6 +65,45 @@ const constraint = z
   .strictObject({ ...scorerFields, margin: z.number().describe("how much safer than the reference, at least") })
   .refine(oneScorer, oneScorerMessage);
 
+const preferenceFields = {
+  file: name.optional().describe(".jsonl, .json, .csv, .parquet (the first two also .gz)"),
+  dataset: name.optional().describe("a dataset on the Hugging Face hub"),
+  split: name.optional().describe("the hub dataset's split"),
+  label: name.optional().describe("the column that says which of response_0 and response_1 is preferred, 0 or 1"),
+  limit: count.optional().describe("rows to use, chosen by the seed; all by default"),
+};
+
+const preferences = z.strictObject(preferenceFields).refine(oneSource, oneSourceMessage);
+
+const judge = z
+  .strictObject({
+    name: name.regex(/^[\w.-]+$/, "must be made of letters, digits, '.', '_' and '-'").optional(),
+    question: z.enum(["helpfulness", "safety"]).describe("what a response wins by"),
+    endpoint: name.optional().describe("base URL of an OpenAI-compatible chat endpoint"),
+    model: name.optional().describe("the endpoint's model"),
+    key: name.default("OPENAI_API_KEY").describe("environment variable that holds the endpoint's key"),
+    module: name.optional().describe("a module whose default export judges pairs"),
+    rubric: name.optional().describe("a module whose default export scores rows: the higher score wins"),
+    sign: z
+      .union([z.literal(1), z.literal(-1)])
+      .default(1)
+      .describe("-1 where the rubric's lower score wins"),
+    per_prompt: count.default(1).describe("pairs of responses judged for each prompt"),
+    concurrency: count.default(4).describe("requests at a time"),
+    timeout: z.number().positive().default(60).describe("seconds for each request"),
+    retries: z
+      .number()
+      .int()
+      .nonnegative()
+      .default(6)
+      .describe("of a request that fails or a verdict that cannot be read"),
+  })
+  .refine(
+    ({ endpoint, module, rubric }) => [endpoint, module, rubric].filter((kind) => kind !== undefined).length === 1,
+    "needs endpoint, module or rubric, one of them",
+  )
+  .refine(({ endpoint, model }) => endpoint === undefined || model !== undefined, "needs model beside endpoint");
+
 const recipeSchema = z.strictObject({
   model: name,
   adapter: name.optional(),
@@ -97,6 +136,10 @@ const recipeSchema = z.strictObject({
 
 type Parsed = z.infer<typeof recipeSchema>;
 export type PromptSource = z.infer<typeof promptSource>;
+
+/** Where preferences come from; `label` is filled in by what they are for: PKU-SafeRLHF has a column for each. */
+export type PreferenceSource = z.infer<typeof preferences> & { label: string };
+export type JudgeSpec = z.infer<typeof judge> & { name: string };
 
 /** A score function of a run. Its score is `scale · sign` times what the model or module gives; higher is better. */
 export type ScorerSpec = z.infer<typeof scorer> & { name: string };

@@ -2,9 +2,10 @@
  * What the algorithms need from the world around them: models that sample and score, a trainer, a store for the rows.
  * The command line gives the real ones (`cli/tools.ts`), tests give toys.
  */
+import type { Judge } from "../judge/judge.js";
 import type { Text } from "../text/rows.js";
 import type { DpoObjective, Sampling, Training } from "./options.js";
-import type { PromptSource, Recipe, ScorerSpec } from "./recipe.js";
+import type { JudgeSpec, PreferenceSource, PromptSource, Recipe, ScorerSpec } from "./recipe.js";
 
 /** The stages of a run, in order. */
 export const stageNames = ["sample", "score", "dual", "relabel", "train", "evaluate", "report"] as const;
@@ -52,6 +53,8 @@ export interface RowValue {
 /** A language model ready to sample. */
 export interface Policy {
   readonly hasChatTemplate: boolean;
+  /** Floating-point operations of a forward pass, for each token: what a run's bill counts with. */
+  readonly flopsPerToken?: number;
   sample(jobs: readonly SampleJob[], options: Sampling & { seed: number }): AsyncIterable<PolicySample>;
   /** Sequence log-probabilities, in nats. */
   logprobs(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
@@ -70,6 +73,16 @@ export interface LabelledPair {
   chosen: SampledResponse & { logprob: number };
   rejected: SampledResponse & { logprob: number };
   probability: number;
+  /** For `loss_type: regression`: the difference of log-ratios ln π/π_ref, chosen minus rejected, that the optimum has. */
+  target?: number;
+}
+
+/** A preference as people give it. `safe`: whether chosen and rejected are safe, where the data says. */
+export interface PreferencePair {
+  prompt: Text;
+  chosen: Text;
+  rejected: Text;
+  safe?: readonly [chosen: boolean, rejected: boolean];
 }
 
 export interface DpoJob {
@@ -83,6 +96,17 @@ export interface DpoJob {
   outputDir: string;
 }
 
+/** Plain DPO on preference data: the trainer tokenizes as `dualign train dpo` does and weighs the reference by itself. */
+export interface PreferenceJob {
+  reference: PolicyRef;
+  pairs: readonly PreferencePair[];
+  beta: number;
+  options: Training & DpoObjective;
+  seed: number;
+  /** As in {@link DpoJob}. */
+  outputDir: string;
+}
+
 /** One optimizer step, as TRL logs it. */
 export interface TrainStep {
   step: number;
@@ -91,6 +115,8 @@ export interface TrainStep {
   loss: number;
   learning_rate: number;
   grad_norm: number;
+  /** Tokens that went through the model in this step, prompts included. */
+  tokens?: number;
   /** `rewards/margins` and the like. */
   [metric: `${string}/${string}`]: number;
 }
@@ -102,6 +128,14 @@ export interface Tools {
   openScorer(spec: ScorerSpec): Promise<Scorer>;
   /** Trains to the end, going on from the last checkpoint in `outputDir` where there is one. */
   trainDpo(job: DpoJob): AsyncIterable<TrainStep>;
+  /** The preferences of a file or dataset: `run/preferenceFile.ts` reads the files. */
+  readPreferences(source: PreferenceSource): Promise<PreferencePair[]>;
+  /** As {@link trainDpo}, from preference data. */
+  trainPreferences(job: PreferenceJob): AsyncIterable<TrainStep>;
+  /** `run/openJudge.ts` opens every kind. */
+  openJudge(spec: JudgeSpec): Promise<Judge>;
+  /** The process's peak memory since the last call, in bytes. */
+  peakMemory?(): number;
   /** Writes the run's report and gives its path. */
   writeReport(run: RunStore): Promise<string>;
 }

@@ -25,6 +25,15 @@ export function makeTools(device: Device): Tools {
     trainDpo() {
       throw unwired("training");
     },
+    async readPreferences() {
+      throw unwired("preference data");
+    },
+    trainPreferences() {
+      throw unwired("training");
+    },
+    async openJudge() {
+      throw unwired("judges");
+    },
     async writeReport() {
       throw unwired("the report");
     },

@@ -68,10 +68,17 @@ export function toyTools({ delay = 0, trainSteps = 60, onRow = () => {}, score }
       };
     },
     trainDpo: (job) => train(job, trainSteps, pause, onRow),
+    readPreferences: unused,
+    trainPreferences: unused,
+    openJudge: unused,
     async writeReport(run) {
       return join(run.path, "report.html");
     },
   };
+}
+
+function unused(): never {
+  throw new Error("not asked for here");
 }
 
 function draw(probabilities: readonly number[], uniform: number): number {
