@@ -265,13 +265,19 @@ const direct =
 const MICROSOFT = "com.microsoft";
 
 function lowerMatmul(w: Writer, node: Node<"matmul">, y: string, c?: string): void {
-  const { transA, transB, alpha } = node.attributes;
+  const { transA, transB, transBatchB, alpha } = node.attributes;
   const x = node.inputs.map((t) => w.name(t));
   const isMatrix = node.inputs.every((t) => t.rank === 2);
   if (isMatrix && (c || transA || transB || alpha !== 1))
     w.emit("Gemm", c ? [...x, c] : x, [y], { transA: +transA, transB: +transB, alpha: { float: alpha } });
-  else if (transA || transB || alpha !== 1)
-    w.emit("FusedMatMul", x, [y], { transA: +transA, transB: +transB, alpha: { float: alpha } }, MICROSOFT);
+  else if (transA || transB || transBatchB || alpha !== 1)
+    w.emit(
+      "FusedMatMul",
+      x,
+      [y],
+      { transA: +transA, transB: +transB, transBatchB: +transBatchB, alpha: { float: alpha } },
+      MICROSOFT,
+    );
   else w.emit("MatMul", x, [y]);
 }
 
@@ -337,7 +343,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   split: (w, { attributes: { axis, sizes }, outputs }, [x]) =>
     w.emit(
       "Split",
-      [x, w.ints(sizes)],
+      [x, w.shape(sizes)],
       outputs.map((t) => w.name(t)),
       { axis },
     ),

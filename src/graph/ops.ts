@@ -32,7 +32,12 @@ export interface OpAttributes {
   less: object;
   where: object;
   cast: { readonly to: DType };
-  matmul: { readonly transA: boolean; readonly transB: boolean; readonly alpha: number };
+  matmul: {
+    readonly transA: boolean;
+    readonly transB: boolean;
+    readonly transBatchB: boolean;
+    readonly alpha: number;
+  };
   softmax: object;
   logSoftmax: object;
   reduceSum: { readonly axes: readonly number[]; readonly keepDims: boolean };
@@ -41,7 +46,7 @@ export interface OpAttributes {
   expand: { readonly shape: Shape };
   transpose: { readonly permutation: readonly number[] };
   concat: { readonly axis: number };
-  split: { readonly axis: number; readonly sizes: readonly number[] };
+  split: { readonly axis: number; readonly sizes: readonly Dim[] };
   gather: object;
   scatterAdd: { readonly rows: Dim };
   gatherElements: object;
@@ -134,6 +139,8 @@ export const cast = (x: Tensor, to: DType): Tensor =>
 export interface MatmulOptions {
   readonly transA?: boolean;
   readonly transB?: boolean;
+  /** b is [inner, ...batch, last], as a time-major cache is, and is read as [...batch, inner, last]. Not differentiable. */
+  readonly transBatchB?: boolean;
   readonly alpha?: number;
 }
 
@@ -141,14 +148,16 @@ export interface MatmulOptions {
 export function matmul(
   a: Tensor,
   b: Tensor,
-  { transA = false, transB = false, alpha = 1 }: MatmulOptions = {},
+  { transA = false, transB = false, transBatchB = false, alpha = 1 }: MatmulOptions = {},
 ): Tensor {
   if (a.rank < 2 || b.rank < 2) throw new Error(`matmul needs matrices, got ${a} and ${b}`);
+  const [inner, last] = [b.shape.at(transBatchB ? 0 : -2)!, b.shape.at(-1)!];
+  const batchB = transBatchB ? b.shape.slice(1, -1) : b.shape.slice(0, -2);
   const [rows, innerA] = transA ? [a.shape.at(-1)!, a.shape.at(-2)!] : [a.shape.at(-2)!, a.shape.at(-1)!];
-  const [innerB, columns] = transB ? [b.shape.at(-1)!, b.shape.at(-2)!] : [b.shape.at(-2)!, b.shape.at(-1)!];
+  const [innerB, columns] = transB ? [last, inner] : [inner, last];
   requireEqual(`the inner size of matmul(${a}, ${b})`, innerB, innerA);
-  const shape = [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns];
-  return apply("matmul", [a, b], { transA, transB, alpha }, [{ dtype: FLOAT, shape }])[0];
+  const shape = [...broadcast(a.shape.slice(0, -2), batchB), rows, columns];
+  return apply("matmul", [a, b], { transA, transB, transBatchB, alpha }, [{ dtype: FLOAT, shape }])[0];
 }
 
 // ---- reductions and normalisations
@@ -210,14 +219,10 @@ export function concat(parts: readonly Tensor[], axis = 0): Tensor {
 }
 
 /** x cut along `axis` into parts of the given sizes. */
-export function split(x: Tensor, sizes: readonly number[], axis = 0): Tensor[] {
+export function split(x: Tensor, sizes: readonly Dim[], axis = 0): Tensor[] {
   if (sizes.length === 1) return [x];
   const at = axis < 0 ? axis + x.rank : axis;
-  requireEqual(
-    "the sum of the sizes of split",
-    sizes.reduce((a, b) => a + b),
-    x.shape[at],
-  );
+  requireEqual("the sum of the sizes of split", sizes.reduce(addDims), x.shape[at]);
   return apply(
     "split",
     [x],
@@ -384,7 +389,8 @@ export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
   }),
   softplus: pointwise((dy, x) => mul(dy, sigmoid(x))),
 
-  matmul: rule((dy, { inputs: [a, b], attributes: { transA, transB, alpha } }, [needA, needB]) => {
+  matmul: rule((dy, { inputs: [a, b], attributes: { transA, transB, transBatchB, alpha } }, [needA, needB]) => {
+    if (transBatchB) throw new Error("matmul with transBatchB is not differentiable");
     const da = () =>
       transA ? matmul(b, dy, { transA: transB, transB: true, alpha }) : matmul(dy, b, { transB: !transB, alpha });
     const db = () =>
