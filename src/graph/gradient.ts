@@ -5,9 +5,15 @@ import { add, constant, GRADIENTS } from "./ops.js";
 /**
  * dL/dx for each x of `wrt`, where L is the scalar `y` (or ⟨y, upstream⟩ where `upstream`, of y's shape, is given).
  * Only nodes on a path from a `wrt` to y get a backward pass, so frozen weights cost nothing.
- * Throws when an x does not influence y, or an op on the way is not differentiable.
+ * Throws when an x does not influence y, or an op on the way is not differentiable. With `partial`, the tensors of `wrt`
+ * count as independent even where one is computed from another.
  */
-export function gradients(y: Tensor, wrt: readonly Tensor[], upstream?: Tensor): Tensor[] {
+export function gradients(
+  y: Tensor,
+  wrt: readonly Tensor[],
+  upstream?: Tensor,
+  { partial = false }: { readonly partial?: boolean } = {},
+): Tensor[] {
   if (!upstream && y.rank !== 0) throw new Error(`the gradient of ${y} needs an upstream gradient: it is not a scalar`);
   const nodes = reachable([y]);
   const leaves = new Set(wrt);
@@ -18,7 +24,7 @@ export function gradients(y: Tensor, wrt: readonly Tensor[], upstream?: Tensor):
   const pending = new Map<Tensor, Tensor>([[y, upstream ?? constant(1)]]);
   for (const node of nodes.reverse()) {
     if (!active.has(node)) continue;
-    const dys = node.outputs.map((t) => pending.get(t));
+    const dys = node.outputs.map((t) => (partial && leaves.has(t) ? undefined : pending.get(t)));
     if (dys.every((dy) => dy === undefined)) continue;
     const rule = GRADIENTS[node.op] as
       | ((n: Node, dys: (Tensor | undefined)[], needed: boolean[]) => (Tensor | undefined)[])

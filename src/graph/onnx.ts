@@ -96,10 +96,10 @@ const bytesOf = (data: TensorData): Uint8Array => new Uint8Array(data.buffer, da
 /** Writes nodes for one graph; the lowerings below speak to it. */
 class Writer {
   readonly nodes: object[] = [];
-  readonly inputs: object[] = [];
+  readonly inputs = new Map<string, Tensor>();
   readonly initializers: object[] = [];
   private readonly names = new Map<Tensor, string>();
-  private readonly shared = new Map<string, string>();
+  private readonly shared = new Map<string | StoredTensor, string>();
   private readonly uses = new Map<Tensor, number>();
   private readonly sizes = new Map<string, { name: string; axis: number }>();
   private count = 0;
@@ -109,10 +109,7 @@ class Writer {
     readonly order: readonly Node[],
     private readonly locate: (file: string) => string,
   ) {
-    for (const [name, tensor] of Object.entries(graph.outputs)) {
-      if (tensor.node.op === "input") throw new Error(`the output '${name}' is an input of the graph`);
-      this.uses.set(tensor, (this.uses.get(tensor) ?? 0) + 1);
-    }
+    for (const tensor of Object.values(graph.outputs)) this.uses.set(tensor, (this.uses.get(tensor) ?? 0) + 1);
     for (const node of order) {
       for (const x of node.inputs) this.uses.set(x, (this.uses.get(x) ?? 0) + 1);
       if (!isOp(node, "input")) continue;
@@ -155,6 +152,14 @@ class Writer {
     });
   }
 
+  /** Declares an input. A name may stand for several tensors of one type: they are fed the same. */
+  input(name: string, tensor: Tensor): void {
+    const known = this.inputs.get(name);
+    if (known && (known.dtype !== tensor.dtype || !sameShape(known.shape, tensor.shape)))
+      throw new Error(`the input '${name}' is both ${known} and ${tensor}`);
+    this.inputs.set(name, tensor);
+  }
+
   /** Emits a node with one output under a new name, and answers with the name. */
   value(
     opType: string,
@@ -167,7 +172,7 @@ class Writer {
     return name;
   }
 
-  private once(key: string, make: () => string): string {
+  private once(key: string | StoredTensor, make: () => string): string {
     const known = this.shared.get(key);
     if (known !== undefined) return known;
     const name = make();
@@ -197,8 +202,8 @@ class Writer {
   }
 
   stored(tensor: StoredTensor): string {
-    return this.once(`stored ${tensor.file}:${tensor.offset}:${tensor.name}`, () => {
-      const name = `weight:${tensor.name}`;
+    return this.once(tensor, () => {
+      const name = `${tensor.name}_${this.count++}`;
       const base = { name, dims: tensor.shape, dataType: ONNX_DTYPE[tensor.dtype] };
       if (tensor.data) this.initializers.push({ ...base, rawData: tensor.data });
       else
@@ -299,7 +304,7 @@ const zeros = (w: Writer, shape: Shape): string => w.value("Expand", [w.float(0)
 
 const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   input: (w, { attributes: { name }, outputs: [t] }) => {
-    w.inputs.push(valueInfo(name, t.dtype, t.shape));
+    w.input(name, t);
     w.alias(t, name);
   },
   weight: (w, { attributes: { stored }, outputs: [t] }) => w.alias(t, w.stored(stored)),
@@ -421,9 +426,11 @@ export function toOnnx(graph: Graph, locate: (file: string) => string = (file) =
     );
   }
   const outputs = Object.entries(graph.outputs).map(([name, t]) => {
+    if (w.inputs.has(name)) throw new Error(`'${name}' is the name of an input and of an output`);
     w.emit("Identity", [w.name(t)], [name]);
     return valueInfo(name, t.dtype, t.shape);
   });
+  const inputs = [...w.inputs].map(([name, t]) => valueInfo(name, t.dtype, t.shape));
   return schema
     .encode({
       irVersion: IR_VERSION,
@@ -432,7 +439,7 @@ export function toOnnx(graph: Graph, locate: (file: string) => string = (file) =
         { domain: "", version: OPSET },
         { domain: MICROSOFT, version: 1 },
       ],
-      graph: { name: "dualign", node: w.nodes, initializer: w.initializers, input: w.inputs, output: outputs },
+      graph: { name: "dualign", node: w.nodes, initializer: w.initializers, input: inputs, output: outputs },
     })
     .finish();
 }

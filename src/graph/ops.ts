@@ -244,19 +244,23 @@ export function gather(x: Tensor, indices: Tensor, inverse?: Tensor): Tensor {
 
 /** Zeros of [rows, ...], to which the rows of `updates` [...indices, ...] are added where `indices` say. */
 export function scatterAdd(updates: Tensor, indices: Tensor, rows: Dim): Tensor {
+  requireSame("the indices of scatterAdd", indices.shape, updates.shape.slice(0, indices.rank));
   const shape = [rows, ...updates.shape.slice(indices.rank)];
   return apply("scatterAdd", [updates, indices], { rows }, [{ dtype: FLOAT, shape }])[0];
 }
 
 /** Along the last axis: out[..., j] = x[..., indices[..., j]]. */
-export const gatherElements = (x: Tensor, indices: Tensor): Tensor =>
-  apply("gatherElements", [x, indices], {}, [{ dtype: x.dtype, shape: indices.shape }])[0];
+export function gatherElements(x: Tensor, indices: Tensor): Tensor {
+  requireSame("the rows of gatherElements' indices", indices.shape.slice(0, -1), x.shape.slice(0, -1));
+  return apply("gatherElements", [x, indices], {}, [{ dtype: x.dtype, shape: indices.shape }])[0];
+}
 
 /** Zeros of [..., size], to which `updates` are added along the last axis where `indices` say. */
-export const scatterElements = (updates: Tensor, indices: Tensor, size: Dim): Tensor =>
-  apply("scatterElements", [updates, indices], { size }, [
-    { dtype: FLOAT, shape: [...updates.shape.slice(0, -1), size] },
-  ])[0];
+export function scatterElements(updates: Tensor, indices: Tensor, size: Dim): Tensor {
+  requireSame("the indices of scatterElements", indices.shape, updates.shape);
+  const shape = [...updates.shape.slice(0, -1), size];
+  return apply("scatterElements", [updates, indices], { size }, [{ dtype: FLOAT, shape }])[0];
+}
 
 // ---- the pieces of a transformer
 
@@ -443,7 +447,7 @@ export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
   concat: rule((dy, { inputs, attributes: { axis } }) =>
     split(
       dy,
-      inputs.map((x) => Number(x.shape[axis])),
+      inputs.map((x) => x.shape[axis]),
       axis,
     ),
   ),
@@ -485,7 +489,7 @@ export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
   checkpoint: rule((dy, { inputs: [, first, ...rest], attributes: { recompute } }, [, ...needed]) => {
     const again = [after(first, dy), ...rest];
     const wanted = again.filter((_, i) => needed[i]);
-    const found = gradients(recompute(again), wanted, dy);
+    const found = gradients(recompute(again), wanted, dy, { partial: true });
     return [undefined, ...again.map((_, i) => (needed[i] ? found.shift() : undefined))];
   }),
 };
