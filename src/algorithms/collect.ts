@@ -5,6 +5,9 @@ import type { Sampling } from "./options.js";
 import type { ScorerSpec } from "./recipe.js";
 import type { Emit, Policy, RunStore, SampledResponse, SampleRow, Scorer, Split, StageName } from "./stages.js";
 
+/** The name under which a run keeps the reference's rows. */
+export const reference = "reference";
+
 /** A transaction takes what came in so many milliseconds, or so many rows: a kill loses no more than that. */
 const batchMilliseconds = 250;
 const batchRows = 1000;
@@ -126,16 +129,55 @@ export async function collectLogprobs(
           return { policy, prompt, sample, under, logprob: value };
         }),
       ),
+    check: ({ index, value }) => {
+      if (!Number.isFinite(value))
+        throw new InputError(
+          `'${under}' gives sample ${rows[index].sample} of prompt ${rows[index].prompt} (${policy}) the log-probability ${value}: check its weights`,
+        );
+    },
     done: (done) =>
       emit({
         event: "progress",
         stage,
-        task: `log-probabilities under ${under}, ${split} prompts`,
+        task: `log-probabilities under ${under}, ${policy}, ${split} prompts`,
         done,
         total: rows.length,
         unit: "rows",
       }),
   });
+}
+
+/**
+ * The implicit score β ln π/π_ref of a policy's samples under the model called `name`, kept as scores of that name
+ * (METHOD.md, PeCAN). The reference's own samples come with their log-probability under it.
+ */
+export async function collectImplicitScores(
+  run: RunStore,
+  policy: string,
+  name: string,
+  open: { model: () => Promise<Policy>; reference: () => Promise<Policy> },
+  task: Task,
+): Promise<void> {
+  const { split } = task;
+  const missing = await run.unscored(policy, split, name);
+  if (missing.length === 0) return;
+  if (policy !== reference) await collectLogprobs(run, policy, reference, open.reference, task);
+  await collectLogprobs(run, policy, name, open.model, task);
+  const own = policy === reference ? await run.samples(policy, split) : await run.logprobs(policy, split, reference);
+  const under = await run.logprobs(policy, split, name);
+  // Both are in the order of their keys, and both are complete.
+  const ratios = new Map(
+    under.map(({ prompt, sample, logprob }, i) => [`${prompt}/${sample}`, logprob - own[i].logprob]),
+  );
+  await run.addScores(
+    missing.map(({ prompt, sample }) => ({
+      policy,
+      prompt,
+      sample,
+      scorer: name,
+      score: run.recipe.beta * ratios.get(`${prompt}/${sample}`)!,
+    })),
+  );
 }
 
 async function asResponses(run: RunStore, split: Split, rows: readonly SampleRow[]): Promise<SampledResponse[]> {
@@ -148,14 +190,14 @@ async function asResponses(run: RunStore, split: Split, rows: readonly SampleRow
   }));
 }
 
-interface Sink<T> {
+export interface Sink<T> {
   write(rows: T[]): Promise<void>;
   check?(row: T): void;
   done(count: number): void;
 }
 
 /** Writes rows in small batches as they come; those at hand when the source fails are kept too. */
-async function store<T>(source: AsyncIterable<T>, sink: Sink<T>): Promise<void> {
+export async function store<T>(source: AsyncIterable<T>, sink: Sink<T>): Promise<void> {
   let batch: T[] = [];
   let count = 0;
   let written = performance.now();

@@ -1,18 +1,27 @@
 /** What a trained policy gained over the reference on held-out prompts, beside what the dual predicted. */
-import { Random } from "../random.js";
-import type { DoneEvent, EvaluationRow, RunStore, ScoreTable, Verdict } from "./stages.js";
+import { improvement, type PromptScores, verdictOn } from "../evaluate/improvement.js";
+import type { DoneEvent, EvaluationRow, RunStore, ScoreTable } from "./stages.js";
+
+/** What a policy was trained for: the scorers that predictions are about, by their names. */
+export interface Aim {
+  readonly reward: string;
+  readonly safety: readonly { readonly name: string; readonly margin: number }[];
+}
 
 /**
  * One row for every scorer and one for the KL: means, the improvement with its bootstrap interval (paired by prompt),
- * and the verdict on each constraint.
+ * and the verdict on each constraint. Predictions are there where the policy has a solution.
  */
-export async function evaluate(run: RunStore, reference: string, policy: string): Promise<EvaluationRow[]> {
+export async function evaluate(
+  run: RunStore,
+  reference: string,
+  policy: string,
+  { reward, safety }: Aim,
+): Promise<EvaluationRow[]> {
   const { recipe } = run;
-  const { reward, safety } = recipe;
-  const { bootstrap: resamples, confidence, scorers } = recipe.evaluate;
-  const solve = (await run.solve(policy))!;
-  const interval = (differences: readonly number[]) =>
-    bootstrap(Float64Array.from(differences), { resamples, confidence, seed: recipe.seed });
+  const { bootstrap: replicates, confidence, scorers } = recipe.evaluate;
+  const options = { replicates, confidence, seed: recipe.seed };
+  const solve = await run.solve(policy);
 
   const row = async (
     scorer: string,
@@ -20,49 +29,43 @@ export async function evaluate(run: RunStore, reference: string, policy: string)
     predicted: number | null,
     margin: number | null,
   ): Promise<EvaluationRow> => {
-    const before = promptMeans(await run.scoreTable(reference, "held-out", [scorer]));
-    const after = promptMeans(await run.scoreTable(policy, "held-out", [scorer]));
-    const [low, high] = interval(after.map((value, i) => value - before[i]));
+    const scores = async (of: string) => byPrompt(await run.scoreTable(of, "held-out", [scorer]));
+    const { before, after, gain, interval } = improvement(await scores(reference), await scores(policy), options);
     return {
       policy,
       scorer,
       role,
-      reference: mean(before),
-      aligned: mean(after),
+      reference: before,
+      aligned: after,
       predicted,
-      measured: mean(after) - mean(before),
-      low,
-      high,
+      measured: gain,
+      low: interval[0],
+      high: interval[1],
       margin,
-      verdict: margin === null ? null : verdictOn(margin, low, high),
+      verdict: margin === null ? null : verdictOn(margin, interval),
     };
   };
 
-  const rows = [await row(reward.name, "reward", solve.rewardGain, null)];
+  const rows = [await row(reward, "reward", solve?.rewardGain ?? null, null)];
   for (const [j, { name, margin }] of safety.entries())
-    rows.push(await row(name, "safety", solve.safetyGain[j], margin));
+    rows.push(await row(name, "safety", solve?.safetyGain[j] ?? null, margin));
   for (const { name } of scorers) rows.push(await row(name, "held-out", null, null));
-  const ratios = await promptLogRatios(run, reference, policy);
-  const [low, high] = interval(ratios);
+  const { values, offsets } = await logRatios(run, reference, policy);
+  const kl = improvement({ values: new Float64Array(values.length), offsets }, { values, offsets }, options);
   rows.push({
     policy,
     scorer: "kl",
     role: "kl",
     reference: 0,
-    aligned: mean(ratios),
-    predicted: solve.kl,
-    measured: mean(ratios),
-    low,
-    high,
+    aligned: kl.after,
+    predicted: solve?.kl ?? null,
+    measured: kl.gain,
+    low: kl.interval[0],
+    high: kl.interval[1],
     margin: null,
     verdict: null,
   });
   return rows;
-}
-
-/** Held if the whole interval reaches the margin, not held if none of it does. */
-export function verdictOn(margin: number, low: number, high: number): Verdict {
-  return low >= margin ? "held" : high < margin ? "not held" : "undecided";
 }
 
 /** The run's last event. */
@@ -88,40 +91,18 @@ export async function doneEvent(run: RunStore, policy: string): Promise<DoneEven
   };
 }
 
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-/** Mean of a score over each prompt's samples, in prompt order. */
-function promptMeans({ prompt, columns: [score] }: Pick<ScoreTable, "prompt" | "columns">): number[] {
-  const groups = new Map<number, number[]>();
-  for (const [i, id] of prompt.entries()) {
-    const group = groups.get(id) ?? [];
-    group.push(score[i]);
-    groups.set(id, group);
-  }
-  return [...groups.values()].map(mean);
+/** A score of a split's samples, grouped by prompt. */
+function byPrompt({ prompt, columns: [values] }: Pick<ScoreTable, "prompt" | "columns">): PromptScores {
+  const starts = [...prompt.keys()].filter((i) => i === 0 || prompt[i] !== prompt[i - 1]);
+  return { values, offsets: Uint32Array.from([...starts, prompt.length]) };
 }
 
-/** Mean of ln π/π_ref over each prompt's samples from π: an estimate of its KL. */
-async function promptLogRatios(run: RunStore, reference: string, policy: string): Promise<number[]> {
+/** ln π/π_ref of the policy's own samples: their mean estimates its KL. */
+async function logRatios(run: RunStore, reference: string, policy: string): Promise<PromptScores> {
   const own = await run.samples(policy, "held-out");
   const under = await run.logprobs(policy, "held-out", reference);
-  return promptMeans({
+  return byPrompt({
     prompt: Int32Array.from(own, ({ prompt }) => prompt),
     columns: [Float64Array.from(own, ({ logprob }, i) => logprob - under[i].logprob)],
   });
-}
-
-/** Percentile bootstrap of a mean. */
-function bootstrap(
-  values: Float64Array,
-  { resamples, confidence, seed }: { resamples: number; confidence: number; seed: number },
-): [number, number] {
-  const random = new Random(seed);
-  const means = Float64Array.from({ length: resamples }, () => {
-    let sum = 0;
-    for (let i = 0; i < values.length; i++) sum += values[random.integer(values.length)];
-    return sum / values.length;
-  }).sort();
-  const tail = Math.floor(((1 - confidence) / 2) * resamples);
-  return [means[tail], means[resamples - 1 - tail]];
 }

@@ -13,7 +13,7 @@ export interface PairOptions {
   seed: number;
 }
 
-/** A prompt's responses with their r_λ. */
+/** A prompt's responses with their r_λ, as the labels take it. */
 export interface Candidates {
   prompt: number;
   /** `text` tells equal responses: a pair of those says nothing and is left out. */
@@ -33,7 +33,8 @@ export function labelPairs(policy: string, prompts: readonly Candidates[], optio
     for (const [a, b] of choose(differing(responses), options, random)) {
       // Which comes first carries no meaning, so that it cannot carry a bias.
       const [first, second] = random.uniform() < 0.5 ? [a, b] : [b, a];
-      const probability = sigmoid(first.score - second.score);
+      const difference = first.score - second.score;
+      const probability = sigmoid(difference);
       const label = options.labels === "soft" ? probability : Number(random.uniform() < probability);
       rows.push({
         policy,
@@ -42,6 +43,7 @@ export function labelPairs(policy: string, prompts: readonly Candidates[], optio
         first: first.sample,
         second: second.sample,
         probability,
+        difference,
         label,
       });
     }

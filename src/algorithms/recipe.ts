@@ -5,175 +5,57 @@
 import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument } from "yaml";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import { betaSchema, dpoSchema, samplingSchema, trainingSchema } from "./options.js";
+import {
+  completeMocan,
+  completePecan,
+  type MethodName,
+  mocanSchema,
+  pecanSchema,
+  type Recipe,
+} from "./recipeSchema.js";
 
-const name = z.string().min(1);
-const count = z.number().int().positive();
-
-const promptSourceFields = {
-  file: name.optional().describe(".jsonl, .json, .csv, .parquet (the first two also .gz)"),
-  dataset: name.optional().describe("a dataset on the Hugging Face hub"),
-  split: name.optional().describe("the hub dataset's split"),
-  column: name.default("prompt").describe("the column that holds the prompt"),
-  template: z
-    .string()
-    .refine((text) => text.includes("{prompt}"), "must contain {prompt}")
-    .optional()
-    .describe("wraps a plain prompt, in place of the model's chat template"),
-  chat: z
-    .boolean()
-    .optional()
-    .describe("give a plain prompt as the user's turn; by default if the model has a chat template"),
-  duplicates: z.enum(["error", "drop"]).default("error"),
-  shuffle: z.boolean().default(true).describe("by the seed, before limit and held_out are taken"),
-  limit: count.optional().describe("prompts to use; all by default"),
-};
-
-const oneSource = (source: { file?: string; dataset?: string }) =>
-  (source.file === undefined) !== (source.dataset === undefined);
-const oneSourceMessage = "needs file or dataset, one of them";
-
-const promptSource = z.strictObject(promptSourceFields).refine(oneSource, oneSourceMessage);
-
-const trainPrompts = z
-  .strictObject({
-    ...promptSourceFields,
-    held_out: z.number().int().nonnegative().default(32).describe("prompts kept back for evaluation"),
-  })
-  .refine(oneSource, oneSourceMessage);
-
-const scorerFields = {
-  name: name.regex(/^[\w.-]+$/, "must be made of letters, digits, '.', '_' and '-'").optional(),
-  model: name.optional().describe("a score model: folder or hub id"),
-  adapter: name.optional().describe("a PEFT adapter on it"),
-  module: name.optional().describe("a .js, .mjs or .ts module whose default export scores rows"),
-  sign: z
-    .union([z.literal(1), z.literal(-1)])
-    .default(1)
-    .describe("-1 turns a cost into a score"),
-  scale: z.number().positive().default(1),
-  max_length: count.default(512).describe("longest prompt and response together, in tokens"),
-  batch_size: count.default(16),
-};
-
-const oneScorer = (scorer: { model?: string; module?: string }) =>
-  (scorer.model === undefined) !== (scorer.module === undefined);
-const oneScorerMessage = "needs model or module, one of them";
-
-const scorer = z.strictObject(scorerFields).refine(oneScorer, oneScorerMessage);
-const constraint = z
-  .strictObject({ ...scorerFields, margin: z.number().describe("how much safer than the reference, at least") })
-  .refine(oneScorer, oneScorerMessage);
-
-const preferenceFields = {
-  file: name.optional().describe(".jsonl, .json, .csv, .parquet (the first two also .gz)"),
-  dataset: name.optional().describe("a dataset on the Hugging Face hub"),
-  split: name.optional().describe("the hub dataset's split"),
-  label: name.optional().describe("the column that says which of response_0 and response_1 is preferred, 0 or 1"),
-  limit: count.optional().describe("rows to use, chosen by the seed; all by default"),
-};
-
-const preferences = z.strictObject(preferenceFields).refine(oneSource, oneSourceMessage);
-
-const judge = z
-  .strictObject({
-    name: name.regex(/^[\w.-]+$/, "must be made of letters, digits, '.', '_' and '-'").optional(),
-    question: z.enum(["helpfulness", "safety"]).describe("what a response wins by"),
-    endpoint: name.optional().describe("base URL of an OpenAI-compatible chat endpoint"),
-    model: name.optional().describe("the endpoint's model"),
-    key: name.default("OPENAI_API_KEY").describe("environment variable that holds the endpoint's key"),
-    module: name.optional().describe("a module whose default export judges pairs"),
-    rubric: name.optional().describe("a module whose default export scores rows: the higher score wins"),
-    sign: z
-      .union([z.literal(1), z.literal(-1)])
-      .default(1)
-      .describe("-1 where the rubric's lower score wins"),
-    per_prompt: count.default(1).describe("pairs of responses judged for each prompt"),
-    concurrency: count.default(4).describe("requests at a time"),
-    timeout: z.number().positive().default(60).describe("seconds for each request"),
-    retries: z
-      .number()
-      .int()
-      .nonnegative()
-      .default(6)
-      .describe("of a request that fails or a verdict that cannot be read"),
-  })
-  .refine(
-    ({ endpoint, module, rubric }) => [endpoint, module, rubric].filter((kind) => kind !== undefined).length === 1,
-    "needs endpoint, module or rubric, one of them",
-  )
-  .refine(({ endpoint, model }) => endpoint === undefined || model !== undefined, "needs model beside endpoint");
-
-const recipeSchema = z.strictObject({
-  model: name,
-  adapter: name.optional(),
-  prompts: trainPrompts,
-  beta: betaSchema.default(0.1),
-  sampling: samplingSchema
-    .extend({ num_samples: z.number().int().min(2).default(16).describe("responses for each prompt") })
-    .prefault({}),
-  reward: scorer,
-  safety: z.array(constraint).min(1),
-  pairs: z
-    .strictObject({
-      choice: z.enum(["random", "all", "informative"]).default("random"),
-      labels: z.enum(["soft", "drawn"]).default("soft"),
-      per_prompt: count.default(8),
-    })
-    .prefault({}),
-  train: z.strictObject({ ...trainingSchema.shape, ...dpoSchema.shape }).prefault({}),
-  evaluate: z
-    .strictObject({
-      num_samples: count.default(4),
-      prompts: promptSource.optional(),
-      scorers: z.array(scorer).default([]).describe("held-out scorers that take no part in the solve"),
-      bootstrap: count.min(100).default(2000),
-      confidence: z.number().min(0.5).lt(1).default(0.95),
-    })
-    .prefault({}),
-  seed: z.number().int().nonnegative().max(0xffffffff).default(0),
-});
-
-type Parsed = z.infer<typeof recipeSchema>;
-export type PromptSource = z.infer<typeof promptSource>;
-
-/** Where preferences come from; `label` is filled in by what they are for: PKU-SafeRLHF has a column for each. */
-export type PreferenceSource = z.infer<typeof preferences> & { label: string };
-export type JudgeSpec = z.infer<typeof judge> & { name: string };
-
-/** A score function of a run. Its score is `scale · sign` times what the model or module gives; higher is better. */
-export type ScorerSpec = z.infer<typeof scorer> & { name: string };
-export type ConstraintSpec = z.infer<typeof constraint> & { name: string };
-
-/** A checked recipe: every default filled in, every scorer named. */
-export type Recipe = Omit<Parsed, "reward" | "safety" | "evaluate"> & {
-  reward: ScorerSpec;
-  safety: ConstraintSpec[];
-  evaluate: Omit<Parsed["evaluate"], "scorers"> & { scorers: ScorerSpec[] };
-};
+export type {
+  ConstraintSpec,
+  JudgeSpec,
+  MethodName,
+  MocanRecipe,
+  PecanRecipe,
+  PreferenceConstraintSpec,
+  PreferenceSource,
+  PreferenceSpec,
+  PromptSource,
+  Recipe,
+  ScorerSpec,
+} from "./recipeSchema.js";
 
 /** A key of the recipe: names and list positions from the top. */
 export type KeyPath = readonly (string | number)[];
 
 /** The keys whose values are paths, or may be: `run/recipeFile.ts` resolves them. */
 export function pathKeys(recipe: Record<string, unknown>): KeyPath[] {
-  const scorers = (key: KeyPath) => ["model", "adapter", "module"].map((field) => [...key, field]);
-  const each = (list: unknown, key: KeyPath) =>
-    Array.isArray(list) ? list.flatMap((_, i) => scorers([...key, i])) : [];
+  const paths = (key: KeyPath, fields = ["model", "adapter", "module", "file"]) =>
+    fields.map((field) => [...key, field]);
+  const each = (key: KeyPath, fields?: string[]) => {
+    const list = at(recipe, key);
+    return Array.isArray(list) ? list.flatMap((_, i) => paths([...key, i], fields)) : [];
+  };
   return [
-    ["model"],
-    ["adapter"],
-    ["prompts", "file"],
-    ["evaluate", "prompts", "file"],
-    ...scorers(["reward"]),
-    ...each(recipe.safety, ["safety"]),
-    ...each((recipe.evaluate as Record<string, unknown> | undefined)?.scorers, ["evaluate", "scorers"]),
+    ...paths([], ["model", "adapter"]),
+    ...paths(["prompts"], ["file"]),
+    ...paths(["evaluate", "prompts"], ["file"]),
+    ...paths(["reward"]),
+    ...paths(["helpfulness"]),
+    ...each(["safety"]),
+    ...each(["evaluate", "scorers"]),
+    ...each(["evaluate", "judges"], ["module", "rubric"]),
   ];
 }
 
 export interface ParseRecipeOptions {
   /** What errors call the text: its file name. */
   source: string;
+  /** The method that the recipe must be for; by default whichever it is for. */
+  method?: MethodName;
   /** `KEY=VALUE`s from the command line; a key is dotted (`safety.0.margin`), a value is read as YAML. */
   set?: readonly string[];
   /** Turns the values at {@link pathKeys} into what the run uses. `overridden`: the value came from `set`. */
@@ -183,7 +65,7 @@ export interface ParseRecipeOptions {
 /**
  * Reads a recipe's text.
  * @throws InputError that names the key and its line: bad YAML, an unknown key (with the nearest known one), a missing
- * key, a value of the wrong kind or out of range, two scorers of one name.
+ * key, a value of the wrong kind or out of range, two parts of one name; or that says which command the recipe is for.
  */
 export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
   const lines = new LineCounter();
@@ -215,13 +97,15 @@ export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
       );
     }
 
-  const result = recipeSchema.safeParse(raw);
+  const method = methodOf(raw, options, place);
+  const { schema } = methods[method];
+  const result = schema.safeParse(raw);
   if (!result.success) {
     const issue = result.error.issues[0];
     const path = issue.path as KeyPath;
     if (issue.code === "unrecognized_keys") {
       const key = [...path, issue.keys[0]];
-      const near = nearest(issue.keys[0], knownKeys(recipeSchema, path));
+      const near = nearest(issue.keys[0], knownKeys(schema, path));
       throw new InputError(
         `${place(key)}: unknown key '${dotted(key)}'${near ? `; did you mean '${dotted([...path, near])}'?` : ""}`,
       );
@@ -230,28 +114,32 @@ export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
       throw new InputError(`${place(path)}: '${dotted(path)}' is missing`);
     throw new InputError(`${place(path)}: '${dotted(path)}' ${describe(issue, at(raw, path))}`);
   }
-  return named(result.data, place);
+  const fail = (path: KeyPath, message: string) => new InputError(`${place(path)}: ${message}`);
+  return methods[method].complete(result.data as never, fail);
 }
 
-function named(recipe: Parsed, place: (path: KeyPath) => string): Recipe {
-  const seen = new Set<string>();
-  const call = <S extends { name?: string }>(spec: S, fallback: string, path: KeyPath): S & { name: string } => {
-    const name = spec.name ?? fallback;
-    if (seen.has(name))
-      throw new InputError(`${place([...path, "name"])}: two scorers are called '${name}'; give one another name`);
-    seen.add(name);
-    return { ...spec, name };
-  };
-  const { safety, evaluate } = recipe;
-  return {
-    ...recipe,
-    reward: call(recipe.reward, "reward", ["reward"]),
-    safety: safety.map((spec, i) => call(spec, safety.length === 1 ? "safety" : `safety_${i + 1}`, ["safety", i])),
-    evaluate: {
-      ...evaluate,
-      scorers: evaluate.scorers.map((spec, i) => call(spec, `held_out_${i + 1}`, ["evaluate", "scorers", i])),
-    },
-  };
+const methods = {
+  mocan: { schema: mocanSchema, complete: completeMocan, key: "reward" },
+  pecan: { schema: pecanSchema, complete: completePecan, key: "helpfulness" },
+} as const;
+
+/** Which method a recipe is for, by what it holds. */
+function methodOf(
+  raw: Record<string, unknown>,
+  { method }: ParseRecipeOptions,
+  place: (path: KeyPath) => string,
+): MethodName {
+  const held = (Object.keys(methods) as MethodName[]).filter((name) => raw[methods[name].key] !== undefined);
+  if (held.length > 1)
+    throw new InputError(
+      `${place(["helpfulness"])}: 'helpfulness' stands beside 'reward': a recipe has preference data ('helpfulness', for 'dualign pecan') or scorers ('reward', for 'dualign mocan'), not both`,
+    );
+  const [found = method ?? "mocan"] = held;
+  if (method !== undefined && found !== method)
+    throw new InputError(
+      `${place([methods[found].key])}: a recipe with '${methods[found].key}' is for 'dualign ${found}'; 'dualign ${method}' needs '${methods[method].key}'`,
+    );
+  return found;
 }
 
 /** The keys at which two recipes differ, dotted, in order. */

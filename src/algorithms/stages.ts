@@ -2,14 +2,22 @@
  * What the algorithms need from the world around them: models that sample and score, a trainer, a store for the rows.
  * The command line gives the real ones (`cli/tools.ts`), tests give toys.
  */
-import type { Judge } from "../judge/judge.js";
+import type { Judge, Preference, Question } from "../judge/judge.js";
 import type { Text } from "../text/rows.js";
 import type { DpoObjective, Sampling, Training } from "./options.js";
 import type { JudgeSpec, PreferenceSource, PromptSource, Recipe, ScorerSpec } from "./recipe.js";
 
-/** The stages of a run, in order. */
-export const stageNames = ["sample", "score", "dual", "relabel", "train", "evaluate", "report"] as const;
-export type StageName = (typeof stageNames)[number];
+/** The stages of a run; which ones it has, and in which order, is its method's. */
+export type StageName =
+  | "pretrain"
+  | "sample"
+  | "score"
+  | "logprobs"
+  | "dual"
+  | "relabel"
+  | "train"
+  | "evaluate"
+  | "report";
 
 /** Where a policy lies: a model folder or hub id, and a PEFT adapter on it. */
 export interface PolicyRef {
@@ -55,6 +63,8 @@ export interface Policy {
   readonly hasChatTemplate: boolean;
   /** Floating-point operations of a forward pass, for each token: what a run's bill counts with. */
   readonly flopsPerToken?: number;
+  /** The same for models that give a text the same tokens: only those can weigh each other's responses. */
+  readonly vocabulary?: string;
   sample(jobs: readonly SampleJob[], options: Sampling & { seed: number }): AsyncIterable<PolicySample>;
   /** Sequence log-probabilities, in nats. */
   logprobs(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
@@ -186,6 +196,8 @@ export interface PairRow {
   first: number;
   second: number;
   probability: number;
+  /** The difference in r_λ of which it is the sigmoid. */
+  difference: number;
   /** What the training sees: the probability itself (soft), or a draw from it (1 or 0). */
   label: number;
 }
@@ -204,6 +216,8 @@ export interface SolveRow {
   kl: number;
   essMean: number;
   essMin: number;
+  /** d_j = KL(π_ref ‖ π_gj) of PeCAN's safety models; null in MoCAN. */
+  klTerms: readonly number[] | null;
 }
 
 export interface TrainingRow {
@@ -232,6 +246,60 @@ export interface EvaluationRow {
   verdict: Verdict | null;
 }
 
+/** A judge's verdict on a pair of responses to a held-out prompt, in one of the two orders. */
+export interface VerdictRow {
+  judge: string;
+  /** Its response `sample` is compared with the reference's of the same number. */
+  policy: string;
+  prompt: number;
+  sample: number;
+  /** Whether the judge saw the policy's response first. */
+  policyFirst: boolean;
+  preference: Preference;
+  answer: string | null;
+}
+
+/** How often a policy's responses beat the reference's, in a judge's eyes. */
+export interface WinRateRow {
+  policy: string;
+  judge: string;
+  question: Question;
+  /** Pairs judged, and those among them that were won in both orders, lost in both, or neither. */
+  pairs: number;
+  wins: number;
+  losses: number;
+  ties: number;
+  /** Pairs with an unreadable verdict: they are in none of the other counts. */
+  unreadable: number;
+  /** Share of the pairs in which the order decided: the judge's position bias. */
+  swayed: number;
+  /** Ties count half; mean over prompts, and its bootstrap interval. */
+  rate: number;
+  low: number;
+  high: number;
+}
+
+/** What work on a policy took; several entries of the same work add up. */
+export interface CostRow {
+  policy: string;
+  activity: string;
+  seconds: number;
+  /** Null where it is not known. */
+  peakMemoryBytes: number | null;
+}
+
+/** What a run was started with. */
+export interface RunOrigin {
+  /** The recipe as the user wrote it; empty where flags made it. */
+  recipeText: string;
+  /** Of the checked recipe, in hexadecimal. */
+  recipeSha256: string;
+  /** Of dualign and of what it runs on. */
+  versions: Readonly<Record<string, string>>;
+  /** ISO 8601. */
+  started: string;
+}
+
 /** Scores of a split's samples in columns, ordered by prompt and sample. */
 export interface ScoreTable {
   prompt: Int32Array;
@@ -247,9 +315,12 @@ export interface RunStore {
   /** The run's folder, absolute. */
   readonly path: string;
   readonly recipe: Recipe;
+  readonly origin: RunOrigin;
 
   isDone(stage: StageName): Promise<boolean>;
   markDone(stage: StageName, seconds: number): Promise<void>;
+  /** Of a stage that is done, since it was last started. */
+  stageSeconds(stage: StageName): Promise<number | undefined>;
 
   addPrompts(rows: readonly PromptRow[]): Promise<void>;
   prompts(split?: Split): Promise<PromptRow[]>;
@@ -258,6 +329,8 @@ export interface RunStore {
   samples(policy: string, split: Split): Promise<SampleRow[]>;
   /** The keys of the samples there, `prompt` and `sample` by row. */
   sampleKeys(policy: string, split: Split): Promise<{ prompt: number; sample: number }[]>;
+  /** Tokens of those samples, end tokens included. */
+  sampledTokens(policy: string, split: Split): Promise<number>;
 
   addScores(rows: readonly ScoreRow[]): Promise<void>;
   /** Samples that a scorer has not scored. */
@@ -280,6 +353,13 @@ export interface RunStore {
   training(policy: string): Promise<TrainingRow | undefined>;
   setEvaluations(policy: string, rows: readonly EvaluationRow[]): Promise<void>;
   evaluations(policy: string): Promise<EvaluationRow[]>;
+  addVerdicts(rows: readonly VerdictRow[]): Promise<void>;
+  verdicts(judge: string, policy: string): Promise<VerdictRow[]>;
+  setWinRates(policy: string, rows: readonly WinRateRow[]): Promise<void>;
+  winRates(policy: string): Promise<WinRateRow[]>;
+  /** Adds to what the run has under the same policy and activity. */
+  addCost(row: CostRow): Promise<void>;
+  costs(): Promise<CostRow[]>;
 
   close(): Promise<void>;
 }
@@ -288,10 +368,22 @@ export interface RunStore {
 export type RunEvent =
   | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
   | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
-  | ({ event: "step" } & TrainStep)
-  | { event: "solve"; lambda: number[]; kkt: number; predicted: Prediction; ess: { mean: number; min: number } }
+  | ({ event: "step"; policy?: string } & TrainStep)
+  | SolveEvent
   | { event: "evaluation"; rows: EvaluationRow[] }
+  | { event: "judged"; rows: WinRateRow[] }
   | DoneEvent;
+
+export interface SolveEvent {
+  event: "solve";
+  lambda: number[];
+  kkt: number;
+  predicted: Prediction;
+  ess: { mean: number; min: number };
+  /** PeCAN's d_j, and what each margin asks for in words. */
+  kl_terms?: number[];
+  meaning?: string[];
+}
 
 export interface Prediction {
   reward_gain: number;

@@ -1,8 +1,8 @@
 /** Commands on a run: `mocan` from a recipe, `resume`, and each stage alone. */
 import type { Command } from "commander";
 import type { Device } from "../algorithms/jobs.js";
-import { runMocan } from "../algorithms/mocan.js";
-import { type RunEvent, type StageName, stageNames } from "../algorithms/stages.js";
+import { runMethod } from "../algorithms/methods.js";
+import type { RunEvent, StageName } from "../algorithms/stages.js";
 import { InputError } from "../errors.js";
 import { LiveStatus } from "../run/liveStatus.js";
 import { readRecipe } from "../run/recipeFile.js";
@@ -118,7 +118,7 @@ async function proceed(
   run: RunFolder,
   folder: string,
   { json = false, device }: { json?: boolean; device: Device },
-  only: readonly StageName[] = stageNames,
+  only?: readonly StageName[],
 ): Promise<void> {
   const reporter = makeReporter({ json });
   const live = new LiveStatus(run.path);
@@ -134,7 +134,7 @@ async function proceed(
       live.note(event);
       reporter.emit(event);
     };
-    await runMocan({ run, tools: makeTools(device), emit }, only);
+    await runMethod({ run, tools: makeTools(device), emit }, only);
   } finally {
     process.removeListener("SIGINT", interrupt);
     process.removeListener("SIGTERM", interrupt);

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { aligned } from "../algorithms/mocan.js";
-import { stageNames } from "../algorithms/stages.js";
+import { stagesOf } from "../algorithms/methods.js";
+import { aligned } from "../algorithms/pipeline.js";
 import { readLive } from "../run/liveStatus.js";
 import { openRun } from "../run/runFolder.js";
 
@@ -27,7 +27,9 @@ async function readStatus(folder: string) {
   if (live && isRunning(live.pid)) return { run: path, running: live };
   const run = await openRun(folder);
   try {
-    const stages = await Promise.all(stageNames.map(async (stage) => ({ stage, done: await run.isDone(stage) })));
+    const stages = await Promise.all(
+      stagesOf(run.recipe).map(async ([stage]) => ({ stage, done: await run.isDone(stage) })),
+    );
     const counts = await run.query(
       `SELECT policy, split, count(*)::INTEGER AS samples, count(DISTINCT prompt)::INTEGER AS prompts
        FROM samples JOIN prompts USING (prompt) GROUP BY ALL ORDER BY ALL`,

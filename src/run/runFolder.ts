@@ -14,10 +14,12 @@ import {
 } from "@duckdb/node-api";
 import { differingKeys, type Recipe } from "../algorithms/recipe.js";
 import type {
+  CostRow,
   EvaluationRow,
   LogprobRow,
   PairRow,
   PromptRow,
+  RunOrigin,
   RunStore,
   SampleRow,
   ScoreRow,
@@ -27,6 +29,8 @@ import type {
   StageName,
   TrainingRow,
   TrainStep,
+  VerdictRow,
+  WinRateRow,
 } from "../algorithms/stages.js";
 import { InputError } from "../errors.js";
 import { type ColumnType, createStatements, schemaVersion, type TableName, tables } from "./schema.js";
@@ -172,6 +176,8 @@ function appendValue(appender: DuckDBAppender, type: ColumnType, value: unknown)
       return appender.appendVarchar(value as string);
     case "INTEGER":
       return appender.appendInteger(value as number);
+    case "BOOLEAN":
+      return appender.appendBoolean(value as boolean);
     case "DOUBLE":
       return appender.appendDouble(value as number);
     case "INTEGER[]":
@@ -205,6 +211,11 @@ export class RunFolder implements RunStore {
     return new RunFolder(path, JSON.parse(meta.recipe), meta, instance, connection);
   }
 
+  get origin(): RunOrigin {
+    const { recipe_text, recipe_sha256, versions, started } = this.meta;
+    return { recipeText: recipe_text, recipeSha256: recipe_sha256, versions: JSON.parse(versions), started };
+  }
+
   /** Rows of any query, for reading. */
   async query(sql: string, ...parameters: DuckDBValue[]): Promise<Record<string, unknown>[]> {
     return this.guard(async () => (await this.connection.runAndReadAll(sql, parameters)).getRowObjectsJS());
@@ -218,6 +229,10 @@ export class RunFolder implements RunStore {
     await this.replace("stages", "stage = $1", [stage], [{ stage, seconds, finished: new Date() }]);
     // The log goes into the database file: one file holds the run whenever a stage is done.
     await this.guard(() => this.connection.run("CHECKPOINT"));
+  }
+
+  async stageSeconds(stage: StageName): Promise<number | undefined> {
+    return (await this.query("SELECT seconds FROM stages WHERE stage = $1", stage))[0]?.seconds as number | undefined;
   }
 
   addPrompts(rows: readonly PromptRow[]): Promise<void> {
@@ -262,6 +277,16 @@ export class RunFolder implements RunStore {
       policy,
       split,
     )) as { prompt: number; sample: number }[];
+  }
+
+  async sampledTokens(policy: string, split: Split): Promise<number> {
+    const [{ tokens }] = await this.query(
+      `SELECT coalesce(sum(len(response_ids) + (finish_reason = 'stop')::INTEGER), 0)::DOUBLE AS tokens
+       FROM samples JOIN prompts USING (prompt) WHERE policy = $1 AND split = $2`,
+      policy,
+      split,
+    );
+    return tokens as number;
   }
 
   addScores(rows: readonly ScoreRow[]): Promise<void> {
@@ -334,7 +359,7 @@ export class RunFolder implements RunStore {
   }
 
   setSolve(row: SolveRow): Promise<void> {
-    const { lambda, maxMargin, rewardGain, safetyGain, essMean, essMin, ...rest } = row;
+    const { lambda, maxMargin, rewardGain, safetyGain, essMean, essMin, klTerms, ...rest } = row;
     return this.replace(
       "solves",
       "policy = $1",
@@ -348,6 +373,7 @@ export class RunFolder implements RunStore {
           safety_gain: safetyGain,
           ess_mean: essMean,
           ess_min: essMin,
+          kl_terms: klTerms,
         },
       ],
     );
@@ -356,7 +382,8 @@ export class RunFolder implements RunStore {
   async solve(policy: string): Promise<SolveRow | undefined> {
     const [row] = await this.query(
       `SELECT policy, beta, margins, multipliers AS "lambda", dual, kkt, max_margin AS "maxMargin", reward_gain AS "rewardGain",
-         safety_gain AS "safetyGain", kl, ess_mean AS "essMean", ess_min AS "essMin" FROM solves WHERE policy = $1`,
+         safety_gain AS "safetyGain", kl, ess_mean AS "essMean", ess_min AS "essMin", kl_terms AS "klTerms"
+       FROM solves WHERE policy = $1`,
       policy,
     );
     return row as unknown as SolveRow | undefined;
@@ -404,6 +431,49 @@ export class RunFolder implements RunStore {
       "SELECT * FROM evaluations WHERE policy = $1 ORDER BY rowid",
       policy,
     )) as unknown as EvaluationRow[];
+  }
+
+  addVerdicts(rows: readonly VerdictRow[]): Promise<void> {
+    return this.add(
+      "verdicts",
+      rows.map(({ policyFirst, ...row }) => ({ ...row, policy_first: policyFirst })),
+    );
+  }
+
+  async verdicts(judge: string, policy: string): Promise<VerdictRow[]> {
+    return (await this.query(
+      `SELECT judge, policy, prompt, sample, policy_first AS "policyFirst", preference, answer FROM verdicts
+       WHERE judge = $1 AND policy = $2 ORDER BY prompt, sample, policy_first`,
+      judge,
+      policy,
+    )) as unknown as VerdictRow[];
+  }
+
+  setWinRates(policy: string, rows: readonly WinRateRow[]): Promise<void> {
+    return this.replace("win_rates", "policy = $1", [policy], rows);
+  }
+
+  async winRates(policy: string): Promise<WinRateRow[]> {
+    return (await this.query(
+      "SELECT * FROM win_rates WHERE policy = $1 ORDER BY rowid",
+      policy,
+    )) as unknown as WinRateRow[];
+  }
+
+  async addCost({ policy, activity, seconds, peakMemoryBytes }: CostRow): Promise<void> {
+    await this.guard(() =>
+      this.connection.run(
+        `INSERT INTO costs VALUES ($1, $2, $3, $4) ON CONFLICT DO UPDATE
+         SET seconds = seconds + excluded.seconds, peak_memory_bytes = greatest(peak_memory_bytes, excluded.peak_memory_bytes)`,
+        [policy, activity, seconds, peakMemoryBytes],
+      ),
+    );
+  }
+
+  async costs(): Promise<CostRow[]> {
+    return (await this.query(
+      `SELECT policy, activity, seconds, peak_memory_bytes AS "peakMemoryBytes" FROM costs ORDER BY policy, activity`,
+    )) as unknown as CostRow[];
   }
 
   async close(): Promise<void> {

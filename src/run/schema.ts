@@ -1,6 +1,6 @@
 /** The tables of a run's database. The comments go into the database too: `SELECT * FROM duckdb_columns()` shows them. */
 
-export type ColumnType = "VARCHAR" | "INTEGER" | "DOUBLE" | "INTEGER[]" | "DOUBLE[]" | "JSON" | "TIMESTAMP";
+export type ColumnType = "VARCHAR" | "BOOLEAN" | "INTEGER" | "DOUBLE" | "INTEGER[]" | "DOUBLE[]" | "JSON" | "TIMESTAMP";
 
 interface Table {
   comment: string;
@@ -9,10 +9,10 @@ interface Table {
 }
 
 /** Raised when a table changes: a run of another version is refused, not misread. */
-export const schemaVersion = "1";
+export const schemaVersion = "2";
 
 const sampleKey = {
-  policy: ["VARCHAR", "'reference', or the name of a trained policy: 'aligned'"],
+  policy: ["VARCHAR", "'reference', or the name of a trained policy: 'aligned', or a comparison's"],
   prompt: ["INTEGER", "prompts.prompt"],
   sample: ["INTEGER", "number of the response among its prompt's, from 0"],
 } as const;
@@ -56,7 +56,8 @@ export const tables = {
     },
   },
   scores: {
-    comment: "scores of the responses, the recipe's sign and scale applied: higher is better",
+    comment:
+      "scores of the responses, sign and scale applied: higher is better. PeCAN's are implicit: beta * (logprob under the model of the scorer's name - logprob under the reference)",
     key: ["policy", "prompt", "sample", "scorer"],
     columns: { ...sampleKey, scorer: ["VARCHAR", "the scorer's name"], score: ["DOUBLE", ""] },
   },
@@ -78,7 +79,8 @@ export const tables = {
       prompt: ["INTEGER", "prompts.prompt"],
       first: ["INTEGER", "samples.sample"],
       second: ["INTEGER", "samples.sample"],
-      probability: ["DOUBLE", "that first is preferred: sigmoid of the difference of r + <lambda, g>"],
+      probability: ["DOUBLE", "that first is preferred: sigmoid of the difference"],
+      difference: ["DOUBLE", "r + <lambda, g> of first minus that of second, divided as the recipe's labels are"],
       label: ["DOUBLE", "what training sees: the probability (soft labels), or a draw from it"],
     },
   },
@@ -98,6 +100,7 @@ export const tables = {
       kl: ["DOUBLE", "predicted KL to the reference, in nats"],
       ess_mean: ["DOUBLE", "effective sample size, mean over prompts"],
       ess_min: ["DOUBLE", "and the smallest"],
+      kl_terms: ["DOUBLE[]", "KL of the reference to PeCAN's safety models, in nats; null in MoCAN"],
     },
   },
   trainings: {
@@ -139,6 +142,45 @@ export const tables = {
       high: ["DOUBLE", ""],
       margin: ["DOUBLE", "asked for"],
       verdict: ["VARCHAR", "'held', 'not held' or 'undecided'"],
+    },
+  },
+  verdicts: {
+    comment: "what judges said of a policy's responses against the reference's of the same number, in both orders",
+    key: ["judge", "policy", "prompt", "sample", "policy_first"],
+    columns: {
+      judge: ["VARCHAR", "the judge's name"],
+      ...sampleKey,
+      policy_first: ["BOOLEAN", "whether the judge saw the policy's response first"],
+      preference: ["VARCHAR", "'first', 'second', 'tie', or 'unreadable' where no answer had a verdict"],
+      answer: ["VARCHAR", "the judge's words"],
+    },
+  },
+  win_rates: {
+    comment: "how often a policy's responses beat the reference's",
+    key: ["policy", "judge"],
+    columns: {
+      policy,
+      judge: ["VARCHAR", ""],
+      question: ["VARCHAR", "'helpfulness' or 'safety'"],
+      pairs: ["INTEGER", "judged"],
+      wins: ["INTEGER", "in both orders"],
+      losses: ["INTEGER", "in both orders"],
+      ties: ["INTEGER", "neither"],
+      unreadable: ["INTEGER", "pairs with an unreadable verdict, in no other count"],
+      swayed: ["DOUBLE", "share of the readable pairs whose winner changed with the order"],
+      rate: ["DOUBLE", "ties count half"],
+      low: ["DOUBLE", "bootstrap interval, prompts resampled"],
+      high: ["DOUBLE", ""],
+    },
+  },
+  costs: {
+    comment: "what the work on a policy took, over all the times it was begun",
+    key: ["policy", "activity"],
+    columns: {
+      policy: ["VARCHAR", "'reference' for what all policies share"],
+      activity: ["VARCHAR", "'sample', 'score', 'pretrain', 'train' or 'evaluate'"],
+      seconds: ["DOUBLE", ""],
+      peak_memory_bytes: ["DOUBLE", "largest resident memory of the process meanwhile"],
     },
   },
 } as const satisfies Record<string, Table>;

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { runMocan } from "../../src/algorithms/mocan.js";
+import { runMethod } from "../../src/algorithms/methods.js";
 import type { DoneEvent, RunEvent, StageName, Tools } from "../../src/algorithms/stages.js";
 import { type RunFolder, startRun } from "../../src/run/runFolder.js";
 import { referenceLogits, responses, rewards, safeties, softmax, toyRecipe, toyTools } from "./toy.js";
@@ -23,7 +23,7 @@ afterEach(async () => {
 
 async function events(tools: Tools, only?: StageName[]): Promise<RunEvent[]> {
   const heard: RunEvent[] = [];
-  await runMocan({ run, tools, emit: (event) => heard.push(event) }, only);
+  await runMethod({ run, tools, emit: (event) => heard.push(event) }, only);
   return heard;
 }
 

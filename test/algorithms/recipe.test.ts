@@ -64,7 +64,7 @@ test("missing and contradictory keys name the line of what surrounds them", () =
     "r.yaml:4: 'reward' needs model or module, one of them",
   );
   expect(failure(good.replace("  - model", "  - name: reward\n    model"))).toBe(
-    "r.yaml:6: two scorers are called 'reward'; give one another name",
+    "r.yaml:6: two entries are called 'reward'; give one another name",
   );
 });
 

@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseRecipe, type Recipe } from "../../src/algorithms/recipe.js";
+import { type MocanRecipe, parseRecipe } from "../../src/algorithms/recipe.js";
 import type { DpoJob, Policy, SampledResponse, Tools, TrainStep } from "../../src/algorithms/stages.js";
 import { Random } from "../../src/random.js";
 
@@ -29,7 +29,7 @@ export interface ToyOptions {
   score?: (scorer: string, row: SampledResponse) => number;
 }
 
-export function toyRecipe(more = ""): Recipe {
+export function toyRecipe(more = ""): MocanRecipe {
   return parseRecipe(
     `model: toy
 prompts: { file: toy.jsonl, held_out: 40, limit: 32 }
@@ -41,7 +41,7 @@ pairs: { per_prompt: 16 }
 evaluate: { num_samples: 48 }
 ${more}`,
     { source: "toy.yaml" },
-  );
+  ) as MocanRecipe;
 }
 
 export function toyTools({ delay = 0, trainSteps = 60, onRow = () => {}, score }: ToyOptions = {}): Tools {

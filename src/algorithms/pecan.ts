@@ -1,0 +1,153 @@
+/**
+ * PeCAN: one-shot safety alignment when only preferences are given (METHOD.md; arXiv 2405.19544, algorithm 2). A model
+ * trained on each kind of preference stands for its score, g = β ln π_g/π_ref; from there on it is MoCAN.
+ */
+import { InputError } from "../errors.js";
+import { Random } from "../random.js";
+import { collectImplicitScores, type Task } from "./collect.js";
+import {
+  type Context,
+  ensurePrompts,
+  followTraining,
+  type Problem,
+  problemStages,
+  promptFormat,
+  referenceOf,
+  type Stages,
+  sampleReference,
+  scoreReference,
+  trainedPolicy,
+  withPolicy,
+} from "./pipeline.js";
+import type { PecanRecipe, PreferenceSpec } from "./recipe.js";
+import type { PolicyRef, PreferencePair, RunStore } from "./stages.js";
+
+/** What PeCAN needs of a recipe. */
+export type Preferences = Pick<PecanRecipe, "reward" | "safety" | "pretrain"> & { scale: "formula" | "authors" };
+
+export function pecanStages(recipe: PecanRecipe): Stages {
+  const preferences = { ...recipe, scale: recipe.pairs.scale };
+  const problem = implicitProblem(preferences, recipe.beta);
+  return [
+    ["pretrain", (context) => pretrain(context, preferences)],
+    ["sample", sampleReference],
+    ["logprobs", (context) => scoreReference(context, problem, "logprobs")],
+    ...problemStages(problem),
+  ];
+}
+
+/** The problem that preferences state, once their models are trained. */
+export function implicitProblem(preferences: Preferences, beta: number): Problem {
+  const { reward, safety, scale } = preferences;
+  return {
+    reward: reward.name,
+    safety,
+    labelDivisor: scale === "authors" ? beta : 1,
+    score: async (context, policy, task) => scoreImplicitly(context, preferences, policy, task),
+    explain: (solve) =>
+      safety.map(({ name, margin }, j) => marginMeaning({ name, margin, beta, klTerm: solve.klTerms![j] })),
+  };
+}
+
+async function scoreImplicitly(
+  { run, tools }: Context,
+  { reward, safety, pretrain }: Preferences,
+  policy: string,
+  task: Task,
+): Promise<void> {
+  for (const spec of [reward, ...safety]) {
+    const ref = await modelOf(run, spec, pretrain.use_peft);
+    await withPolicy(tools, referenceOf(run.recipe), (openReference) =>
+      withPolicy(tools, ref, async (openModel) => {
+        const open = async () => {
+          const model = await openModel();
+          if (spec.model !== undefined) {
+            const { vocabulary } = await openReference();
+            if (vocabulary !== model.vocabulary)
+              throw new InputError(
+                `'${spec.name}': the model ${spec.model} has another tokenizer than ${run.recipe.model}, so it cannot weigh its responses`,
+              );
+          }
+          return model;
+        };
+        await collectImplicitScores(run, policy, spec.name, { model: open, reference: openReference }, task);
+      }),
+    );
+  }
+}
+
+async function modelOf(run: RunStore, { name, model, adapter }: PreferenceSpec, usePeft: boolean): Promise<PolicyRef> {
+  if (model !== undefined || adapter !== undefined) return { model: model ?? run.recipe.model, adapter };
+  return trainedPolicy(run, (await run.training(name))!.path, usePeft);
+}
+
+/** Trains the m + 1 models by plain DPO from the reference, where they are not given. */
+export async function pretrain(context: Context, { reward, safety, pretrain }: Preferences): Promise<void> {
+  const { run, tools } = context;
+  const { recipe } = run;
+  for (const [k, spec] of [reward, ...safety].entries()) {
+    const given = spec.model !== undefined || spec.adapter !== undefined;
+    if (given || (await run.training(spec.name))) continue;
+    const pairs = await preferencePairs(context, spec, k);
+    await followTraining(
+      context,
+      "pretrain",
+      { policy: spec.name, folder: `pretrained/${spec.name}`, pairs: pairs.length },
+      (outputDir) =>
+        tools.trainPreferences({
+          reference: referenceOf(recipe),
+          pairs,
+          beta: recipe.beta,
+          options: pretrain,
+          seed: recipe.seed,
+          outputDir,
+        }),
+    );
+  }
+}
+
+/** Preferences in the form in which the model is prompted, none of them on a held-out prompt. */
+async function preferencePairs(context: Context, spec: PreferenceSpec, stream: number): Promise<PreferencePair[]> {
+  const { run, tools } = context;
+  const { recipe } = run;
+  const rows = await tools.readPreferences(spec);
+  const format = await withPolicy(tools, referenceOf(recipe), async (open) => {
+    await ensurePrompts(context, open);
+    return promptFormat(recipe.prompts, open);
+  });
+  const heldOut = new Set((await run.prompts("held-out")).map(({ text }) => JSON.stringify(text)));
+  const pairs = rows
+    .map((row) => ({ ...row, prompt: format(row.prompt) }))
+    .filter(({ prompt }) => !heldOut.has(JSON.stringify(prompt)));
+  if (pairs.length === 0)
+    throw new InputError(
+      `${spec.file ?? spec.dataset}: ${rows.length === 0 ? "there are no preferences" : "every preference is on a held-out prompt, so none is left to train on"}`,
+    );
+  if (spec.limit === undefined || pairs.length <= spec.limit) return pairs;
+  return new Random(recipe.seed, stream).shuffle(pairs).slice(0, spec.limit);
+}
+
+/**
+ * What a margin on an implicit score asks for. With g = β ln π_g/π_ref, E_π[g] − E_ref[g] ≥ b says that the geometric
+ * mean of π_g/π_ref over the policy's responses is e^(b/β) times that over the reference's own, which is e^(−d).
+ */
+export function marginMeaning({
+  name,
+  margin,
+  beta,
+  klTerm,
+}: {
+  name: string;
+  margin: number;
+  beta: number;
+  klTerm: number;
+}): string {
+  const power = (exponent: number) => `e^${short(exponent)} = ${short(Math.exp(exponent))}`;
+  return (
+    `${name}: margin ${short(margin)} at β ${short(beta)} asks that the aligned model's responses be ${power(margin / beta)} times ` +
+    "likelier under the safety model relative to the reference than the reference's own responses are " +
+    `(geometric means: that ratio is ${power(-klTerm)} for the reference's own, so it must be ${power(margin / beta - klTerm)} or more)`
+  );
+}
+
+const short = (value: number) => String(Number(value.toPrecision(3)));

@@ -1,0 +1,405 @@
+/**
+ * The stages that every method shares. Each reads and writes the run's rows only, so that it can run alone and go on
+ * after a kill; each names the policy whose rows they are, so that a run can hold several.
+ */
+import { klTerms, type Scores, solveDual } from "../dual/index.js";
+import { InputError } from "../errors.js";
+import { Random } from "../random.js";
+import type { Text } from "../text/rows.js";
+import { collectLogprobs, collectSamples, collectScores, reference, type Task } from "./collect.js";
+import { doneEvent, evaluate } from "./evaluation.js";
+import { judgePolicy } from "./judging.js";
+import { labelPairs } from "./pairs.js";
+import type { PromptSource, Recipe } from "./recipe.js";
+import type {
+  Emit,
+  LabelledPair,
+  Policy,
+  PolicyRef,
+  PromptRow,
+  RunStore,
+  SampleRow,
+  SolveRow,
+  Split,
+  StageName,
+  Tools,
+  TrainStep,
+  WinRateRow,
+} from "./stages.js";
+
+export { reference } from "./collect.js";
+/** The name under which a run keeps the rows of the policy that solves its problem. */
+export const aligned = "aligned";
+
+export interface Context {
+  run: RunStore;
+  tools: Tools;
+  emit: Emit;
+}
+
+/** A constrained alignment problem on a run's samples: which of its scores count as what, and how samples get them. */
+export interface Problem {
+  /** Names of scorers. */
+  readonly reward: string;
+  readonly safety: readonly { readonly name: string; readonly margin: number }[];
+  /** Divides r_λ in labels and targets: 1, except in the authors' PeCAN. */
+  readonly labelDivisor: number;
+  /** Gives scores to the samples of a policy that have none. */
+  score(context: Context, policy: string, task: Task): Promise<void>;
+  /** What a solution means in the user's terms, a line for each constraint. */
+  explain?(solve: SolveRow): string[];
+}
+
+/** A method's stages in order. Each needs the one before it. */
+export type Stages = readonly (readonly [name: StageName, action: (context: Context) => Promise<void>])[];
+
+/**
+ * Runs the stages that the run has not done, in order; ends with the `done` event.
+ * @param only just these stages; what they need must be done.
+ * @throws InputError for input that a stage cannot use, InfeasibleError if the margins are out of reach.
+ */
+export async function runStages(context: Context, stages: Stages, only?: readonly StageName[]): Promise<void> {
+  const { run, emit } = context;
+  const unknown = only?.find((name) => !stages.some(([stage]) => stage === name));
+  if (unknown)
+    throw new InputError(
+      `the run in ${run.path} has no stage '${unknown}': its stages are ${stages.map(([name]) => name).join(", ")}`,
+    );
+  for (const [i, [stage, action]] of stages.entries()) {
+    if (only && !only.includes(stage)) continue;
+    if (await run.isDone(stage)) {
+      emit({ event: "stage", stage, state: "skipped" });
+      continue;
+    }
+    const needed = stages[i - 1]?.[0];
+    if (needed && !(await run.isDone(needed)))
+      throw new InputError(`'${stage}' needs the stage '${needed}' first: dualign ${needed} ${run.path}`);
+    const start = performance.now();
+    emit({ event: "stage", stage, state: "started" });
+    await action(context);
+    const seconds = (performance.now() - start) / 1000;
+    await run.markDone(stage, seconds);
+    emit({ event: "stage", stage, state: "done", seconds });
+  }
+  if (await run.isDone("report")) emit(await doneEvent(run, aligned));
+}
+
+export const referenceOf = ({ model, adapter }: Recipe): PolicyRef => ({ model, adapter });
+
+/** Where a policy that the run has trained lies. */
+export function trainedPolicy({ path, recipe }: RunStore, folder: string, usePeft: boolean): PolicyRef {
+  const trained = `${path}/${folder}`;
+  return usePeft ? { model: recipe.model, adapter: trained } : { model: trained };
+}
+
+/** Opens a model when it is first needed, and closes it at the end. */
+export async function withPolicy<T>(
+  tools: Tools,
+  ref: PolicyRef,
+  action: (open: () => Promise<Policy>) => Promise<T>,
+): Promise<T> {
+  let opened: Policy | undefined;
+  try {
+    return await action(async () => {
+      opened ??= await tools.openPolicy(ref);
+      return opened;
+    });
+  } finally {
+    await opened?.close();
+  }
+}
+
+/** Adds to the run's bill what an action takes, whether it comes to its end or not. */
+export async function billed<T>(
+  { run, tools }: Context,
+  policy: string,
+  activity: string,
+  action: () => Promise<T>,
+): Promise<T> {
+  const start = performance.now();
+  tools.peakMemory?.();
+  try {
+    return await action();
+  } finally {
+    const seconds = (performance.now() - start) / 1000;
+    await run.addCost({ policy, activity, seconds, peakMemoryBytes: tools.peakMemory?.() ?? null });
+  }
+}
+
+/** Chooses the run's prompts, once. */
+export async function ensurePrompts({ run, tools }: Context, open: () => Promise<Policy>): Promise<void> {
+  if ((await run.prompts()).length === 0) await run.addPrompts(await choosePrompts(run.recipe, tools, open));
+}
+
+export async function sampleReference(context: Context): Promise<void> {
+  const { run, tools, emit } = context;
+  const { recipe } = run;
+  const { sampling, evaluate, seed } = recipe;
+  await withPolicy(tools, referenceOf(recipe), async (open) => {
+    await ensurePrompts(context, open);
+    const draw = (split: Split, num_samples: number) =>
+      billed(context, reference, split === "train" ? "sample" : "evaluate", () =>
+        collectSamples(run, reference, open, { ...sampling, num_samples, seed }, { stage: "sample", split, emit }),
+      );
+    await draw("train", sampling.num_samples);
+    await draw("held-out", evaluate.num_samples);
+  });
+}
+
+async function choosePrompts(recipe: Recipe, tools: Tools, open: () => Promise<Policy>): Promise<PromptRow[]> {
+  const read = async (source: PromptSource) => {
+    const texts = distinct(await tools.readPrompts(source), source);
+    if (source.shuffle) new Random(recipe.seed).shuffle(texts);
+    const format = await promptFormat(source, open);
+    return texts.map(format);
+  };
+  const { prompts, evaluate } = recipe;
+  const all = await read(prompts);
+  const where = prompts.file ?? prompts.dataset;
+
+  let heldOut: Text[];
+  if (evaluate.prompts) {
+    heldOut = (await read(evaluate.prompts)).slice(0, evaluate.prompts.limit);
+    const known = new Set(heldOut.map((text) => JSON.stringify(text)));
+    if (all.some((text) => known.has(JSON.stringify(text))))
+      throw new InputError(
+        `a prompt of evaluate.prompts is among those of ${where} too: evaluation needs prompts of its own`,
+      );
+  } else heldOut = all.splice(0, prompts.held_out);
+
+  const train = all.slice(0, prompts.limit);
+  if (heldOut.length < 2)
+    throw new InputError(
+      `${heldOut.length} prompts for the evaluation: set prompts.held_out to 2 or more, or give evaluate.prompts`,
+    );
+  if (train.length === 0)
+    throw new InputError(
+      `${where} has ${heldOut.length} prompts, and all of them are held out: lower prompts.held_out`,
+    );
+  const row = (split: Split) => (text: Text, i: number) => ({
+    prompt: split === "train" ? i : train.length + i,
+    split,
+    text,
+  });
+  return [...train.map(row("train")), ...heldOut.map(row("held-out"))];
+}
+
+function distinct(texts: readonly Text[], { duplicates, file, dataset }: PromptSource): Text[] {
+  const first = new Map<string, number>();
+  return texts.filter((text, i) => {
+    const key = JSON.stringify(text);
+    const earlier = first.get(key);
+    if (earlier === undefined) {
+      first.set(key, i);
+      return true;
+    }
+    if (duplicates === "error")
+      throw new InputError(
+        `${file ?? dataset}: rows ${earlier + 1} and ${i + 1} are the same prompt; remove one, or set prompts.duplicates=drop`,
+      );
+    return false;
+  });
+}
+
+/** How a plain prompt is put to the model; messages pass as they are. */
+export async function promptFormat(
+  { template, chat }: Pick<PromptSource, "template" | "chat">,
+  open: () => Promise<Policy>,
+): Promise<(text: Text) => Text> {
+  const asTurn = template === undefined && (chat ?? (await open()).hasChatTemplate);
+  return (text) => {
+    if (typeof text !== "string") return text;
+    if (template !== undefined) return template.replaceAll("{prompt}", () => text);
+    return asTurn ? [{ role: "user", content: text }] : text;
+  };
+}
+
+/** Scores the reference's samples: all of them for the problem, the held-out ones with the held-out scorers too. */
+export async function scoreReference(context: Context, problem: Problem, stage: StageName): Promise<void> {
+  const { run, tools, emit } = context;
+  const task = (split: Split): Task => ({ stage, split, emit });
+  await billed(context, reference, "score", () => problem.score(context, reference, task("train")));
+  await billed(context, reference, "evaluate", async () => {
+    await problem.score(context, reference, task("held-out"));
+    for (const spec of run.recipe.evaluate.scorers)
+      await collectScores(run, reference, spec, () => tools.openScorer(spec), task("held-out"));
+  });
+}
+
+/** The reference's scores on the training prompts, as the dual takes them. */
+export async function trainScores(
+  run: RunStore,
+  { reward, safety }: { reward: string; safety: readonly { name: string }[] } = {
+    reward: run.recipe.reward.name,
+    safety: run.recipe.safety,
+  },
+): Promise<Scores> {
+  const { prompt, columns } = await run.scoreTable(reference, "train", [reward, ...safety.map(({ name }) => name)]);
+  const starts: number[] = [];
+  for (let i = 0; i < prompt.length; i++) if (i === 0 || prompt[i] !== prompt[i - 1]) starts.push(i);
+  return { reward: columns[0], safety: columns.slice(1), offsets: Uint32Array.from([...starts, prompt.length]) };
+}
+
+/** Solves a problem's dual for a policy to be trained. */
+export async function solveProblem({ run, emit }: Context, problem: Problem, policy: string): Promise<void> {
+  const { beta } = run.recipe;
+  const { safety } = problem;
+  const scores = await trainScores(run, problem);
+  for (const [j, column] of scores.safety.entries())
+    if (column.every((value) => value === column[0]))
+      throw new InputError(
+        `safety scorer '${safety[j].name}' gave every response the score ${column[0]}: it cannot tell safe from unsafe`,
+      );
+  const margins = safety.map(({ margin }) => margin);
+  const { lambda, dual, kkt, summary, predicted } = solveDual(scores, { beta, margins });
+  const row: SolveRow = {
+    policy,
+    beta,
+    margins,
+    lambda,
+    dual,
+    kkt,
+    maxMargin: summary.safety.map(({ largest, mean }) => largest - mean),
+    rewardGain: predicted.rewardGain,
+    safetyGain: predicted.safetyGain,
+    kl: predicted.kl,
+    essMean: predicted.ess.mean,
+    essMin: predicted.ess.min,
+    klTerms: problem.explain ? klTerms(summary, beta) : null,
+  };
+  await run.setSolve(row);
+  emit({
+    event: "solve",
+    lambda: [...lambda],
+    kkt,
+    predicted: { reward_gain: predicted.rewardGain, safety_gain: [...predicted.safetyGain], kl: predicted.kl },
+    ess: predicted.ess,
+    ...(row.klTerms && { kl_terms: [...row.klTerms], meaning: problem.explain!(row) }),
+  });
+}
+
+/** Labels pairs of the reference's samples by r_λ for a policy to train on. */
+export async function labelPolicy(
+  { run }: Context,
+  problem: Problem,
+  policy: string,
+  lambda: readonly number[],
+): Promise<void> {
+  const { pairs, seed } = run.recipe;
+  const { reward, safety, offsets } = await trainScores(run, problem);
+  const samples = await run.samples(reference, "train");
+  const candidates = Array.from({ length: offsets.length - 1 }, (_, i) => ({
+    prompt: samples[offsets[i]].prompt,
+    responses: samples.slice(offsets[i], offsets[i + 1]).map(({ sample, response }, k) => ({
+      sample,
+      text: response,
+      score:
+        lambda.reduce((sum, value, j) => sum + value * safety[j][offsets[i] + k], reward[offsets[i] + k]) /
+        problem.labelDivisor,
+    })),
+  }));
+  await run.setPairs(policy, labelPairs(policy, candidates, { ...pairs, seed }));
+}
+
+/** Trains a policy on its labelled pairs, from the reference. */
+export async function trainPolicy(context: Context, policy: string): Promise<void> {
+  const { run, tools } = context;
+  if (await run.training(policy)) return;
+  const { recipe } = run;
+  const pairs = await labelledPairs(run, policy);
+  await followTraining(context, "train", { policy, folder: policy, pairs: pairs.length }, (outputDir) =>
+    tools.trainDpo({
+      reference: referenceOf(recipe),
+      pairs,
+      beta: recipe.beta,
+      options: recipe.train,
+      seed: recipe.seed,
+      outputDir,
+    }),
+  );
+}
+
+/** Takes a training to its end and keeps its steps. */
+export async function followTraining(
+  context: Context,
+  activity: string,
+  { policy, folder, pairs }: { policy: string; folder: string; pairs: number },
+  train: (outputDir: string) => AsyncIterable<TrainStep>,
+): Promise<void> {
+  const { run, emit } = context;
+  const start = performance.now();
+  await billed(context, policy, activity, async () => {
+    for await (const step of train(`${run.path}/${folder}`)) {
+      await run.addTrainSteps(policy, [step]);
+      emit({ event: "step", policy, ...step });
+    }
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const steps = (await run.trainSteps(policy)).at(-1)?.step ?? 0;
+  await run.setTraining({ policy, path: folder, pairs, steps, seconds });
+}
+
+async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {
+  const { beta } = run.recipe;
+  const prompts = new Map((await run.prompts("train")).map(({ prompt, text }) => [prompt, text] as const));
+  const key = (prompt: number, sample: number) => `${prompt}/${sample}`;
+  const samples = new Map<string, SampleRow>(
+    (await run.samples(reference, "train")).map((row) => [key(row.prompt, row.sample), row]),
+  );
+  return (await run.pairs(policy)).map(({ prompt, first, second, label, difference }) => {
+    const response = (sample: number) => {
+      const { response, responseIds, finishReason, logprob } = samples.get(key(prompt, sample))!;
+      return { prompt: prompts.get(prompt)!, response, responseIds, finishReason, logprob };
+    };
+    const firstChosen = label >= 0.5;
+    const [chosen, rejected] = firstChosen ? [first, second] : [second, first];
+    return {
+      prompt: prompts.get(prompt)!,
+      chosen: response(chosen),
+      rejected: response(rejected),
+      probability: Math.max(label, 1 - label),
+      target: (firstChosen ? difference : -difference) / beta,
+    };
+  });
+}
+
+/** Samples a trained policy on the held-out prompts, scores, judges and weighs the samples. */
+export async function evaluatePolicy(context: Context, problem: Problem, policy: string): Promise<void> {
+  const { run, tools, emit } = context;
+  const { recipe } = run;
+  const { train, evaluate: options, sampling, seed } = recipe;
+  const task: Task = { stage: "evaluate", split: "held-out", emit };
+  await billed(context, policy, "evaluate", async () => {
+    const ref = trainedPolicy(run, (await run.training(policy))!.path, train.use_peft);
+    await withPolicy(tools, ref, (open) =>
+      collectSamples(run, policy, open, { ...sampling, num_samples: options.num_samples, seed }, task),
+    );
+    await problem.score(context, policy, task);
+    for (const spec of options.scorers) await collectScores(run, policy, spec, () => tools.openScorer(spec), task);
+    await withPolicy(tools, referenceOf(recipe), (open) => collectLogprobs(run, policy, reference, open, task));
+    const rates: WinRateRow[] = [];
+    for (const spec of options.judges) rates.push(await judgePolicy(run, tools, spec, policy, task));
+    await run.setWinRates(policy, rates);
+  });
+  const rows = await evaluate(run, reference, policy, problem);
+  await run.setEvaluations(policy, rows);
+  emit({ event: "evaluation", rows });
+  const rates = await run.winRates(policy);
+  if (rates.length > 0) emit({ event: "judged", rows: rates });
+}
+
+/** From scored samples of the reference to the report on the policy that solves the problem. */
+export function problemStages(problem: Problem): Stages {
+  return [
+    ["dual", (context) => solveProblem(context, problem, aligned)],
+    ["relabel", async (context) => labelPolicy(context, problem, aligned, (await context.run.solve(aligned))!.lambda)],
+    ["train", (context) => trainPolicy(context, aligned)],
+    ["evaluate", (context) => evaluatePolicy(context, problem, aligned)],
+    [
+      "report",
+      async ({ run, tools }) => {
+        await tools.writeReport(run);
+      },
+    ],
+  ];
+}
