@@ -65,24 +65,24 @@ const gridY = () => Plot.gridY({ stroke: ink.rule, strokeOpacity: 1, ticks: 5 })
 
 const halo = { stroke: ink.paper, strokeWidth: 4, paintOrder: "stroke" } as const;
 
-/** A vertical line with its name, on top of the frame or on a side of the line. */
+/** A vertical line with its name above the frame, or in it to the right of the line. */
 export function marker(
   x: number,
   name: string,
   stroke: string,
-  place: "top" | "left" | "right" = "right",
+  place: "top" | "top left" | "right" = "right",
 ): Plot.Markish[] {
   const text =
-    place === "top"
-      ? Plot.text([name], { x, frameAnchor: "top", dy: -9, lineAnchor: "bottom", fill: stroke })
+    place === "right"
+      ? Plot.text([name], { x, frameAnchor: "top", dx: 5, dy: -2, textAnchor: "start", fill: stroke, ...halo })
       : Plot.text([name], {
           x,
           frameAnchor: "top",
-          dx: place === "left" ? -5 : 5,
-          dy: -2,
-          textAnchor: place === "left" ? "end" : "start",
+          dx: place === "top" ? 0 : 4,
+          dy: -9,
+          lineAnchor: "bottom",
+          textAnchor: place === "top" ? "middle" : "end",
           fill: stroke,
-          ...halo,
         });
   return [Plot.ruleX([x], { stroke, strokeDasharray: "3,3", strokeWidth: 1.25 }), text];
 }
@@ -183,6 +183,8 @@ export interface Line {
   name: string;
   points: readonly (readonly [x: number, y: number])[];
   emphasis?: boolean;
+  /** Of a line that is no measurement: it is dashed. */
+  stroke?: string;
   /** A point to mark on the line. */
   dot?: readonly [x: number, y: number] | null;
 }
@@ -207,31 +209,36 @@ export function lineChart(
     marginRight,
     marks: [
       gridY(),
-      shown.map(({ points, emphasis, dot }) => {
-        const stroke = emphasis ? ink.aligned : ink.reference;
+      shown.map(({ points, emphasis, stroke: dashed, dot }) => {
+        const stroke = inkOf({ emphasis, stroke: dashed });
         return [
-          Plot.line(points, { stroke, strokeWidth: emphasis ? 2.5 : 1.5 }),
+          Plot.line(points, {
+            stroke,
+            strokeWidth: emphasis ? 2.5 : 1.5,
+            strokeDasharray: dashed === undefined ? undefined : "3,3",
+          }),
           dot ? Plot.dot([dot], { fill: emphasis ? ink.aligned : ink.paper, stroke, r: 4, strokeWidth: 1.75 }) : null,
         ];
       }),
-      labelled.map(({ name, x, y, emphasis }) =>
-        Plot.text([name], { x, y, dx: 7, textAnchor: "start", fill: emphasis ? ink.aligned : ink.reference, ...halo }),
-      ),
+      labelled.map(({ name, x, y, fill }) => Plot.text([name], { x, y, dx: 7, textAnchor: "start", fill, ...halo })),
     ],
   });
 }
 
+const inkOf = ({ emphasis, stroke }: Pick<Line, "emphasis" | "stroke">) =>
+  stroke ?? (emphasis ? ink.aligned : ink.reference);
+
 /** Where the lines' names go: at their ends, moved upwards where they would cover one another. */
-function spread(lines: readonly Line[], log: boolean): { name: string; emphasis?: boolean; x: number; y: number }[] {
+function spread(lines: readonly Line[], log: boolean): { name: string; fill: string; x: number; y: number }[] {
   const [to, from] = log ? [Math.log, Math.exp] : [(y: number) => y, (y: number) => y];
   const [low, high] = extent(lines.flatMap(({ points }) => points.map(([, y]) => to(y)))) ?? [0, 1];
   const gap = (high - low) / 14;
   let floor = Number.NEGATIVE_INFINITY;
   return lines
     .filter(({ name, points }) => name !== "" && points.length > 0)
-    .map(({ name, emphasis, points }) => ({
+    .map(({ name, points, ...line }) => ({
       name,
-      emphasis,
+      fill: inkOf(line),
       x: points[points.length - 1][0],
       y: to(points[points.length - 1][1]),
     }))
@@ -249,24 +256,24 @@ function power(value: number): string {
 }
 
 export interface PlanePoint {
-  name: string;
   x: number;
   y: number;
   xInterval?: readonly [number, number] | null;
   yInterval?: readonly [number, number] | null;
-  fill?: string;
-  /** Where the name goes. */
-  side?: "left" | "right" | "below";
+  fill: string;
 }
 
-/** A plane of two gains: a curve through it, points with their intervals, and vertical markers. */
+/**
+ * A plane of two gains: a curve through it, points with their intervals, and vertical markers from left to right. The
+ * points may lie on one another, so a key beside the chart names them.
+ */
 export function planeChart(
   label: string,
   x: string,
   y: string,
   curve: readonly (readonly [number, number])[],
   points: readonly PlanePoint[],
-  markers: readonly { x: number; name: string; stroke: string; side?: "left" | "right" }[] = [],
+  markers: readonly { x: number; name: string; stroke: string }[] = [],
 ): Html {
   const cross = (axis: "xInterval" | "yInterval") =>
     points.flatMap((point) => {
@@ -277,36 +284,20 @@ export function planeChart(
   return chart(label, {
     ...axes(x, y),
     height: 300,
-    marginRight: 24,
+    marginRight: 40,
     marks: [
       gridY(),
-      markers.map(({ x, name, stroke, side }) => marker(x, name, stroke, side)),
+      markers.map(({ x, name, stroke }, i) => marker(x, name, stroke, i === 0 ? "top left" : "top")),
       Plot.line(
         curve.filter(([a, b]) => isNumber(a) && isNumber(b)),
         { stroke: ink.aligned, strokeWidth: 2 },
       ),
       Plot.ruleY(cross("xInterval"), { y: "y", x1: "low", x2: "high", stroke: ink.text, strokeWidth: 1.5 }),
       Plot.ruleX(cross("yInterval"), { x: "x", y1: "low", y2: "high", stroke: ink.text, strokeWidth: 1.5 }),
-      there.map((point) => [
-        Plot.dot([point], { x: "x", y: "y", r: 5, fill: point.fill ?? ink.text, stroke: ink.paper, strokeWidth: 1.5 }),
-        Plot.text([point], {
-          x: "x",
-          y: "y",
-          text: "name",
-          ...offsets[point.side ?? "right"],
-          fill: ink.text,
-          ...halo,
-        }),
-      ]),
+      there.map(({ x, y, fill }) => Plot.dot([[x, y]], { r: 5, fill, stroke: ink.paper, strokeWidth: 1.5 })),
     ],
   });
 }
-
-const offsets = {
-  left: { dx: -9, dy: 14, textAnchor: "end" },
-  right: { dx: 9, dy: -10, textAnchor: "start" },
-  below: { dx: 0, dy: 16, textAnchor: "middle" },
-} as const;
 
 export interface BandPoint {
   readonly count: number;

@@ -22,17 +22,24 @@ export interface ReportData {
   constraints: readonly ConstraintOutcome[];
   /** Scorers that took no part in the solve. */
   heldOut?: readonly Outcome[];
+  /** Who preferred which responses, where judges were asked. */
+  winRates?: readonly WinRate[];
   /** KL of the aligned model to the reference, in nats per response. */
   kl?: Outcome;
   /** Scores of the held-out responses, one value per response. */
   distributions?: readonly Distribution[];
+  lengths?: Lengths;
   /** What the solve says, from `dualSeries`. */
   dual?: DualSeries;
-  /** Loss of the one training run. */
-  training?: readonly { readonly step: number; readonly loss: number }[];
+  /** Share of the bootstrap's resamples in which a margin is out of reach. */
+  infeasibleResamples?: number;
+  training?: Training;
   examples?: Examples;
-  /** The recipe's text. */
+  /** The recipe as it was written. */
   recipe?: string;
+  /** The recipe as it was run: flags applied, defaults filled in. */
+  settings?: string;
+  /** By what they are for. */
   seeds?: Readonly<Record<string, number>>;
   /** Of the program, of what it runs on, of the models. */
   versions?: Readonly<Record<string, string>>;
@@ -64,6 +71,24 @@ export interface ConstraintOutcome extends Outcome {
   lambda: number;
   lambdaInterval?: Interval | null;
   verdict: "held" | "not held" | "undecided" | null;
+  /** What the margin asks for, where its unit does not say. */
+  meaning?: string;
+}
+
+/** How often a judge prefers the aligned model's response to the reference's; each pair is judged in both orders. */
+export interface WinRate {
+  judge: string;
+  question: string;
+  /** Ties count half. */
+  rate: number;
+  interval: Interval;
+  /** Pairs won in both orders, lost in both, or neither; those with an unreadable verdict are in none. */
+  wins: number;
+  losses: number;
+  ties: number;
+  unreadable: number;
+  /** Share of the pairs in which the order decided. */
+  swayed: number;
 }
 
 export interface Distribution {
@@ -73,8 +98,31 @@ export interface Distribution {
   after: ArrayLike<number>;
 }
 
+/** Of the held-out responses, in tokens. */
+export interface Lengths {
+  before: ArrayLike<number>;
+  after: ArrayLike<number>;
+  /** The longest that could be sampled, and the share of responses that were cut off there. */
+  limit: number;
+  cutBefore: number;
+  cutAfter: number;
+}
+
+/** The one training run. */
+export interface Training {
+  steps: readonly { readonly step: number; readonly loss: number }[];
+  /** Pairs of responses that it learned from, and how they were made. */
+  pairs?: number;
+  pairsNote?: string;
+  /** The loss that the predicted optimum has on these pairs: no policy is expected to do better. */
+  optimum?: number;
+}
+
 /** Responses side by side. */
 export interface Examples {
+  /** Responses that there are, where `rows` holds only some of them, and where to find the rest. */
+  total?: number;
+  elsewhere?: string;
   /** Of the scores in every row, the reward first. */
   scorers: readonly string[];
   rows: readonly Example[];
@@ -97,7 +145,7 @@ export interface ScoredResponse {
 export interface Cost {
   stage: string;
   seconds: number;
-  /** Sampled or trained on. */
+  /** Sampled, or passed through training. */
   tokens?: number;
   /** Floating-point operations. */
   flops?: number;

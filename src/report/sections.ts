@@ -1,4 +1,6 @@
 /** The report's parts, from the verdict down. Each gives `null` if the run has nothing to show there. */
+
+import { cautions } from "./cautions.js";
 import {
   bandChart,
   distributionChart,
@@ -10,7 +12,7 @@ import {
   planeChart,
   stripChart,
 } from "./charts.js";
-import type { ConstraintOutcome, Distribution, Outcome, ReportData } from "./data.js";
+import type { ConstraintOutcome, Cost, Distribution, Lengths, Outcome, ReportData } from "./data.js";
 import {
   bytes,
   count,
@@ -37,8 +39,8 @@ export function question(data: ReportData): Html {
   return html`<p class="over">${data.title} · ${data.algorithm}</p>
 <h1>Is the aligned model as much safer as we asked?</h1>
 ${answer(data)}
-<p class="lead">We asked for a model with more <b>${reward.name}</b> than ${data.reference}, on the condition that it gains at least ${list(
-    constraints.map(({ name, margin }) => html`${number(margin)} in <b>${name}</b>`),
+<p class="lead">We asked for the highest <b>${reward.name}</b>, on the condition that over ${data.reference} ${list(
+    constraints.map(({ name, margin }) => html`<b>${name}</b> gains at least ${number(margin)}`),
   )}. The multiplier ${constraints.length === 1 ? "" : "of each condition "}was solved from ${plural(counts.prompts, "prompt")} with ${plural(counts.responses, "sampled response")} each, before anything was trained; then ${data.aligned} was trained once.</p>`;
 }
 
@@ -47,26 +49,50 @@ export function verdict(data: ReportData): Html {
   const { reward, constraints, counts } = data;
   return html`${verdictTable(data)}
 <p class="note">Gains are over ${data.reference}. <b>Predicted</b>: what the solve promises of the best policy for this question. <b>Measured</b>: new samples of ${data.aligned} on ${plural(counts.heldOutPrompts, "prompt")} that it never saw (${plural(counts.heldOutResponses, "response")} each), with ${confidence(data)} bootstrap intervals over prompts. <b>Held</b>: the whole interval reaches the margin; <b>not held</b>: none of it does; <b>undecided</b>: it contains the margin.</p>
-${figures([...constraints, reward].filter(({ measured, predicted }) => isNumber(measured) || isNumber(predicted)).map((outcome) => outcomeFigure(outcome, data)))}
-${facts([
+${constraints.map(
+  ({ meaning }) =>
+    meaning &&
+    html`<p class="note">${meaning}.</p>
+`,
+)}${facts([
   ["KL strength β", number(data.beta)],
   ...constraints.map(
     ({ name, lambda, lambdaInterval }) => [`λ* for ${name}`, withInterval(lambda, lambdaInterval)] as const,
   ),
   ...(data.kl
     ? [
-        ["KL predicted, nats", number(data.kl.predicted)] as const,
+        ["KL predicted, nats", withInterval(data.kl.predicted, data.kl.predictedInterval)] as const,
         ["KL measured, nats", withInterval(data.kl.measured, data.kl.interval)] as const,
       ]
     : []),
+])}
+${cautionList(data)}
+${figures([
+  ...[...constraints, reward].filter(shown).map((outcome) => outcomeFigure(outcome, data, "gain over the reference")),
+  ...[data.kl]
+    .filter((kl) => kl !== undefined)
+    .filter(shown)
+    .map((kl) => outcomeFigure({ ...kl, name: "KL to the reference" }, data, "nats for each response")),
 ])}`;
 }
 
-function answer({ constraints, reward }: ReportData): Html {
+const shown = ({ measured, predicted }: Outcome) => isNumber(measured) || isNumber(predicted);
+
+function cautionList(data: ReportData): Html | null {
+  const items = cautions(data);
+  if (items.length === 0) return null;
+  return html`<h3>Before you rely on it</h3>
+<ul class="cautions">${items.map(
+    (item) => html`<li>${item}</li>
+`,
+  )}</ul>`;
+}
+
+function answer({ constraints, reward, heldOut = [] }: ReportData): Html {
   const of = (verdict: string) => constraints.filter((constraint) => constraint.verdict === verdict);
   const names = (some: readonly ConstraintOutcome[]) => list(some.map(({ name }) => html`<b>${name}</b>`));
   const sentence = (kind: string, short: string, rest: Html) =>
-    html`<p class="answer ${kind}"><strong>${short}</strong> ${rest} ${rewardSentence(reward)}</p>`;
+    html`<p class="answer ${kind}"><strong>${short}</strong> ${rest} ${rewardSentence(reward)} ${heldOutSentence(heldOut)}</p>`;
   if (constraints.some(({ verdict }) => verdict === null))
     return sentence("open", "Not measured yet.", html`Below is what the solve predicts.`);
   const failed = of("not held");
@@ -86,11 +112,22 @@ function answer({ constraints, reward }: ReportData): Html {
   );
 }
 
-function rewardSentence({ name, measured, predicted, interval }: Outcome): Html | null {
+function rewardSentence(reward: Outcome): Html | null {
+  const { name, measured, predicted } = reward;
   if (!isNumber(measured)) return null;
-  const direction =
-    !interval || (interval[0] <= 0 && interval[1] >= 0) ? "did not change measurably" : measured > 0 ? "rose" : "fell";
-  return html`The ${name} ${direction} (${signed(measured)}${isNumber(predicted) ? html`; ${signed(predicted)} was predicted` : null}).`;
+  return html`The reward, ${name}, ${direction(reward)} (${signed(measured)}${isNumber(predicted) ? html`; ${signed(predicted)} was predicted` : null}).`;
+}
+
+function heldOutSentence(heldOut: readonly Outcome[]): Html | null {
+  const there = heldOut.filter(({ measured }) => isNumber(measured));
+  if (there.length === 0) return null;
+  const each = there.map((outcome) => html`${outcome.name} ${direction(outcome)} (${signed(outcome.measured)})`);
+  return html`Outside the solve, ${list(each)}.`;
+}
+
+function direction({ measured, interval }: Outcome): string {
+  if (!interval || (interval[0] <= 0 && interval[1] >= 0)) return "did not change measurably";
+  return measured! > 0 ? "rose" : "fell";
 }
 
 const verdictMarks = { held: "✓", "not held": "✕", undecided: "?" } as const;
@@ -127,29 +164,35 @@ function verdictTable(data: ReportData): Html {
   );
 }
 
-function outcomeFigure(outcome: Outcome | ConstraintOutcome, data: ReportData): Html {
+function outcomeFigure(outcome: Outcome | ConstraintOutcome, data: ReportData, unit: string): Html {
   const margin = "margin" in outcome ? outcome.margin : undefined;
-  const { name, predicted, measured, interval } = outcome;
-  const inside = isNumber(predicted) && interval ? predicted >= interval[0] && predicted <= interval[1] : undefined;
-  const finding =
-    inside === undefined
-      ? html`The prediction has no measurement beside it yet.`
-      : inside
-        ? html`The prediction lies within the measured interval: the two agree, as far as these prompts can tell.`
-        : html`The prediction lies outside the measured interval: training ended ${predicted! > measured! ? "short of" : "beyond"} the optimum that the solve describes.`;
+  const { name, predicted, measured, interval, predictedInterval } = outcome;
   return figure(
     `${name}: predicted and measured`,
     stripChart(
-      `Gain in ${name}: predicted ${signed(predicted)}, measured ${signed(measured)}, ${confidence(data)} interval ${range(interval)}${margin === undefined ? "" : `, asked ${number(margin)}`}.`,
-      "gain over the reference",
+      `${name}, ${unit}: predicted ${signed(predicted)}, measured ${signed(measured)}, ${confidence(data)} interval ${range(interval)}${margin === undefined ? "" : `, asked ${number(margin)}`}.`,
+      unit,
       [
-        { name: "predicted", value: predicted ?? Number.NaN, interval: outcome.predictedInterval, fill: ink.reference },
+        { name: "predicted", value: predicted ?? Number.NaN, interval: predictedInterval, fill: ink.reference },
         { name: "measured", value: measured ?? Number.NaN, interval, fill: ink.aligned },
       ],
       margin,
     ),
-    html`${finding} Bars are ${confidence(data)} intervals; 0 is the reference.`,
+    html`${agreement(outcome)} Bars are ${confidence(data)} intervals; 0 is the reference.`,
   );
+}
+
+/** Whether the measurement bears the prediction out. */
+function agreement({ predicted, measured, interval, predictedInterval }: Outcome): string {
+  if (!isNumber(predicted) || !isNumber(measured) || !interval)
+    return "The prediction has no measurement beside it yet.";
+  if (predicted >= interval[0] && predicted <= interval[1])
+    return "The prediction lies within the measured interval: the two agree, as far as these prompts can tell.";
+  if (predictedInterval && predictedInterval[0] <= interval[1] && predictedInterval[1] >= interval[0])
+    return "The prediction lies outside the measured interval, but the two intervals meet: chance may explain it.";
+  return predicted > measured
+    ? "The measurement falls short of the prediction by more than chance: training ended before the optimum that the solve describes, or the solve saw too few responses and was optimistic."
+    : "The measurement exceeds the prediction by more than chance: training went beyond the optimum that the solve describes, or the held-out prompts differ from those of the solve.";
 }
 
 export function scoresSection(data: ReportData): Section | null {
@@ -159,11 +202,14 @@ export function scoresSection(data: ReportData): Section | null {
     id: "scores",
     title: "Scores before and after",
     body: html`<p>Every held-out response is scored by the same models before and after alignment. A good result moves safety to the right and leaves the reward where it was, or higher. A gain of the mean alone can hide a tail: look at the left end too.</p>
-${figures(shown.map((distribution) => distributionFigure(distribution, data)))}`,
+${figures([
+  ...shown.map((distribution) => distributionFigure(distribution, data)),
+  ...(data.lengths ? [lengthsFigure(data.lengths, data)] : []),
+])}${winRateTable(data)}`,
   };
 }
 
-function distributionFigure({ name, role, before, after }: Distribution, { reference, aligned }: ReportData): Html {
+function distributionFigure({ name, role, before, after }: Distribution, data: ReportData): Html {
   const means = [mean(Array.from(before)), mean(Array.from(after))];
   const text = `the mean went from ${number(means[0])} to ${number(means[1])}`;
   return figure(
@@ -175,12 +221,48 @@ function distributionFigure({ name, role, before, after }: Distribution, { refer
       { values: after, mean: means[1] },
     ),
     html`On average over responses, ${text}; dashed lines mark both.`,
-    key([
-      ["filled", `before: ${reference}`],
-      ["outline", `after: ${aligned}`],
-    ]),
+    beforeAndAfter(data),
   );
 }
+
+function lengthsFigure({ before, after, limit, cutBefore, cutAfter }: Lengths, data: ReportData): Html {
+  const means = [mean(Array.from(before)), mean(Array.from(after))];
+  const text = `the mean went from ${number(means[0])} to ${number(means[1])} tokens`;
+  return figure(
+    "Length of the responses",
+    distributionChart(
+      `Distribution of the responses’ lengths before and after alignment: ${text}.`,
+      "tokens",
+      { values: before, mean: means[0] },
+      { values: after, mean: means[1] },
+    ),
+    html`Scorers can mistake length for quality: here ${text}. Cut off at ${plural(limit, "token")} were ${percent(cutBefore)} of the responses before and ${percent(cutAfter)} after.`,
+    beforeAndAfter(data),
+  );
+}
+
+function winRateTable(data: ReportData): Html | null {
+  const { winRates = [] } = data;
+  if (winRates.length === 0) return null;
+  return html`<h3>What judges prefer</h3>
+${table(
+  `Share of the pairs in which ${data.aligned} wins against ${data.reference}, ties counted half, with its ${confidence(data)} interval`,
+  ["Judge", "Win rate", "Won, tied, lost", "Unreadable", "Decided by the order"],
+  winRates.map(({ judge, question, rate, interval, wins, ties, losses, unreadable, swayed }) => [
+    html`${judge} <small>${question}</small>`,
+    html`<b>${percent(rate)}</b> <small>${percent(interval[0])} to ${percent(interval[1])}</small>`,
+    `${count(wins)}, ${count(ties)}, ${count(losses)}`,
+    count(unreadable),
+    percent(swayed),
+  ]),
+)}<p class="note">Each pair is judged in both orders, and won only if it is won in both: a judge that likes the first answer best gains nothing by it.</p>`;
+}
+
+const beforeAndAfter = ({ reference, aligned }: ReportData) =>
+  key([
+    ["filled", `before: ${reference}`],
+    ["outline", `after: ${aligned}`],
+  ]);
 
 const key = (items: readonly (readonly [kind: string, name: string])[]) =>
   html`<p class="key">${items.map(([kind, name]) => html`<span class="${kind}">${name}</span> `)}</p>`;
@@ -264,23 +346,27 @@ function frontierFigure(
       `gain in ${reward.name}`,
       frontier.map(({ safetyGain, rewardGain }) => [safetyGain, rewardGain] as const),
       [
-        { name: "reference", x: 0, y: 0, fill: ink.reference, side: "below" },
-        { name: "chosen", x: number0(predicted), y: number0(reward.predicted), fill: ink.aligned },
+        { x: 0, y: 0, fill: ink.reference },
+        { x: number0(predicted), y: number0(reward.predicted), fill: ink.aligned },
         {
-          name: "measured",
           x: number0(measured),
           y: number0(reward.measured),
           xInterval: interval,
           yInterval: reward.interval,
-          side: "left",
+          fill: ink.text,
         },
       ],
       [
-        { x: margin, name: "asked", stroke: ink.asked },
-        { x: largestMargin, name: "limit", stroke: ink.reference, side: "left" },
+        { x: margin, name: `asked ${number(margin)}`, stroke: ink.asked },
+        { x: largestMargin, name: `limit ${number(largestMargin)}`, stroke: ink.reference },
       ],
     ),
     html`The curve is the best ${reward.name} that any policy can keep for each gain in ${name}, at this β${constraints.length > 1 ? " and with the other margins kept" : ""}. Beyond ${number(largestMargin)} no reweighting of the samples reaches. A measured point below the curve has left something on the table; its cross is the interval of both gains.`,
+    key([
+      ["dot before", "reference"],
+      ["dot chosen", "chosen, as predicted"],
+      ["cross", "measured"],
+    ]),
   );
 }
 
@@ -373,29 +459,36 @@ function klFigure(kl: readonly number[], responses: number): Html | null {
 }
 
 export function trainingSection({ training, aligned }: ReportData): Section | null {
-  const points = (training ?? []).map(({ step, loss }) => [step, loss] as const).filter(([, loss]) => isNumber(loss));
-  if (points.length < 2) return null;
+  const points = (training?.steps ?? []).map(({ step, loss }) => [step, loss] as const).filter(([, y]) => isNumber(y));
+  if (!training || points.length < 2) return null;
+  const { pairs, pairsNote, optimum } = training;
   const smooth = movingMean(points, Math.max(1, Math.round(points.length / 20)));
   const ends = `from ${number(smooth[0][1])} to ${number(smooth[smooth.length - 1][1])}`;
+  const [first, last] = [points[0][0], points[points.length - 1][0]];
+  const floor = isNumber(optimum)
+    ? [{ name: "optimum", points: [[first, optimum] as const, [last, optimum] as const], stroke: ink.asked }]
+    : [];
   return {
     id: "training",
     title: "The one training run",
-    body: figures([
+    body: html`${
+      pairs === undefined
+        ? null
+        : html`<p>It learned from ${plural(pairs, "pair")} of the reference’s own responses${pairsNote === undefined ? null : html` (${pairsNote})`}, each labelled by how much better one response is under reward + λ* · safety. No response was written for it, and no other run was made to find λ*.</p>
+`
+    }${figures([
       figure(
         "DPO loss",
         lineChart(
-          `Training loss over ${count(points.length)} steps, ${ends}.`,
+          `Training loss over ${count(last)} steps, ${ends}${isNumber(optimum) ? `; the predicted optimum has ${number(optimum)}` : ""}.`,
           "steps",
           "loss",
-          [
-            { name: "", points },
-            { name: "mean", points: smooth, emphasis: true },
-          ],
-          { marginRight: 52 },
+          [{ name: "", points }, { name: "mean", points: smooth, emphasis: true }, ...floor],
+          { marginRight: isNumber(optimum) ? 70 : 52 },
         ),
-        html`The loss of ${aligned} by step, and its moving mean, which went ${ends}. It starts at ln 2 = 0.693, where the model is the reference. A loss that stays there says that the model learned nothing, and explains a measured gain below the prediction.`,
+        html`The loss of ${aligned} by step, and its moving mean, which went ${ends}. It starts at ln 2 = 0.693, where the model is the reference; a loss that stays there says that the model learned nothing.${isNumber(optimum) ? html` On these pairs the predicted optimum itself has a loss of ${number(optimum)}: what remains above it is what training left undone.` : null}`,
       ),
-    ]),
+    ])}`,
   };
 }
 
@@ -409,12 +502,16 @@ export function responsesSection({ examples, reference, aligned, counts }: Repor
   return {
     id: "responses",
     title: "Responses side by side",
-    body: html`<p>Numbers can be gamed, text less easily: read some. Sort by a score’s change to see where alignment helped and where it hurt. The table holds ${plural(examples.rows.length, "response")} of each model to the ${plural(counts.heldOutPrompts, "held-out prompt")}. <strong>It may contain offensive or harmful text.</strong></p>
+    body: html`<p>Numbers can be gamed, text less easily: read some. Sort by a score’s change to see where alignment helped and where it hurt. The table holds ${
+      examples.total === undefined || examples.total <= examples.rows.length
+        ? html`${plural(examples.rows.length, "response")} of each model to the ${plural(counts.heldOutPrompts, "held-out prompt")}`
+        : html`${count(examples.rows.length)} of the ${plural(examples.total, "response")} of each model to the ${plural(counts.heldOutPrompts, "held-out prompt")}, drawn by the run’s seed and not by their scores${examples.elsewhere === undefined ? null : html`; all are in ${examples.elsewhere}`}`
+    }. <strong>It may contain offensive or harmful text.</strong></p>
 ${responsesTable(examples, reference, aligned)}`,
   };
 }
 
-export function recipeSection({ recipe, seeds, versions, costs }: ReportData): Section | null {
+export function recipeSection({ recipe, settings, seeds, versions, costs }: ReportData): Section | null {
   const parts = [
     costs && costs.length > 0 ? costTable(costs) : null,
     seeds || versions
@@ -425,37 +522,45 @@ export function recipeSection({ recipe, seeds, versions, costs }: ReportData): S
           ...Object.entries(versions ?? {}),
         ])}`
       : null,
-    recipe
-      ? html`<h3>Recipe</h3><pre tabindex="0" role="region" aria-label="Recipe"><code>${recipe}</code></pre>`
-      : null,
+    recipe ? html`<h3>The recipe as it was written</h3>${code("Recipe", recipe)}` : null,
+    settings ? html`<h3>And as it was run, with flags and defaults</h3>${code("Settings", settings)}` : null,
   ].filter((part) => part !== null);
   if (parts.length === 0) return null;
   return { id: "recipe", title: "How to do it again", body: html`${parts}` };
 }
 
-function costTable(costs: NonNullable<ReportData["costs"]>): Html {
-  const sum = (values: readonly (number | undefined)[]) =>
-    values.some(isNumber) ? values.filter(isNumber).reduce((total, value) => total + value, 0) : undefined;
-  const peak = costs.map(({ peakMemoryBytes }) => peakMemoryBytes).filter(isNumber);
-  const optional = (value: number | undefined, write: (value: number) => string) =>
-    isNumber(value) ? write(value) : "–";
+const code = (name: string, text: string) =>
+  html`<pre tabindex="0" role="region" aria-label="${name}"><code>${text}</code></pre>`;
+
+type Column = readonly [name: string, value: (cost: Cost) => number | undefined, write: (value: number) => string];
+
+const costColumns: readonly Column[] = [
+  ["Tokens", ({ tokens }) => tokens, count],
+  ["Operations", ({ flops }) => flops, flops],
+  ["Peak memory", ({ peakMemoryBytes }) => peakMemoryBytes, bytes],
+];
+
+/** Columns that no stage has a value for are left out. */
+function costTable(costs: readonly Cost[]): Html {
+  const columns = costColumns.filter(([, value]) => costs.some((cost) => isNumber(value(cost))));
+  const cell = (value: number | undefined, write: (value: number) => string) => (isNumber(value) ? write(value) : "–");
+  const total = ([name, value]: Column) => {
+    const values = costs.map(value).filter(isNumber);
+    return name === "Peak memory" ? Math.max(...values) : values.reduce((sum, value) => sum + value, 0);
+  };
   return html`<h3>What it took</h3>${table(
-    "Time, tokens, floating-point operations and peak memory of each stage",
-    ["Stage", "Time", "Tokens", "Operations", "Peak memory"],
+    "Time of each piece of work, tokens sampled or passed through training, and the memory it needed",
+    ["Work", "Time", ...columns.map(([name]) => name)],
     [
-      ...costs.map(({ stage, seconds, tokens, flops: operations, peakMemoryBytes }) => [
-        stage,
-        duration(seconds),
-        optional(tokens, count),
-        optional(operations, flops),
-        optional(peakMemoryBytes, bytes),
+      ...costs.map((cost) => [
+        cost.stage,
+        duration(cost.seconds),
+        ...columns.map(([, value, write]) => cell(value(cost), write)),
       ]),
       [
         html`<b>all</b>`,
-        duration(sum(costs.map(({ seconds }) => seconds))),
-        optional(sum(costs.map(({ tokens }) => tokens)), count),
-        optional(sum(costs.map(({ flops }) => flops)), flops),
-        optional(peak.length > 0 ? Math.max(...peak) : undefined, bytes),
+        duration(costs.reduce((sum, { seconds }) => sum + seconds, 0)),
+        ...columns.map((column) => column[2](total(column))),
       ],
     ],
   )}`;
@@ -464,7 +569,9 @@ function costTable(costs: NonNullable<ReportData["costs"]>): Html {
 const confidence = ({ confidence }: ReportData) => percent(confidence);
 
 const withInterval = (value: number | null, interval: Outcome["interval"] | undefined) =>
-  interval ? `${number(value)} (${number(interval[0])} to ${number(interval[1])})` : number(value);
+  interval
+    ? `${number(value)} (${number(interval[0])} to ${interval[1] === Infinity ? "no limit" : number(interval[1])})`
+    : number(value);
 
 /** `a`, `a and b`, `a, b and c`. */
 function list(items: readonly (Html | string)[]): Html {

@@ -68,6 +68,11 @@ figcaption { margin-top: 0.6rem; max-width: 31rem; font: 0.875rem/1.55 var(--san
 .key span::before { content: ""; display: inline-block; width: 0.9em; height: 0.7em; margin-right: 0.45em; }
 .filled::before { background: var(--reference); opacity: 0.5; }
 .outline::before { border: 2px solid var(--accent); border-bottom: 0; }
+.key .dot::before { width: 0.7em; border-radius: 50%; background: var(--reference); }
+.key .chosen::before { background: var(--accent); }
+.key .cross::before { content: "✚"; width: auto; height: auto; margin-right: 0.35em; color: var(--text); }
+.cautions { max-width: 52rem; margin: 0 0 1.5rem; padding-left: 1.2rem; font: 0.9375rem/1.55 var(--sans); }
+.cautions li { margin-bottom: 0.3rem; }
 
 .facts { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.5rem 0; font-family: var(--sans); }
 .facts div { min-width: 0; }
@@ -83,7 +88,7 @@ th small, td small { font-size: 0.8125rem; font-weight: 400; color: var(--muted)
 .plain { margin-bottom: 1.25rem; }
 .badge { white-space: nowrap; font-weight: 600; }
 .badge.held { color: var(--held); } .badge.not-held { color: var(--failed); } .badge.undecided { color: var(--open); }
-pre { max-height: 28rem; overflow: auto; margin: 0; padding: 1rem 1.25rem; background: var(--panel); border-radius: 4px; font: 0.8125rem/1.55 var(--mono); tab-size: 2; }
+pre { max-height: 28rem; overflow: auto; margin: 0 0 1.5rem; padding: 1rem 1.25rem; background: var(--panel); border-radius: 4px; font: 0.8125rem/1.55 var(--mono); tab-size: 2; }
 
 .tools { display: flex; flex-wrap: wrap; align-items: end; justify-content: space-between; gap: 0.75rem 2rem; margin: 1.5rem 0 1rem; font: 0.875rem/1.5 var(--sans); }
 .tools[hidden], .pages[hidden] { display: none; }

@@ -59,6 +59,19 @@ export function fakeReport(constraints = 1): ReportData {
       verdict: measured[j] + 0.17 < margins[j] ? ("not held" as const) : ("undecided" as const),
     })),
     heldOut: [{ name: "rubric harm", predicted: null, measured: 0.61, interval: [0.44, 0.79] }],
+    winRates: [
+      {
+        judge: "gpt-judge",
+        question: "safety",
+        rate: 0.71,
+        interval: [0.62, 0.79],
+        wins: 150,
+        losses: 42,
+        ties: 61,
+        unreadable: 3,
+        swayed: 0.14,
+      },
+    ],
     kl: {
       name: "KL",
       predicted: predicted.kl,
@@ -75,10 +88,22 @@ export function fakeReport(constraints = 1): ReportData {
       })),
     ],
     dual: dualSeries(scores, solution, { seed: 0 }),
-    training: Array.from({ length: 180 }, (_, step) => ({
-      step: step + 1,
-      loss: Math.LN2 * (0.82 + 0.18 * Math.exp(-step / 40)) + 0.03 * random.normal(),
-    })),
+    lengths: {
+      before: Array.from({ length: 256 }, () => 20 + random.integer(44)),
+      after: Array.from({ length: 256 }, () => 12 + random.integer(52)),
+      limit: 64,
+      cutBefore: 0.31,
+      cutAfter: 0.12,
+    },
+    training: {
+      steps: Array.from({ length: 180 }, (_, step) => ({
+        step: step + 1,
+        loss: Math.LN2 * (0.82 + 0.18 * Math.exp(-step / 40)) + 0.03 * random.normal(),
+      })),
+      pairs: 1920,
+      pairsNote: "random pairs, soft labels",
+      optimum: 0.53,
+    },
     examples: { scorers: ["helpfulness", ...names], rows: fakeRows(34, 1 + names.length, random) },
     recipe:
       "model: pocket/policy\nprompts:\n  file: pocket/prompts.jsonl   # <embedded>\n  held_out: 64\nbeta: 0.25\nreward: { model: pocket/reward, name: helpfulness }\nsafety:\n  - { model: pocket/cost, sign: -1, name: harmlessness, margin: 0.8 }\n",

@@ -1,0 +1,24 @@
+/** The report of a run, in its folder. */
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { collectReport } from "../algorithms/reportData.js";
+import type { RunStore } from "../algorithms/stages.js";
+import { renderReport } from "../report/index.js";
+import { storageError } from "./runFolder.js";
+
+/**
+ * Writes `report.html` into the run's folder, whole or not at all, and gives its path.
+ * @throws InputError if the run has solved nothing yet, or the disk is full.
+ */
+export async function writeReportFile(run: RunStore): Promise<string> {
+  const page = renderReport(await collectReport(run, { date: new Date().toISOString() }));
+  const path = join(run.path, "report.html");
+  try {
+    writeFileSync(`${path}.new`, page);
+    renameSync(`${path}.new`, path);
+  } catch (error) {
+    rmSync(`${path}.new`, { force: true, recursive: true });
+    throw storageError(error, run.path);
+  }
+  return path;
+}

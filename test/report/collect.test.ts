@@ -1,0 +1,260 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseHTML } from "linkedom";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runMethod } from "../../src/algorithms/methods.js";
+import { parseRecipe } from "../../src/algorithms/recipe.js";
+import { collectReport } from "../../src/algorithms/reportData.js";
+import type { EvaluationRow, SolveRow, Tools, WinRateRow } from "../../src/algorithms/stages.js";
+import type { ReportData } from "../../src/report/index.js";
+import { writeReportFile } from "../../src/run/reportFile.js";
+import { openRun, type RunFolder, startRun } from "../../src/run/runFolder.js";
+import type { Text } from "../../src/text/rows.js";
+import { responses, rewards, safeties, toyTools } from "../algorithms/toy.js";
+
+const recipeText = `# two constraints and a judge
+model: toy
+prompts: { file: toy.jsonl, held_out: 12, limit: 24 }
+beta: 1
+sampling: { num_samples: 32 }
+reward: { name: helpful, model: reward }
+safety:
+  - { name: harmless, model: safety, margin: 0.3 }
+  - { name: honest, model: honesty, margin: -0.1 }
+evaluate:
+  num_samples: 6
+  bootstrap: 200
+  scorers: [{ name: judge, model: judge }]
+seed: 3
+`;
+const honesty = [0.2, -0.3, 0.5, 0.1, -0.6, 0.4, 0.9, -0.2];
+const judge = [0, 0, 0.2, 0.6, 0.9, 0.1, 0.3, 0.2];
+const scoreBy: Record<string, readonly number[]> = { helpful: rewards, harmless: safeties, honest: honesty, judge };
+
+const chat: Text = [
+  { role: "system", content: "Be brief." },
+  { role: "user", content: "chat prompt" },
+];
+const tools: Tools = {
+  ...toyTools({ score: (scorer, { response }) => scoreBy[scorer][responses.indexOf(response)] }),
+  async readPrompts() {
+    return Array.from({ length: 36 }, (_, i) =>
+      i % 3 === 0 ? [{ role: "user", content: `turn ${i}` }] : i === 1 ? chat : `plain ${i}`,
+    );
+  },
+  writeReport: writeReportFile,
+};
+
+const winRate: WinRateRow = {
+  policy: "aligned",
+  judge: "panel",
+  question: "safety",
+  pairs: 12,
+  wins: 7,
+  losses: 2,
+  ties: 2,
+  unreadable: 1,
+  swayed: 0.25,
+  rate: 0.72,
+  low: 0.5,
+  high: 0.9,
+};
+
+const parent = mkdtempSync(join(tmpdir(), "dualign-report-"));
+const folder = join(parent, "first-run");
+const date = "2025-01-15T10:20:30.000Z";
+let run: RunFolder;
+let data: ReportData;
+let solve: SolveRow;
+let rows: Map<string, EvaluationRow>;
+
+beforeAll(async () => {
+  mkdirSync(folder);
+  const recipe = parseRecipe(recipeText, { source: "toy.yaml", set: ["pairs.per_prompt=12"] });
+  run = await startRun(folder, { recipe, recipeText, versions: { dualign: "0.0.1", node: "v20" } });
+  await runMethod({ run, tools, emit: () => {} });
+  await run.setWinRates("aligned", [winRate]);
+  data = await collectReport(run, { date });
+  solve = (await run.solve("aligned"))!;
+  rows = new Map((await run.evaluations("aligned")).map((row) => [row.scorer, row]));
+});
+afterAll(async () => {
+  await run.close();
+  rmSync(parent, { recursive: true });
+});
+
+describe("the data of a report", () => {
+  test("what was asked, predicted and measured are the run's own rows", () => {
+    expect(data).toMatchObject({
+      title: "first-run",
+      algorithm: "MoCAN",
+      beta: 1,
+      counts: { prompts: 24, responses: 32, heldOutPrompts: 12, heldOutResponses: 6 },
+      reward: { name: "helpful", predicted: solve.rewardGain, measured: rows.get("helpful")!.measured },
+      heldOut: [{ name: "judge", predicted: null, measured: rows.get("judge")!.measured }],
+      kl: { predicted: solve.kl, measured: rows.get("kl")!.measured },
+    });
+    expect(data.constraints.map(({ name }) => name)).toEqual(["harmless", "honest"]);
+    data.constraints.forEach((constraint, j) => {
+      const { measured, low, high, verdict, margin } = rows.get(constraint.name)!;
+      expect(constraint).toMatchObject({ measured, interval: [low, high], verdict, margin, lambda: solve.lambda[j] });
+      expect(constraint.predicted).toBe(solve.safetyGain[j]);
+    });
+  });
+
+  test("λ* and what is predicted lie within their bootstrap intervals", () => {
+    for (const { lambda, lambdaInterval, predicted, predictedInterval } of data.constraints) {
+      expect(lambdaInterval![0]).toBeLessThanOrEqual(lambda);
+      expect(lambdaInterval![1]).toBeGreaterThanOrEqual(lambda);
+      expect(predictedInterval![0]).toBeLessThan(predicted!);
+      expect(predictedInterval![1]).toBeGreaterThan(predicted!);
+    }
+    expect(data.reward.predictedInterval![0]).toBeLessThan(data.reward.predicted!);
+    expect(data.reward.predictedInterval![1]).toBeGreaterThan(data.reward.predicted!);
+  });
+
+  test("every held-out score is in the distributions, whose means differ by the measured gain", () => {
+    const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, v) => sum + v, 0) / values.length;
+    expect(data.distributions!.map(({ name, role }) => [name, role])).toEqual([
+      ["helpful", "reward"],
+      ["harmless", "safety"],
+      ["honest", "safety"],
+      ["judge", "held-out"],
+    ]);
+    for (const { name, before, after } of data.distributions!) {
+      expect([before.length, after.length]).toEqual([72, 72]);
+      expect(mean(after) - mean(before)).toBeCloseTo(rows.get(name)!.measured, 12);
+    }
+  });
+
+  test("examples pair the two models' responses to one prompt, with the scores of each", async () => {
+    const { scorers, rows: shown, total } = data.examples!;
+    expect(scorers).toEqual(["helpful", "harmless", "honest", "judge"]);
+    expect(total).toBe(72);
+    expect(shown).toHaveLength(72);
+    for (const { before, after } of shown)
+      for (const { response, scores } of [before, after])
+        expect(scores).toEqual(scorers.map((name) => scoreBy[name][responses.indexOf(response)]));
+    const [first] = await run.samples("aligned", "held-out");
+    expect(shown[0].after.response).toBe(first.response);
+  });
+
+  test("a chat of one turn reads as its text, a longer one with its roles", () => {
+    const known = new Set([
+      ...Array.from({ length: 36 }, (_, i) => (i % 3 === 0 ? `turn ${i}` : `plain ${i}`)),
+      "system: Be brief.\n\nuser: chat prompt",
+    ]);
+    for (const { prompt } of data.examples!.rows) expect(known).toContain(prompt);
+  });
+
+  test("where there are more responses than rows, it takes every prompt alike and says how many there are", async () => {
+    const some = (await collectReport(run, { date, maxExamples: 26 })).examples!;
+    expect([some.rows.length, some.total]).toEqual([24, 72]);
+    const few = (await collectReport(run, { date, maxExamples: 5 })).examples!;
+    expect(new Set(few.rows.map(({ prompt }) => prompt)).size).toBe(5);
+  });
+
+  test("the loss of the optimum is what a toy that trains to the end comes to", () => {
+    const { steps, optimum, pairs } = data.training!;
+    expect(pairs).toBe(24 * 12);
+    expect(steps[0].loss).toBeCloseTo(Math.LN2, 9);
+    expect(steps.at(-1)!.loss).toBeCloseTo(optimum!, 2);
+    expect(steps.at(-1)!.loss).toBeGreaterThanOrEqual(optimum! - 1e-6);
+  });
+
+  test("costs name every piece of work with what it took", () => {
+    const costs = new Map(data.costs!.map((cost) => [cost.stage, cost]));
+    expect([...costs.keys()]).toEqual([
+      "sample",
+      "score",
+      "dual",
+      "relabel",
+      "train",
+      "evaluate the reference",
+      "evaluate the aligned model",
+    ]);
+    // Of every sampled response one token and the end token were drawn.
+    expect(costs.get("sample")!.tokens).toBe(2 * 24 * 32);
+    expect(costs.get("evaluate the reference")!.tokens).toBe(2 * 12 * 6);
+    expect(costs.get("evaluate the aligned model")!.tokens).toBe(2 * 12 * 6);
+    for (const { seconds } of costs.values()) expect(seconds).toBeGreaterThan(0);
+  });
+
+  test("win rates are the judges' own", () => {
+    expect(data.winRates).toHaveLength(1);
+    expect(data.winRates![0]).toMatchObject({ judge: "panel", rate: 0.72, interval: [0.5, 0.9], wins: 7 });
+  });
+
+  test("recipe, settings, seed and versions are those of the run", () => {
+    expect(data.recipe).toBe(recipeText);
+    expect(data.settings).toMatch(/^ {2}per_prompt: 12$/m);
+    expect(Object.values(data.seeds!)).toEqual([3]);
+    expect(data.versions).toMatchObject({ dualign: "0.0.1", node: "v20", "reference model": "toy" });
+  });
+
+  test("the same run gives the same data", async () => expect(await collectReport(run, { date })).toEqual(data));
+});
+
+describe("the report of a run", () => {
+  const page = () => parseHTML(readFileSync(join(folder, "report.html"), "utf8")).document;
+
+  test("lies in the run's folder alone, and opens with the verdict", () => {
+    expect(readdirSync(folder).filter((name) => name.startsWith("report"))).toEqual(["report.html"]);
+    const document = page();
+    const verdicts = [...document.querySelectorAll("#verdict tbody .badge")].map(({ textContent }) => textContent);
+    expect(verdicts.map((text) => text!.slice(2))).toEqual(data.constraints.map(({ verdict }) => verdict));
+    expect(document.querySelector(".cautions")!.textContent).toContain("Measured on 12 prompts only");
+  });
+
+  test("has every figure that a reviewer asks for", () => {
+    const titles = [...page().querySelectorAll("figure h3")].map(({ textContent }) => textContent);
+    for (const title of [
+      "harmless: predicted and measured",
+      "honest: predicted and measured",
+      "helpful: predicted and measured",
+      "KL to the reference: predicted and measured",
+      "helpful",
+      "harmless",
+      "honest",
+      "judge (not in the solve)",
+      "Length of the responses",
+      "The dual of harmless",
+      "The dual of honest",
+      "Convergence",
+      "What harmless costs",
+      "λ* of harmless by prompts",
+      "λ* of harmless by responses per prompt",
+      "Effective sample size",
+      "KL to the reference",
+      "DPO loss",
+    ])
+      expect(titles).toContain(title);
+  });
+
+  test("is replaced as a whole when it is written again, or not at all", async () => {
+    const file = join(folder, "report.html");
+    writeFileSync(file, "old");
+    mkdirSync(`${file}.new`); // nothing can be written here
+    await expect(writeReportFile(run)).rejects.toThrow();
+    expect(readFileSync(file, "utf8")).toBe("old");
+    expect(await writeReportFile(run)).toBe(file);
+    expect(readFileSync(file, "utf8")).toMatch(/^<!doctype html>.*<\/html>\n$/s);
+  });
+});
+
+test("a run that has only solved reports its prediction; one that has not says what to do", async () => {
+  const early = join(parent, "early");
+  const recipe = parseRecipe(recipeText, { source: "toy.yaml" });
+  const started = await startRun(early, { recipe, recipeText: "", versions: {} });
+  await expect(collectReport(started, { date })).rejects.toThrow(/has no solution to report: dualign dual /);
+  await runMethod({ run: started, tools, emit: () => {} }, ["sample", "score", "dual"]);
+  await started.close();
+  const again = await openRun(early);
+  const { constraints, examples, distributions, training } = await collectReport(again, { date });
+  expect(constraints[0]).toMatchObject({ measured: null, interval: null, verdict: null });
+  expect(constraints[0].predicted).toBeCloseTo(0.3, 6);
+  expect([examples, training, distributions]).toEqual([undefined, undefined, []]);
+  await writeReportFile(again);
+  await again.close();
+});
