@@ -74,6 +74,7 @@ MODELS = {
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**{**SIZES, **SMALL, **UNTIED})),
     "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**{**SIZES, **SMALL}, head_dim=16)),
     "gpt2": gpt2,
+    "mistral-short-window": lambda: mistral(8),
 }
 DTYPES = {"llama-bf16": torch.bfloat16, "llama-f16": torch.float16}
 

@@ -3,7 +3,7 @@ import { InputError } from "../errors.js";
 import { type Adapter as AdapterFile, readAdapter, writeAdapter } from "../files/adapter.js";
 import { type ModelFolder, openModelFolder } from "../files/modelFolder.js";
 import { readModelConfig } from "../models/config.js";
-import type { LoraOptions } from "../models/lora.js";
+import { type LoraOptions, usedWeights } from "../models/lora.js";
 import type { Model } from "../models/model.js";
 import { type Adapter, loraA, loraB, ParameterLayout } from "../models/parameters.js";
 import { linearModules, moduleNames } from "../models/transformer.js";
@@ -14,20 +14,37 @@ export interface OpenModel extends Model {
   readonly tokenizer: Tokenizer;
 }
 
-/** Opens a model folder or hub id, with a PEFT adapter on it where one is given. */
+/**
+ * Opens a model folder or hub id, with a PEFT adapter on it where one is given. Throws InputError where the folder is not
+ * a model that this engine runs, or the adapter belongs to another model.
+ */
 export async function openModel(pathOrHubId: string, adapter?: string): Promise<OpenModel> {
   const folder = await openModelFolder(pathOrHubId);
-  if (!folder.tokenizer)
-    throw new InputError(`${folder.path}: no tokenizer.json; save the model's tokenizer in its fast format there`);
   const config = readModelConfig(folder.config, `${folder.path}/config.json`);
   const model = { config, weights: folder.weights, where: folder.path, folder, tokenizer: folder.tokenizer };
+  // Builds the model's graph without loading it: a tensor that is missing or misshapen is told now, not hours later.
+  usedWeights(model);
   return adapter === undefined ? model : withAdapter(model, readAdapter(adapter), adapter);
 }
 
-function withAdapter(model: OpenModel, { config, tensors }: AdapterFile, where: string): OpenModel {
+/**
+ * What PEFT puts before the names of this model's modules: it names them from the root of the whole model, while some
+ * checkpoints leave the backbone's own name out.
+ */
+function impliedPrefix({ config, weights }: Model): string {
+  const { finalNorm } = moduleNames(config, (name) => weights.has(name));
+  const backbone = config.family === "gpt2" ? "transformer." : "model.";
+  return finalNorm.startsWith(backbone) ? "" : backbone;
+}
+
+function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, where: string): OpenModel {
   const modules = linearModules(
     model.config,
     moduleNames(model.config, (name) => model.weights.has(name)),
+  );
+  const prefix = impliedPrefix(model);
+  const tensors = new Map(
+    [...named].map(([name, t]) => [name.startsWith(prefix) ? name.slice(prefix.length) : name, t]),
   );
   const adapted = modules.filter((m) => tensors.has(loraA(m.name)));
   const ordered = adapted.flatMap((m) => [loraA(m.name), loraB(m.name)]);
@@ -58,12 +75,13 @@ function withAdapter(model: OpenModel, { config, tensors }: AdapterFile, where: 
 export function asScoreModel<M extends Model>(model: M): M {
   if (model.config.score) return model;
   const architecture = model.config.architecture.replace(/ForCausalLM|LMHeadModel/, "ForSequenceClassification");
-  return { ...model, config: { ...model.config, architecture, score: { module: "score", normalize: false } } };
+  return { ...model, config: { ...model.config, architecture, score: { module: "score" } } };
 }
 
 /** Writes an adapter as PEFT loads it. */
 export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, options: LoraOptions): void {
   const { layout, values } = adapter;
+  const prefix = impliedPrefix(model);
   const modulesToSave = layout.entries.flatMap(({ name }) =>
     name.includes(".lora_") ? [] : [name.replace(/\.(weight|bias)$/, "")],
   );
@@ -79,6 +97,11 @@ export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, opt
       fanInFanOut: model.config.family === "gpt2",
       useRslora: false,
     },
-    tensors: new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: layout.view(values, name) }])),
+    tensors: new Map(
+      layout.entries.map(({ name, shape }) => [
+        name.includes(".lora_") ? prefix + name : name,
+        { shape, data: layout.view(values, name) },
+      ]),
+    ),
   });
 }

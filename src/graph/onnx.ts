@@ -353,10 +353,12 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
       { axis },
     ),
   gather: (w, _node, [x, indices], y) => w.emit("Gather", [x, indices], [y], { axis: 0 }),
-  scatterAdd: (w, { outputs: [t] }, [updates, indices], y) =>
-    w.emit("ScatterND", [zeros(w, t.shape), w.value("Unsqueeze", [indices, w.ints([-1])]), updates], [y], {
-      reduction: "add",
-    }),
+  scatterAdd: (w, { inputs: [, at], outputs: [t] }, [updates, indices], y) => {
+    // ScatterND takes no int32.
+    const wide = at.dtype === "int64" ? indices : w.value("Cast", [indices], { to: ONNX_DTYPE.int64 });
+    const places = w.value("Unsqueeze", [wide, w.ints([-1])]);
+    w.emit("ScatterND", [zeros(w, t.shape), places, updates], [y], { reduction: "add" });
+  },
   gatherElements: direct("GatherElements", { axis: -1 }),
   scatterElements: (w, { outputs: [t] }, [updates, indices], y) =>
     w.emit("ScatterElements", [zeros(w, t.shape), indices, updates], [y], { axis: -1, reduction: "add" }),

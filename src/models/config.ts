@@ -34,8 +34,8 @@ export interface ModelConfig {
 export interface ScoreHeadConfig {
   /** Name of the head's weight without ".weight": "score" in transformers, "score_head" in Safe-RLHF. */
   readonly module: string;
-  /** Safe-RLHF: (score − mean) / std when the checkpoint asks for it. */
-  readonly normalize: boolean;
+  /** Safe-RLHF, when the checkpoint asks for it: rewards become (score − mean) / std, costs keep their sign as score / std. */
+  readonly normalize?: "affine" | "scale";
 }
 
 type Raw = Readonly<Record<string, unknown>>;
@@ -72,6 +72,8 @@ export function readModelConfig(raw: Raw, where: string): ModelConfig {
   const refuse = (key: string, value: unknown) => {
     throw new InputError(`${where}: "${key}": ${JSON.stringify(value)} is not supported by this engine`);
   };
+  const unevenHeads = (size: number, heads: number) =>
+    new InputError(`${where}: a hidden size of ${size} cannot be parted among ${heads} attention heads`);
   const score = task === "ForCausalLM" || task === "LMHeadModel" ? undefined : readScoreHead(raw, task, where);
 
   if (name === "GPT2") {
@@ -81,6 +83,7 @@ export function readModelConfig(raw: Raw, where: string): ModelConfig {
     if (raw.scale_attn_weights === false) refuse("scale_attn_weights", false);
     const hiddenSize = number("n_embd");
     const heads = number("n_head");
+    if (hiddenSize % heads !== 0) throw unevenHeads(hiddenSize, heads);
     return {
       architecture,
       family: "gpt2",
@@ -106,6 +109,8 @@ export function readModelConfig(raw: Raw, where: string): ModelConfig {
   const hiddenSize = number("hidden_size");
   const heads = number("num_attention_heads");
   const headDim = number("head_dim", hiddenSize / heads);
+  if (headDim % 2 !== 0) throw unevenHeads(hiddenSize, heads);
+  const layers = number("num_hidden_layers");
   const keyValueHeads = number("num_key_value_heads", heads);
   if (heads % keyValueHeads !== 0)
     throw new InputError(`${where}: ${heads} attention heads cannot share ${keyValueHeads} key-value heads`);
@@ -117,7 +122,7 @@ export function readModelConfig(raw: Raw, where: string): ModelConfig {
     vocabSize: number("vocab_size"),
     hiddenSize,
     intermediateSize: number("intermediate_size"),
-    layers: number("num_hidden_layers"),
+    layers,
     heads,
     keyValueHeads,
     headDim,
@@ -129,7 +134,7 @@ export function readModelConfig(raw: Raw, where: string): ModelConfig {
     mlpBias: raw.mlp_bias === true,
     queryKeyNorm: false,
     ...LLAMA_LIKE[name],
-    slidingWindow: readSlidingWindow(raw, name, where),
+    slidingWindow: readSlidingWindow(raw, name, layers, where),
     rope: readRope(raw, headDim, maxPositions, where),
     score,
   };
@@ -141,18 +146,24 @@ function readScoreHead(raw: Raw, task: string, where: string): ScoreHeadConfig {
       (raw.num_labels as number | undefined) ??
       Object.keys((raw.id2label as object | undefined) ?? { a: 0, b: 0 }).length;
     if (labels !== 1) throw new InputError(`${where}: a score model has one label, this one has ${labels}`);
-    return { module: "score", normalize: false };
+    return { module: "score" };
   }
   if ((raw.score_dim ?? 1) !== 1)
     throw new InputError(`${where}: a score model has "score_dim" 1, this one has ${raw.score_dim}`);
-  return { module: "score_head", normalize: raw.do_normalize === true };
+  if (raw.do_normalize !== true) return { module: "score_head" };
+  return { module: "score_head", normalize: raw.score_type === "cost" ? "scale" : "affine" };
 }
 
-function readSlidingWindow(raw: Raw, name: string, where: string): number | undefined {
+function readSlidingWindow(raw: Raw, name: string, layers: number, where: string): number | undefined {
   const window = raw.sliding_window;
   if (typeof window !== "number") return undefined;
   if (name !== "Mistral" && raw.use_sliding_window !== true) return undefined;
-  const kinds = new Set((raw.layer_types as string[] | undefined) ?? []);
+  // Where no kinds are given, Qwen's first layers see everything, and Mistral's none.
+  const full = name === "Mistral" ? 0 : ((raw.max_window_layers as number | undefined) ?? 28);
+  const given = raw.layer_types as string[] | undefined;
+  const kinds = new Set(
+    given ?? Array.from({ length: layers }, (_, i) => (i < full ? "full_attention" : "sliding_attention")),
+  );
   if (kinds.size > 1)
     throw new InputError(`${where}: layers of several attention kinds ("layer_types") are not supported`);
   return kinds.has("full_attention") ? undefined : window;

@@ -23,8 +23,7 @@ import { moduleNames } from "./transformer.js";
 
 /** The weight of the output head, [vocabSize, hiddenSize], and whether it is trained. */
 export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor; trained: boolean } {
-  const tied = config.tiedHead || !p.has("lm_head.weight");
-  const name = tied ? `${moduleNames(config, (t) => p.has(t)).embedding}.weight` : "lm_head.weight";
+  const name = config.tiedHead ? `${moduleNames(config, (t) => p.has(t)).embedding}.weight` : "lm_head.weight";
   return {
     weight: p.tensor(name, [config.vocabSize, config.hiddenSize]),
     trained: p.flat !== undefined && p.isOwn(name),
@@ -95,7 +94,8 @@ export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tenso
   if (p.has(`${module}.bias`)) scores = add(scores, p.tensor(`${module}.bias`, [1]));
   if (!normalize) return scores;
   // Safe-RLHF keeps statistics of its scores beside the weights.
-  return div(sub(scores, p.tensor("normalizer.mean", [1])), sqrt(p.tensor("normalizer.var", [1])));
+  if (normalize === "affine") scores = sub(scores, p.tensor("normalizer.mean", [1]));
+  return div(scores, sqrt(p.tensor("normalizer.var", [1])));
 }
 
 /** The feed of `sequenceScores` for a batch. */

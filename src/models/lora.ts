@@ -1,10 +1,12 @@
 /** Fresh adapters, and the layout of everything that a training may change. */
 import { InputError } from "../errors.js";
+import { isOp, reachable, type StoredTensor } from "../graph/index.js";
 import { Random } from "../random.js";
 import type { ModelConfig } from "./config.js";
+import { completionLogprobs, sequenceScores } from "./heads.js";
 import type { Model } from "./model.js";
-import { type Adapter, loraA, loraB, ParameterLayout } from "./parameters.js";
-import { linearModules, moduleNames } from "./transformer.js";
+import { type Adapter, loraA, loraB, ParameterLayout, Parameters } from "./parameters.js";
+import { linearModules, moduleNames, packedInputs, transformer } from "./transformer.js";
 
 /** PEFT's LoraConfig, as far as it shapes the computation. */
 export interface LoraOptions {
@@ -84,21 +86,39 @@ function fillScoreHead(config: ModelConfig, layout: ParameterLayout, values: Flo
   for (let i = 0; i < head.length; i++) head[i] = HEAD_DEVIATION * random.normal();
 }
 
-/** Every tensor of a model that is in use, for full-parameter training; `read` fetches a stored one. */
-export async function allParameters(
-  model: Model,
-  used: readonly string[],
-  read: (name: string) => Promise<Float32Array>,
-  seed: number,
-): Promise<{ layout: ParameterLayout; values: Float32Array }> {
+/** The stored tensors that a model's graph reads, in the order of the forward pass. */
+export function usedWeights(model: Model): string[] {
   const { config } = model;
-  const newHead = config.score && !model.weights.has(`${config.score.module}.weight`);
+  const p = Parameters.frozen(model.weights, model.where);
+  const hidden = transformer(config, p, { ...packedInputs(config), maxLength: 1 });
+  const end = config.score
+    ? isNewScoreHead(model)
+      ? hidden
+      : sequenceScores(config, p, hidden, model.where)
+    : completionLogprobs(config, p, hidden, 1);
+  const names = reachable([end]).flatMap((node) => (isOp(node, "weight") ? [node.attributes.stored.name] : []));
+  return [...new Set(names)];
+}
+
+/** Whether a score model has yet to get its head. */
+export const isNewScoreHead = ({ config, weights }: Model): boolean =>
+  config.score !== undefined && !weights.has(`${config.score.module}.weight`);
+
+/** Every tensor of a model that is in use, for full-parameter training; `read` fetches a stored one. */
+export function allParameters(
+  model: Model,
+  read: (stored: StoredTensor) => Float32Array,
+  seed: number,
+): { layout: ParameterLayout; values: Float32Array } {
+  const { config } = model;
+  const used = usedWeights(model);
+  const newHead = isNewScoreHead(model);
   const layout = new ParameterLayout([
     ...used.map((name) => ({ name, shape: [...model.weights.get(name)!.shape] })),
     ...(newHead ? scoreHeadTensors(config) : []),
   ]);
   const values = new Float32Array(layout.size);
-  for (const name of used) layout.view(values, name).set(await read(name));
+  for (const name of used) layout.view(values, name).set(read(model.weights.get(name)!));
   if (newHead) fillScoreHead(config, layout, values, seed);
   return { layout, values };
 }

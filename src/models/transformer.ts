@@ -181,13 +181,6 @@ const gpt2Block: Block = (config, p, x, name, layer, rotate, attend) => {
   return add(y, p.linear(gelu(p.linear(b, `${name}.mlp.c_fc`, h, m, conv1d)), `${name}.mlp.c_proj`, m, h, conv1d));
 };
 
-/** The weight of the output head: [vocabSize, hiddenSize]. */
-export function headWeight(config: ModelConfig, p: Parameters): Tensor {
-  const names = moduleNames(config, (t) => p.has(t));
-  const tied = config.tiedHead || !p.has("lm_head.weight");
-  return p.tensor(tied ? `${names.embedding}.weight` : "lm_head.weight", [config.vocabSize, config.hiddenSize]);
-}
-
 /** The graph inputs of packed token trees (see packing.ts) and how their tokens see each other. */
 export function packedInputs(config: ModelConfig): { ids: Tensor; positions: Tensor; attend: Attend } {
   const { heads: H, keyValueHeads: KV, headDim: d } = config;

@@ -142,6 +142,7 @@ const OWN: readonly Omit<Case, "name">[] = [
   { inputs: [normal(2, 3)], build: (x) => g.mul(g.reduceMax(x, [-1], true), x), by: [] },
   { inputs: [normal(2, 3, 2), int([2, 3], [4, 0, 4, 2, 4, 1])], build: (x, i) => g.scatterAdd(x, i, 6), by: [0] },
   { inputs: [normal(2, 3), int([2, 3], [4, 0, 4, 2, 1, 1])], build: (x, i) => g.scatterElements(x, i, 5), by: [0] },
+  { inputs: [normal(4, 2), given("int32", [3], [2, 0, 2])], build: (x, i) => g.gather(x, i), by: [0] },
   { inputs: [normal(3, 2), int([2, 2], [2, 0, 1, 0])], build: (x, i) => g.gather(x, i), by: [0] },
   {
     inputs: [normal(4, 2), given("int32", [4], [2, 0, 3, 1])],
