@@ -1,11 +1,14 @@
 import { Command, CommanderError } from "commander";
 import { InputError } from "../errors.js";
 import { storageError } from "../run/runFolder.js";
+import { addDualCommand } from "./dualCommand.js";
 import { addGenerateCommand } from "./generate.js";
 import { addInitCommand } from "./init.js";
 import { addLogprobsCommand } from "./logprobs.js";
+import { addMocanCommand } from "./mocan.js";
+import { addPecanCommand } from "./pecan.js";
 import { addScoreCommand } from "./score.js";
-import { addMocanCommand, addResumeCommand, addStageCommands } from "./stages.js";
+import { addResumeCommand, addStageCommands } from "./stages.js";
 import { addStatusCommand } from "./status.js";
 import { addTrainCommand } from "./train.js";
 import { version } from "./versions.js";
@@ -19,9 +22,11 @@ export function makeProgram(): Command {
     .exitOverride();
   addInitCommand(program);
   addMocanCommand(program);
+  addPecanCommand(program);
   addResumeCommand(program);
   addStatusCommand(program);
   addStageCommands(program);
+  addDualCommand(program);
   addTrainCommand(program);
   addGenerateCommand(program);
   addLogprobsCommand(program);

@@ -2,7 +2,7 @@
  * How a command tells what it does: JSON lines on standard output, or words for people: results on standard output,
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
-import type { EvaluationRow, RunEvent } from "../algorithms/stages.js";
+import type { EvaluationRow, RunEvent, WinRateRow } from "../algorithms/stages.js";
 
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
 export interface CommandDone {
@@ -19,7 +19,15 @@ export interface CommandProgress {
   unit: string;
 }
 
-export type CommandEvent = RunEvent | CommandProgress | CommandDone;
+/** An evaluation in the middle of a training, or at its end. */
+export interface CommandEval {
+  event: "eval";
+  step: number;
+  loss: number;
+  [metric: string]: unknown;
+}
+
+export type CommandEvent = RunEvent | CommandProgress | CommandEval | CommandDone;
 
 export interface Output {
   write(text: string): void;
@@ -100,7 +108,13 @@ export function makeReporter(options: ReporterOptions): Reporter {
 function measured(event: CommandEvent): CommandProgress | undefined {
   if (event.event === "progress") return event;
   if (event.event === "step")
-    return { event: "progress", task: "training", done: event.step, total: event.steps, unit: "steps" };
+    return {
+      event: "progress",
+      task: `training${event.policy === undefined ? "" : ` ${event.policy}`}`,
+      done: event.step,
+      total: event.steps,
+      unit: "steps",
+    };
   return undefined;
 }
 
@@ -137,17 +151,33 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
         result:
           `λ = ${event.lambda.map(figure).join(", ")}   (KKT residual ${event.kkt.toExponential(1)}, effective samples ` +
           `per prompt ${figure(event.ess.mean)}, at least ${figure(event.ess.min)})\n` +
-          `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}`,
+          `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}` +
+          (event.meaning ?? []).map((line) => `\n${line}`).join(""),
       };
     }
     case "evaluation":
       return { result: table(event.rows) };
+    case "judged":
+      return { result: event.rows.map(winRate).join("\n") };
+    case "eval": {
+      const { event: _, step, loss, ...metrics } = event;
+      const figures = Object.entries({ loss, ...metrics }).map(([name, value]) => `${name} ${figure(value as number)}`);
+      return { result: `evaluation after step ${step}: ${figures.join(", ")}` };
+    }
     case "done":
       if ("verdicts" in event) return { result: `report: ${event.report}` };
       return { note: `done in ${duration(event.seconds as number)}` };
     default:
       return {};
   }
+}
+
+function winRate({ judge, rate, low, high, pairs, unreadable, swayed }: WinRateRow): string {
+  const percent = (share: number) => `${figure(100 * share)} %`;
+  return (
+    `${judge}: wins ${percent(rate)} [${percent(low)}, ${percent(high)}] of ${pairs} pairs against the reference` +
+    `, the order decided ${percent(swayed)}${unreadable > 0 ? `, ${unreadable} unreadable` : ""}`
+  );
 }
 
 /** Prediction beside measurement. */

@@ -1,7 +1,8 @@
-/** Commands on a run: `mocan` from a recipe, `resume`, and each stage alone. */
+/** Commands on a run: `mocan` and `pecan` from a recipe, `resume`, and each stage alone. */
 import type { Command } from "commander";
 import type { Device } from "../algorithms/jobs.js";
 import { runMethod } from "../algorithms/methods.js";
+import type { MethodName } from "../algorithms/recipe.js";
 import type { RunEvent, StageName } from "../algorithms/stages.js";
 import { InputError } from "../errors.js";
 import { LiveStatus } from "../run/liveStatus.js";
@@ -12,7 +13,7 @@ import { makeReporter } from "./progress.js";
 import { makeTools } from "./tools.js";
 import { versions } from "./versions.js";
 
-const collect = (value: string, earlier: string[] = []) => [...earlier, value];
+export const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
 export interface StageFlags {
   recipe?: string;
@@ -40,6 +41,7 @@ export async function runStage(stage: StageName, folder: string, given: StageFla
 /** Stages that no other command shares its name with. */
 export function addStageCommands(program: Command): void {
   const described: Partial<Record<StageName, string>> = {
+    pretrain: "train the models of a PeCAN run's preferences",
     sample: "draw the reference's responses of a run",
     relabel: "label pairs of a run by its multiplier",
     evaluate: "compare a run's trained policy with its reference",
@@ -51,38 +53,54 @@ export function addStageCommands(program: Command): void {
     );
 }
 
-interface MocanFlags extends StageFlags {
+export interface MethodFlags extends StageFlags {
   run: string;
   model?: string;
   prompts?: string;
-  reward?: string;
   safety?: string[];
   margin?: string[];
   beta?: string;
 }
 
-export function addMocanCommand(program: Command): void {
-  const command = program
-    .command("mocan")
-    .description("align a model once: sample, score, solve the dual, train, evaluate, report")
-    .argument("[recipe]", "recipe file; 'dualign init' writes one")
-    .requiredOption("--run <dir>", "run folder; a run that is there goes on")
-    .option("--set <key=value>", "set a key of the recipe; may be repeated", collect)
-    .option("--model <dir>", "the recipe's 'model'")
-    .option("--prompts <file>", "the recipe's 'prompts.file'")
-    .option("--reward <dir or module>", "the recipe's 'reward'")
-    .option("--safety <dir or module>", "a safety scorer of the recipe; may be repeated", collect)
-    .option("--margin <number>", "the margin of a --safety scorer, in the same order", collect)
-    .option("--beta <number>", "the recipe's 'beta'");
-  addRunFlags(command).action(async (recipe: string | undefined, given: MocanFlags) => {
-    const set = [...asSettings(given), ...(given.set ?? [])];
-    if (recipe === undefined && set.length === 0)
-      throw new InputError(
-        "give a recipe ('dualign init' writes one), or --model, --prompts, --reward, --safety and --margin",
-      );
-    await proceed(await start(given.run, recipe, set), given.run, given);
-  });
+/** The flags of a command that runs a method from its recipe. */
+export function addMethodFlags(command: Command): Command {
+  return addRunFlags(
+    command
+      .argument("[recipe]", "recipe file; 'dualign init' writes one")
+      .requiredOption("--run <dir>", "run folder; a run that is there goes on")
+      .option("--set <key=value>", "set a key of the recipe; may be repeated", collect)
+      .option("--model <dir>", "the recipe's 'model'")
+      .option("--prompts <file>", "the recipe's 'prompts.file'")
+      .option("--margin <number>", "the margin of a --safety, in the same order", collect)
+      .option("--beta <number>", "the recipe's 'beta'"),
+  );
 }
+
+/** A method from its recipe to its end. `own`: the settings of its own flags; those of all methods are read here. */
+export async function runFromRecipe(
+  method: MethodName,
+  recipe: string | undefined,
+  given: MethodFlags,
+  own: readonly string[],
+): Promise<void> {
+  const { model, prompts, safety = [], margin = [], beta } = given;
+  if (safety.length !== margin.length && (safety.length > 0 || margin.length > 1))
+    throw new InputError(`${safety.length} --safety and ${margin.length} --margin: give one margin for each --safety`);
+  const set = [
+    ...(model === undefined ? [] : [setting("model", model)]),
+    ...(prompts === undefined ? [] : [setting("prompts.file", prompts)]),
+    ...own,
+    ...margin.map((value, i) => `safety.${i}.margin=${value}`),
+    ...(beta === undefined ? [] : [`beta=${beta}`]),
+    ...(given.set ?? []),
+  ];
+  if (recipe === undefined && set.length === 0)
+    throw new InputError(`give a recipe ('dualign init' writes one), or its parts by flags: dualign ${method} --help`);
+  await proceed(await start(given.run, recipe, set, method), given.run, given);
+}
+
+/** A setting of a key to a text. */
+export const setting = (key: string, value: string) => `${key}=${JSON.stringify(value)}`;
 
 export function addResumeCommand(program: Command): void {
   addRunFlags(
@@ -90,26 +108,14 @@ export function addResumeCommand(program: Command): void {
   ).action(async (folder: string, given: StageFlags) => proceed(await openRun(folder), folder, given));
 }
 
-const scorerKey = (value: string) => (/\.(ts|js|mjs)$/.test(value) ? "module" : "model");
-
-function asSettings({ model, prompts, reward, safety = [], margin = [], beta }: MocanFlags): string[] {
-  if (safety.length !== margin.length && (safety.length > 0 || margin.length > 1))
-    throw new InputError(
-      `${safety.length} --safety and ${margin.length} --margin: give one margin for each safety scorer`,
-    );
-  const quoted = (value: string) => JSON.stringify(value);
-  return [
-    ...(model === undefined ? [] : [`model=${quoted(model)}`]),
-    ...(prompts === undefined ? [] : [`prompts.file=${quoted(prompts)}`]),
-    ...(reward === undefined ? [] : [`reward.${scorerKey(reward)}=${quoted(reward)}`]),
-    ...safety.map((value, i) => `safety.${i}.${scorerKey(value)}=${quoted(value)}`),
-    ...margin.map((value, i) => `safety.${i}.margin=${value}`),
-    ...(beta === undefined ? [] : [`beta=${beta}`]),
-  ];
-}
-
-async function start(folder: string, recipeFile: string | undefined, set: string[] = []): Promise<RunFolder> {
-  const { recipe, text } = readRecipe(recipeFile, set);
+/** Starts a run from a recipe for `method`, whichever by default, and what `set` changes in it. */
+async function start(
+  folder: string,
+  recipeFile: string | undefined,
+  set: readonly string[] = [],
+  method?: MethodName,
+): Promise<RunFolder> {
+  const { recipe, text } = readRecipe(recipeFile, set, method);
   return startRun(folder, { recipe, recipeText: text, versions: versions() });
 }
 

@@ -55,6 +55,14 @@ test("one pass reaches the optimum that the dual predicts, and the measurement a
   expect(kl.measured).toBeCloseTo(exact, 1);
 });
 
+test("regression onto the optimum's log-ratios reaches the same optimum", async () => {
+  await start(toyRecipe("train: { loss_type: regression }"));
+  const done = (await events(toyTools({ trainSteps: 200 }))).at(-1) as DoneEvent;
+  const optimum = softmax(referenceLogits.map((logit, k) => logit + rewards[k] + done.lambda[0] * safeties[k]));
+  const trained = softmax(JSON.parse(readFileSync(join(folder, "aligned", "logits.json"), "utf8")));
+  for (const k of responses.keys()) expect(trained[k]).toBeCloseTo(optimum[k], 5);
+});
+
 test("what is done is not done again", async () => {
   await start();
   await events(toyTools());

@@ -68,6 +68,68 @@ test("missing and contradictory keys name the line of what surrounds them", () =
   );
 });
 
+const pecan = `model: org/model
+prompts: { file: prompts.jsonl }
+helpfulness: { file: pairs.jsonl }
+safety:
+  - { file: pairs.jsonl, margin: 0.5 }
+  - { adapter: org/adapter, margin: 1 }
+`;
+
+test("a recipe with preference data is PeCAN's", () => {
+  const recipe = parse(`${pecan}train: { learning_rate: 0.01, loss_type: regression }\npretrain: { lora_r: 4 }\n`);
+  expect(recipe).toMatchObject({
+    method: "pecan",
+    reward: { name: "helpfulness", label: "better_response_id" },
+    safety: [
+      { name: "safety_1", label: "safer_response_id", margin: 0.5 },
+      { name: "safety_2", adapter: "org/adapter" },
+    ],
+    pairs: { scale: "formula" },
+    // What pretrain leaves out is as in train, but preference data has no targets to regress onto.
+    pretrain: { lora_r: 4, learning_rate: 0.01, loss_type: "sigmoid" },
+  });
+  expect(parse(good).method).toBe("mocan");
+});
+
+test("a recipe says which command it is for, and does not mix methods", () => {
+  const source = "r.yaml";
+  expect(() => parseRecipe(pecan, { source, method: "mocan" })).toThrow(
+    "r.yaml:3: a recipe with 'helpfulness' is for 'dualign pecan'; 'dualign mocan' needs 'reward'",
+  );
+  expect(() => parseRecipe(good, { source, method: "pecan" })).toThrow(
+    "r.yaml:4: a recipe with 'reward' is for 'dualign mocan'; 'dualign pecan' needs 'helpfulness'",
+  );
+  expect(failure(`${good}helpfulness: { file: pairs.jsonl }\n`)).toMatch(
+    /^r.yaml:9: 'helpfulness' stands beside 'reward'/,
+  );
+  expect(() => parseRecipe(pecan.replace(/help.*\n/, ""), { source, method: "pecan" })).toThrow(
+    "r.yaml:1: 'helpfulness' is missing",
+  );
+});
+
+test.each([
+  ["helpfulness: { file: pairs.jsonl }", "helpfulness: {}", "r.yaml:3: 'helpfulness' needs preference data"],
+  ["{ file: pairs.jsonl, margin: 0.5 }", "{ file: p.jsonl, model: m, margin: 0.5 }", "r.yaml:5: 'safety.0' needs"],
+  ["file: pairs.jsonl, margin", "file: pairs.jsonl, marign", "r.yaml:5: 'safety.0.margin' is missing"],
+  ["- { adapter", "- { name: reference, adapter", "r.yaml:6: 'reference' means something else in a run"],
+  ["- { adapter", "- { name: ../up, adapter", "r.yaml:6: 'safety.1.name' must be made of letters"],
+])("'%s' as '%s' is refused with its line", (before, after, message) => {
+  expect(failure(pecan.replace(before, after))).toContain(message);
+});
+
+test("an unknown key of pretrain is refused, and its loss cannot be the regression", () => {
+  expect(failure(`${pecan}pretrain: { lora_rank: 4 }\n`)).toMatch(/r.yaml:7: unknown key 'pretrain.lora_rank'/);
+  expect(failure(`${pecan}pretrain: { loss_type: regression }\n`)).toMatch(/must be one of sigmoid, ipo/);
+});
+
+test("a judge is an endpoint with its model, a module or a rubric", () => {
+  const judges = (text: string) => `${good}evaluate: { judges: [{ question: safety, ${text} }] }\n`;
+  expect(parse(judges("rubric: rubric.mjs, sign: -1")).evaluate.judges[0]).toMatchObject({ name: "judge_safety" });
+  expect(failure(judges("endpoint: http://x"))).toMatch(/r.yaml:9: 'evaluate.judges.0' needs model beside endpoint/);
+  expect(failure(judges("per_prompt: 2"))).toMatch(/needs endpoint, module or rubric, one of them/);
+});
+
 test("text that is no YAML, or no recipe", () => {
   expect(failure("model: [a\nbeta: 1\n")).toMatch(/^r.yaml:\d+: /);
   expect(failure("- 1\n")).toMatch(/^r.yaml:1: a recipe is a list of/);

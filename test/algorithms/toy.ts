@@ -4,8 +4,8 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type MocanRecipe, parseRecipe } from "../../src/algorithms/recipe.js";
-import type { DpoJob, Policy, SampledResponse, Tools, TrainStep } from "../../src/algorithms/stages.js";
+import { type MocanRecipe, type PecanRecipe, parseRecipe } from "../../src/algorithms/recipe.js";
+import type { Policy, PreferencePair, SampledResponse, Tools, TrainStep } from "../../src/algorithms/stages.js";
 import { Random } from "../../src/random.js";
 
 export const responses = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -27,6 +27,8 @@ export interface ToyOptions {
   /** Hears of every row that is made. */
   onRow?: (row: string) => void;
   score?: (scorer: string, row: SampledResponse) => number;
+  /** The preferences of a source, by its label column. */
+  preferences?: (label: string) => PreferencePair[];
 }
 
 export function toyRecipe(more = ""): MocanRecipe {
@@ -44,7 +46,37 @@ ${more}`,
   ) as MocanRecipe;
 }
 
-export function toyTools({ delay = 0, trainSteps = 60, onRow = () => {}, score }: ToyOptions = {}): Tools {
+export function toyPecanRecipe(more = ""): PecanRecipe {
+  return parseRecipe(
+    `model: toy
+prompts: { file: toy.jsonl, held_out: 40, limit: 32 }
+beta: 1
+sampling: { num_samples: 48 }
+helpfulness: { file: toy-preferences.jsonl }
+safety: [{ name: harmless, file: toy-preferences.jsonl, margin: 0.3 }]
+pairs: { per_prompt: 16 }
+evaluate: { num_samples: 48 }
+${more}`,
+    { source: "toy.yaml", method: "pecan" },
+  ) as PecanRecipe;
+}
+
+/** Each two responses, preferred as often as Bradley–Terry has it with these scores. */
+export function toyPreferences(scores: readonly number[], prompts = ["prompt of the preferences"]): PreferencePair[] {
+  const rows = 40;
+  return prompts.flatMap((prompt) =>
+    responses.flatMap((first, a) =>
+      responses.slice(a + 1).flatMap((second, k) => {
+        const wins = Math.round(rows / (1 + Math.exp(scores[a + 1 + k] - scores[a])));
+        return Array.from({ length: rows }, (_, i) =>
+          i < wins ? { prompt, chosen: first, rejected: second } : { prompt, chosen: second, rejected: first },
+        );
+      }),
+    ),
+  );
+}
+
+export function toyTools({ delay = 0, trainSteps = 60, onRow = () => {}, score, preferences }: ToyOptions = {}): Tools {
   const pause = () => (delay > 0 ? new Promise((resolve) => setTimeout(resolve, delay)) : undefined);
   const scoreOf =
     score ?? ((scorer, { response }) => (scorer === "reward" ? rewards : safeties)[responses.indexOf(response)]);
@@ -67,15 +99,36 @@ export function toyTools({ delay = 0, trainSteps = 60, onRow = () => {}, score }
         async close() {},
       };
     },
-    trainDpo: (job) => train(job, trainSteps, pause, onRow),
-    readPreferences: unused,
-    trainPreferences: unused,
+    trainDpo: ({ pairs, beta, outputDir, options }) =>
+      train(
+        pairs.map(({ chosen, rejected, probability, target }) => ({
+          chosen: chosen.responseIds[0],
+          rejected: rejected.responseIds[0],
+          probability,
+          target: options.loss_type === "regression" ? target : undefined,
+        })),
+        { beta, outputDir, steps: trainSteps, pause, onRow },
+      ),
+    async readPreferences({ label }) {
+      return (preferences ?? toyPreferencesBy)(label);
+    },
+    trainPreferences: ({ pairs, beta, outputDir }) =>
+      train(
+        pairs.map(({ chosen, rejected }) => ({
+          chosen: responses.indexOf(chosen as string),
+          rejected: responses.indexOf(rejected as string),
+          probability: 1,
+        })),
+        { beta, outputDir, steps: trainSteps, pause, onRow },
+      ),
     openJudge: unused,
     async writeReport(run) {
       return join(run.path, "report.html");
     },
   };
 }
+
+const toyPreferencesBy = (label: string) => toyPreferences(label === "better_response_id" ? rewards : safeties);
 
 function unused(): never {
   throw new Error("not asked for here");
@@ -112,19 +165,36 @@ function toyPolicy(
         }
     },
     async *logprobs(rows) {
-      for (const [index, { responseIds }] of rows.entries())
+      for (const [index, { prompt, responseIds }] of rows.entries()) {
+        await pause();
+        onRow(`weigh ${prompt} ${index}`);
         yield { index, value: Math.log(probabilities[responseIds[0]]) };
+      }
     },
     async close() {},
   };
 }
 
-/** DPO by gradient descent on the logits, checkpointed after every step. */
+interface ToyPair {
+  chosen: number;
+  rejected: number;
+  probability: number;
+  /** Of the log-ratio difference; without it the loss is DPO's. */
+  target?: number;
+}
+
+interface ToyTraining {
+  beta: number;
+  outputDir: string;
+  steps: number;
+  pause: () => Promise<unknown> | undefined;
+  onRow: (row: string) => void;
+}
+
+/** DPO, or the regression, by gradient descent on the logits, checkpointed after every step. */
 async function* train(
-  { pairs, beta, outputDir }: DpoJob,
-  steps: number,
-  pause: () => Promise<unknown> | undefined,
-  onRow: (row: string) => void,
+  pairs: readonly ToyPair[],
+  { beta, outputDir, steps, pause, onRow }: ToyTraining,
 ): AsyncGenerator<TrainStep> {
   mkdirSync(outputDir, { recursive: true });
   let logits = readLogits(outputDir) ?? [...referenceLogits];
@@ -133,13 +203,17 @@ async function* train(
     await pause();
     const gradient = logits.map(() => 0);
     let loss = 0;
-    for (const { chosen, rejected, probability } of pairs) {
-      const [c, r] = [chosen.responseIds[0], rejected.responseIds[0]];
-      const margin = beta * (logits[c] - logits[r] - (referenceLogits[c] - referenceLogits[r]));
-      const p = 1 / (1 + Math.exp(-margin));
-      loss -= (probability * Math.log(p) + (1 - probability) * Math.log(1 - p)) / pairs.length;
-      gradient[c] += (beta * (p - probability)) / pairs.length;
-      gradient[r] -= (beta * (p - probability)) / pairs.length;
+    for (const { chosen: c, rejected: r, probability, target } of pairs) {
+      const ratio = logits[c] - logits[r] - (referenceLogits[c] - referenceLogits[r]);
+      const p = 1 / (1 + Math.exp(-beta * ratio));
+      // A quarter of the squared error has the curvature of the logistic loss at β = 1.
+      const slope = target === undefined ? beta * (p - probability) : (ratio - target) / 4;
+      loss +=
+        (target === undefined
+          ? -probability * Math.log(p) - (1 - probability) * Math.log(1 - p)
+          : (ratio - target) ** 2) / pairs.length;
+      gradient[c] += slope / pairs.length;
+      gradient[r] -= slope / pairs.length;
     }
     logits = logits.map((value, k) => value - 12 * gradient[k]);
     writeFileSync(join(outputDir, "logits.new"), JSON.stringify(logits));
