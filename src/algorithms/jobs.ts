@@ -38,12 +38,10 @@ export interface GenerateJob extends ModelJob {
 export interface LogprobsJob extends ModelJob {
   data: string;
   output: string;
-  batchSize: number;
 }
 
 export interface ScoreJob extends ModelJob {
   data: string;
   output: string;
   maxLength: number;
-  batchSize: number;
 }

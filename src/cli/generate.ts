@@ -3,7 +3,7 @@ import type { Device } from "../algorithms/jobs.js";
 import { samplingSchema } from "../algorithms/options.js";
 import { addModelFlags, addRunFlags, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
-import { runGenerate } from "./tools.js";
+import { runGenerate } from "./jobs.js";
 
 const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samples.unwrap().default(1) });
 

@@ -1,35 +1,37 @@
 import type { Command } from "commander";
-import { z } from "zod";
-import type { Device } from "../algorithms/jobs.js";
-import { addModelFlags, addRunFlags, existing, report } from "./common.js";
-import { addFlags, readFlags } from "./flags.js";
-import { runLogprobs } from "./tools.js";
+import { InputError } from "../errors.js";
+import { existing, report } from "./common.js";
+import { runLogprobs } from "./jobs.js";
+import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
-const flags = z.strictObject({ batch_size: z.number().int().positive().default(16).describe("rows at a time") });
+interface Given extends StageFlags {
+  model?: string;
+  adapter?: string;
+  data?: string;
+  output?: string;
+}
 
 export function addLogprobsCommand(program: Command): void {
-  const command = addModelFlags(program.command("logprobs").description("log-probabilities of given responses"))
-    .requiredOption("--data <file>", 'rows {"prompt","response"}; response_ids and finish_reason are used where given')
-    .requiredOption("--output <file>", 'gets the rows with "logprob" added');
-  addRunFlags(addFlags(command, flags)).action(
-    async (given: {
-      model: string;
-      adapter?: string;
-      data: string;
-      output: string;
-      device: Device;
-      json?: boolean;
-    }) => {
-      const { model, adapter, data, output, device } = given;
-      const job = {
-        model,
-        adapter: adapter && existing("--adapter", adapter),
-        data: existing("--data", data),
-        output,
-        device,
-        batchSize: readFlags(flags, given).batch_size,
-      };
-      await report(runLogprobs(job), given.json);
-    },
-  );
+  const command = program
+    .command("logprobs")
+    .description("log-probabilities of given responses, or a PeCAN run's stage of that name")
+    .argument("[run]", "run folder: does its stage 'logprobs'")
+    .option("--model <dir>", "model folder, or hub id")
+    .option("--adapter <dir>", "PEFT adapter on it")
+    .option("--data <file>", 'rows {"prompt","response"}; response_ids and finish_reason are used where given')
+    .option("--output <file>", 'gets the rows with "logprob" added');
+  addStageFlags(command).action(async (run: string | undefined, given: Given) => {
+    if (run !== undefined) return runStage("logprobs", run, given);
+    const { model, adapter, data, output, device } = given;
+    if (model === undefined || data === undefined || output === undefined)
+      throw new InputError("log-probabilities of what? give --model, --data and --output, or a run folder");
+    const job = {
+      model,
+      adapter: adapter && existing("--adapter", adapter),
+      data: existing("--data", data),
+      output,
+      device,
+    };
+    await report(runLogprobs(job), given.json);
+  });
 }

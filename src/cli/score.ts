@@ -3,12 +3,11 @@ import { z } from "zod";
 import { InputError } from "../errors.js";
 import { existing, report } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
+import { runScore } from "./jobs.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
-import { runScore } from "./tools.js";
 
 const flags = z.strictObject({
   max_length: z.number().int().positive().default(512).describe("longest prompt and response together, in tokens"),
-  batch_size: z.number().int().positive().default(16).describe("rows at a time"),
 });
 
 interface Given extends StageFlags {
@@ -32,7 +31,7 @@ export function addScoreCommand(program: Command): void {
     const { model, adapter, data, output, device } = given;
     if (model === undefined || data === undefined || output === undefined)
       throw new InputError("score what? give --model, --data and --output, or a run folder");
-    const { max_length, batch_size } = readFlags(flags, given as object as Record<string, unknown>);
+    const { max_length } = readFlags(flags, given as object as Record<string, unknown>);
     const job = {
       model,
       adapter: adapter && existing("--adapter", adapter),
@@ -40,7 +39,6 @@ export function addScoreCommand(program: Command): void {
       output,
       device,
       maxLength: max_length,
-      batchSize: batch_size,
     };
     await report(runScore(job), given.json);
   });

@@ -1,61 +1,41 @@
-/** Where the command line meets the engine: the real {@link Tools} of a run, and the jobs of the other commands. */
-import type { Device, GenerateJob, LogprobsJob, ScoreJob, TrainCommandJob } from "../algorithms/jobs.js";
+/** Where the command line meets the engine: the real {@link Tools} of a run. */
+import type { Device } from "../algorithms/jobs.js";
 import type { Tools } from "../algorithms/stages.js";
+import { trainOnPreferences, trainOnSamples } from "../engine/dpoTraining.js";
+import { openPolicy } from "../engine/modelPolicy.js";
+import { openModelScorer } from "../engine/modelScorer.js";
+import { onnxRuntime } from "../engine/onnxruntime.js";
 import { InputError } from "../errors.js";
 import { openModuleScorer } from "../run/moduleScorer.js";
+import { openJudge } from "../run/openJudge.js";
+import { readPreferenceFile } from "../run/preferenceFile.js";
 import { readPromptFile } from "../run/promptFile.js";
-import type { CommandEvent } from "./progress.js";
 
 const unwired = (what: string) => new InputError(`${what} is not wired to the engine yet`);
 
 /** The machinery of a run on a device. */
 export function makeTools(device: Device): Tools {
+  const runtime = onnxRuntime({ device });
   return {
     async readPrompts({ file, dataset, column }) {
       if (file === undefined) throw unwired(`the hub dataset ${dataset}`);
       return readPromptFile(file, column);
     },
-    async openPolicy() {
-      throw unwired(`sampling on ${device}`);
-    },
-    async openScorer({ name, module, batch_size }) {
+    openPolicy: (ref) => openPolicy(runtime, ref),
+    async openScorer({ name, model, adapter, module, max_length, batch_size }) {
       if (module !== undefined) return openModuleScorer(name, module, batch_size);
-      throw unwired("score models");
+      return openModelScorer(runtime, { name, model: model!, adapter, maxLength: max_length });
     },
-    trainDpo() {
-      throw unwired("training");
+    trainDpo: (job) => trainOnSamples(runtime, job),
+    async readPreferences({ file, dataset, label }) {
+      if (file === undefined) throw unwired(`the hub dataset ${dataset}`);
+      return readPreferenceFile(file, label);
     },
-    async readPreferences() {
-      throw unwired("preference data");
-    },
-    trainPreferences() {
-      throw unwired("training");
-    },
-    async openJudge() {
-      throw unwired("judges");
-    },
-    async writeReport() {
-      throw unwired("the report");
+    trainPreferences: (job) => trainOnPreferences(runtime, job),
+    openJudge,
+    peakMemory: () => process.resourceUsage().maxRSS * 1024,
+    async writeReport(run) {
+      return `${run.path}/report.html`;
     },
   };
-}
-
-/** `dualign train sft|reward|cost|dpo`: steps, then `done`. */
-export function runTraining(_job: TrainCommandJob): AsyncIterable<CommandEvent> {
-  throw unwired("'dualign train'");
-}
-
-/** `dualign generate`: progress, then `done`. */
-export function runGenerate(_job: GenerateJob): AsyncIterable<CommandEvent> {
-  throw unwired("'dualign generate'");
-}
-
-/** `dualign logprobs`: progress, then `done`. */
-export function runLogprobs(_job: LogprobsJob): AsyncIterable<CommandEvent> {
-  throw unwired("'dualign logprobs'");
-}
-
-/** `dualign score --model`: progress, then `done`. */
-export function runScore(_job: ScoreJob): AsyncIterable<CommandEvent> {
-  throw unwired("'dualign score'");
 }

@@ -5,8 +5,8 @@ import { betaSchema, dpoSchema, trainingSchema } from "../algorithms/options.js"
 import { InputError } from "../errors.js";
 import { addModelFlags, addRunFlags, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
+import { runTrainCommand } from "./jobs.js";
 import { addStageFlags, runStage } from "./stages.js";
-import { runTraining } from "./tools.js";
 
 const dpoFlags = z.strictObject({ beta: betaSchema.default(0.1), ...dpoSchema.shape });
 
@@ -47,7 +47,7 @@ export function addTrainCommand(program: Command): void {
     if (objective === "dpo") addFlags(command, dpoFlags);
     addFlags(addFlags(command, trainingSchema), seedSchema);
     addRunFlags(command).action(async (given: Given) => {
-      await report(runTraining(trainJob(objective, given)), given.json);
+      await report(runTrainCommand(trainJob(objective, given)), given.json);
     });
   }
 }

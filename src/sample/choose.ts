@@ -21,11 +21,33 @@ export interface BlockedDistribution {
   readonly maxima: Float32Array;
 }
 
-/** A token of the distribution (already at the temperature). Draws one uniform number unless greedy. */
+/** A token of the distribution (already at the temperature). Greedy draws no random number. */
 export function chooseToken(distribution: BlockedDistribution, options: ChoiceOptions, random: Random): number {
-  if (options.temperature === 0) return likeliest(distribution);
-  if (options.topK > 0 || options.topP < 1) return drawAmong(candidates(distribution, options), random.uniform());
-  return drawAny(distribution, random.uniform());
+  const { temperature, topK, topP } = options;
+  if (temperature === 0) return likeliest(distribution);
+  if (topK > 0 || topP < REJECT_ABOVE) return drawAmong(candidates(distribution, options), random.uniform());
+  const target = topP < 1 ? topP * total(distribution.sums) : Number.POSITIVE_INFINITY;
+  for (;;) {
+    const token = drawAny(distribution, random.uniform());
+    if (isWithin(distribution, token, target)) return token;
+  }
+}
+
+/** From this top-p on, most draws from the whole distribution are kept: testing them is cheaper than sorting. */
+const REJECT_ABOVE = 0.5;
+
+/** Whether the tokens likelier than this one reach less than `target` together: whether it is in the nucleus. */
+function isWithin({ probabilities, maxima }: BlockedDistribution, token: number, target: number): boolean {
+  if (target === Number.POSITIVE_INFINITY) return true;
+  const size = probabilities.length / maxima.length;
+  const own = probabilities[token];
+  let mass = 0;
+  for (let block = 0; block < maxima.length; block++) {
+    if (maxima[block] <= own) continue;
+    for (let i = block * size; i < (block + 1) * size; i++) if (probabilities[i] > own) mass += probabilities[i];
+    if (mass >= target) return false;
+  }
+  return true;
 }
 
 function likeliest({ probabilities, maxima }: BlockedDistribution): number {

@@ -1,0 +1,227 @@
+/** What the commands that are no pipeline do: files in, models driven, files and figures out. */
+import type { GenerateJob, LogprobsJob, ScoreJob, TrainCommandJob } from "../algorithms/jobs.js";
+import type { TrainStep } from "../algorithms/stages.js";
+import { asPolicySample, samplingOptions } from "../engine/modelPolicy.js";
+import { openModelScorer } from "../engine/modelScorer.js";
+import { onnxRuntime } from "../engine/onnxruntime.js";
+import { openModel } from "../engine/openModel.js";
+import { runTraining } from "../engine/training.js";
+import { InputError } from "../errors.js";
+import { type PlacedRow, readAllRows, readPrompts, writeRows } from "../files/jsonl.js";
+import { Random } from "../random.js";
+import { generate } from "../sample/generate.js";
+import { groupByPrompt, treeLogprobs } from "../score/sequences.js";
+import { type Row, readText, tokenizePrompt, tokenizeResponse } from "../text/rows.js";
+import { exampleOf } from "../train/examples.js";
+import type { Example, Objective } from "../train/objectives.js";
+import type { StepEvent } from "../train/trainer.js";
+import type { CommandEvent } from "./progress.js";
+
+const secondsSince = (start: number) => (performance.now() - start) / 1000;
+const peakMemory = () => process.resourceUsage().maxRSS * 1024;
+
+/** `dualign train sft|reward|cost|dpo`: steps, then `done`. */
+export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<CommandEvent> {
+  const start = performance.now();
+  const model = await openModel(job.model, job.adapter);
+  const objective = objectiveOf(job);
+  const { options, seed, outputDir, resume } = job;
+  const examples: Example[] = [];
+  let left = 0;
+  for (const { row, where } of await readAllRows(job.data)) {
+    const example = exampleOf(objective, model.tokenizer, row, where, { maxLength: options.max_length });
+    if (example) examples.push(example);
+    else left++;
+  }
+  if (examples.length === 0)
+    throw new InputError(
+      `${job.data}: ${left === 0 ? "has no rows" : `every row is longer than --max-length ${options.max_length}`}`,
+    );
+  const { training, evaluation } = splitExamples(examples, options.eval_split, seed);
+  const log = makeStepLog(options.logging_steps);
+  const runtime = onnxRuntime({ device: job.device });
+  const begin = performance.now();
+  let tokens = 0;
+  let last: { loss: number; steps: number } | undefined;
+  const run = { objective, model, examples: training, evaluation, options, seed, outputDir, resume };
+  for await (const event of runTraining(runtime, run)) {
+    if (event.event === "reference")
+      yield { ...event, event: "progress", task: "reference log-probabilities", unit: "pairs" };
+    else if (event.event === "eval") yield { event: "eval", step: event.step, loss: event.loss, ...event.metrics };
+    else {
+      tokens += event.tokens;
+      last = { loss: event.loss, steps: event.step };
+      const logged = log(event);
+      if (logged) yield { event: "step", ...logged };
+    }
+  }
+  const train_seconds = secondsSince(begin);
+  yield {
+    event: "done",
+    output_dir: outputDir,
+    rows: training.length,
+    ...(left > 0 ? { rows_left_out: left } : {}),
+    ...last,
+    seconds: secondsSince(start),
+    train_seconds,
+    tokens,
+    tokens_per_second: tokens / train_seconds,
+    rows_per_second: (training.length * options.num_train_epochs) / train_seconds,
+    peak_memory_bytes: peakMemory(),
+  };
+}
+
+function objectiveOf(job: TrainCommandJob): Objective {
+  if (job.objective !== "dpo") return { kind: job.objective };
+  const { loss_type, label_smoothing } = job.dpo;
+  if (loss_type === "regression")
+    throw new InputError(
+      "--loss-type regression needs scored samples, which a run has: set train.loss_type in its recipe",
+    );
+  return { kind: "dpo", beta: job.beta, lossType: loss_type, labelSmoothing: label_smoothing };
+}
+
+/** A share of the rows, chosen by the seed, for evaluation; the others in their order. */
+function splitExamples(examples: readonly Example[], share: number, seed: number) {
+  const count = Math.round(share * examples.length);
+  if (count === 0) return { training: examples, evaluation: [] };
+  if (count >= examples.length)
+    throw new InputError(`--eval-split ${share} leaves no row of ${examples.length} to train on`);
+  const chosen = new Set(new Random(seed, EVALUATION_STREAM).shuffle([...examples.keys()]).slice(0, count));
+  return {
+    training: examples.filter((_, i) => !chosen.has(i)),
+    evaluation: examples.filter((_, i) => chosen.has(i)),
+  };
+}
+
+const EVALUATION_STREAM = 0xe7a1;
+
+/** A step as TRL logs it: means since the last one logged. */
+export function makeStepLog(every: number): (event: StepEvent) => TrainStep | undefined {
+  let since: StepEvent[] = [];
+  return (event) => {
+    since.push(event);
+    if (event.step % every !== 0 && event.step !== event.steps) return undefined;
+    const mean = (of: (e: StepEvent) => number) => since.reduce((sum, e) => sum + of(e), 0) / since.length;
+    const metrics = Object.keys(event.metrics).map((name) => [name, mean((e) => e.metrics[name])]);
+    const { step, steps, learningRate: learning_rate, gradNorm: grad_norm } = event;
+    const loss = mean((e) => e.loss);
+    const tokens = since.reduce((sum, e) => sum + e.tokens, 0);
+    since = [];
+    return { step, steps, loss, learning_rate, grad_norm, tokens, ...Object.fromEntries(metrics) };
+  };
+}
+
+/** `dualign generate`: progress, then `done`. Rows come out in the order of the prompts. */
+export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEvent> {
+  const start = performance.now();
+  const model = await openModel(job.model, job.adapter);
+  const { tokenizer } = model;
+  const prompts = await readPrompts(job.prompts);
+  if (prompts.length === 0) throw new InputError(`${job.prompts}: has no rows`);
+  const { num_samples } = job.sampling;
+  const sampleIndexes = Array.from({ length: num_samples }, (_, i) => i);
+  const requests = prompts.map(({ prompt, where }, promptIndex) => ({
+    prompt: tokenizePrompt(tokenizer, prompt, where),
+    promptIndex,
+    sampleIndexes,
+  }));
+  const options = samplingOptions(tokenizer, { ...job.sampling, seed: job.seed });
+  const rows = new Array<Row>(prompts.length * num_samples);
+  const begin = performance.now();
+  let done = 0;
+  let new_tokens = 0;
+  for await (const sample of generate(onnxRuntime({ device: job.device }), model, requests, options)) {
+    const { promptIndex, sampleIndex, response, responseIds, logprob, finishReason } = asPolicySample(
+      tokenizer,
+      sample,
+    );
+    rows[promptIndex * num_samples + sampleIndex] = {
+      ...prompts[promptIndex].row,
+      prompt: prompts[promptIndex].prompt,
+      response,
+      response_ids: responseIds,
+      logprob,
+      finish_reason: finishReason,
+    };
+    new_tokens += sample.ids.length;
+    yield { event: "progress", task: "sampling", done: ++done, total: rows.length, unit: "samples" };
+  }
+  const generate_seconds = secondsSince(begin);
+  await writeRows(job.output, rows);
+  yield {
+    event: "done",
+    output: job.output,
+    samples: rows.length,
+    new_tokens,
+    seconds: secondsSince(start),
+    generate_seconds,
+    tokens_per_second: new_tokens / generate_seconds,
+    peak_memory_bytes: peakMemory(),
+  };
+}
+
+/** `dualign logprobs`: progress, then `done`. */
+export async function* runLogprobs(job: LogprobsJob): AsyncGenerator<CommandEvent> {
+  const start = performance.now();
+  const model = await openModel(job.model, job.adapter);
+  const rows = await nonEmpty(job.data);
+  const tokenized = rows.map(({ row, where }) => tokenizeResponse(model.tokenizer, row, where));
+  const { trees, order } = groupByPrompt(tokenized);
+  const values = new Float64Array(rows.length);
+  let done = 0;
+  for await (const { index, value } of treeLogprobs(onnxRuntime({ device: job.device }), model, trees)) {
+    values[order[index]] = value;
+    yield { event: "progress", task: "log-probabilities", done: ++done, total: rows.length, unit: "rows" };
+  }
+  yield* finish(job.output, rows, "logprob", values, start);
+}
+
+/** `dualign score --model`: progress, then `done`. */
+export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
+  const start = performance.now();
+  const { model, adapter, maxLength } = job;
+  const scorer = await openModelScorer(onnxRuntime({ device: job.device }), {
+    name: "score",
+    model,
+    adapter,
+    maxLength,
+  });
+  const rows = await nonEmpty(job.data);
+  const responses = rows.map(({ row, where }) => asResponse(row, where));
+  const values = new Float64Array(rows.length);
+  let done = 0;
+  for await (const { index, value } of scorer.score(responses)) {
+    values[index] = value;
+    yield { event: "progress", task: "scoring", done: ++done, total: rows.length, unit: "rows" };
+  }
+  yield* finish(job.output, rows, "score", values, start);
+}
+
+async function nonEmpty(file: string): Promise<PlacedRow[]> {
+  const rows = await readAllRows(file);
+  if (rows.length === 0) throw new InputError(`${file}: has no rows`);
+  return rows;
+}
+
+function asResponse(row: Row, where: string) {
+  if (typeof row.response !== "string") throw new InputError(`${where}: "response" must be a string`);
+  return { prompt: readText(row.prompt, "prompt", where), response: row.response };
+}
+
+/** Writes the rows with what was found for each, and ends the command. */
+async function* finish(
+  output: string,
+  rows: readonly PlacedRow[],
+  name: string,
+  values: Float64Array,
+  start: number,
+): AsyncGenerator<CommandEvent> {
+  await writeRows(
+    output,
+    rows.map(({ row }, i) => ({ ...row, [name]: values[i] })),
+  );
+  const mean = values.reduce((a, b) => a + b, 0) / rows.length;
+  const seconds = secondsSince(start);
+  yield { event: "done", output, rows: rows.length, [`mean_${name}`]: mean, seconds, peak_memory_bytes: peakMemory() };
+}

@@ -1,0 +1,75 @@
+/** A language model as a run's stages take it: chat messages or text in, responses and log-probabilities out. */
+import type { Policy, PolicyRef, PolicySample, RowValue, SampledResponse } from "../algorithms/stages.js";
+import type { Runtime } from "../graph/index.js";
+import { linearModules, moduleNames } from "../models/transformer.js";
+import { generate, type Sample, type SamplingOptions } from "../sample/generate.js";
+import { groupByPrompt, treeLogprobs } from "../score/sequences.js";
+import { tokenizePrompt, tokenizeResponse } from "../text/rows.js";
+import type { Tokenizer } from "../text/tokenizer.js";
+import { type OpenModel, openModel } from "./openModel.js";
+
+/** A sample as rows keep it: the end token stands in the ids only where the model has several and this is not the first. */
+export function asPolicySample(tokenizer: Tokenizer, sample: Sample): PolicySample {
+  const { promptIndex, sampleIndex, ids, logprob, finishReason } = sample;
+  const spoken = finishReason === "stop" && ids[ids.length - 1] === tokenizer.stopIds[0] ? ids.slice(0, -1) : ids;
+  const response = tokenizer.decode(spoken, { skipSpecialTokens: true });
+  return { promptIndex, sampleIndex, response, responseIds: spoken, logprob, finishReason };
+}
+
+/** The options of `generate` from a recipe's or the command line's. */
+export function samplingOptions(tokenizer: Tokenizer, options: Parameters<Policy["sample"]>[1]): SamplingOptions {
+  return {
+    maxNewTokens: options.max_new_tokens,
+    temperature: options.temperature,
+    topK: options.top_k,
+    topP: options.top_p,
+    repetitionPenalty: options.repetition_penalty,
+    batchSize: options.batch_size,
+    seed: options.seed,
+    stopIds: tokenizer.stopIds,
+  };
+}
+
+/** Opens a model for a run. Graphs are loaded at their first use and let go after it, so that stages do not add up. */
+export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Policy> {
+  const model = await openModel(ref.model, ref.adapter);
+  const { tokenizer } = model;
+  return {
+    hasChatTemplate: tokenizer.hasChatTemplate,
+    flopsPerToken: flopsPerToken(model),
+    async *sample(jobs, options): AsyncGenerator<PolicySample> {
+      const requests = jobs.map(({ prompt, promptIndex, sampleIndexes }) => ({
+        prompt: tokenizePrompt(tokenizer, prompt, `prompt ${promptIndex + 1}`),
+        promptIndex,
+        sampleIndexes,
+      }));
+      for await (const sample of generate(runtime, model, requests, samplingOptions(tokenizer, options)))
+        yield asPolicySample(tokenizer, sample);
+    },
+    async *logprobs(rows): AsyncGenerator<RowValue> {
+      const { trees, order } = groupByPrompt(tokenizeSampled(tokenizer, rows));
+      for await (const { index, value } of treeLogprobs(runtime, model, trees)) yield { index: order[index], value };
+    },
+    async close() {},
+  };
+}
+
+/** Prompt and response tokens of sampled rows; an end token follows where the response stopped. */
+export const tokenizeSampled = (tokenizer: Tokenizer, rows: readonly SampledResponse[]) =>
+  rows.map(({ prompt, response, responseIds, finishReason }, i) =>
+    tokenizeResponse(
+      tokenizer,
+      { prompt, response, response_ids: responseIds, finish_reason: finishReason },
+      `row ${i + 1}`,
+    ),
+  );
+
+/** Of the matrix products of one token's forward pass: two for each weight that it is multiplied with. */
+function flopsPerToken({ config, weights }: OpenModel): number {
+  const modules = linearModules(
+    config,
+    moduleNames(config, (name) => weights.has(name)),
+  );
+  const blocks = modules.reduce((sum, { inSize, outSize }) => sum + inSize * outSize, 0);
+  return 2 * (blocks + config.hiddenSize * (config.score ? 1 : config.vocabSize));
+}
