@@ -191,6 +191,8 @@ async function asResponses(run: RunStore, split: Split, rows: readonly SampleRow
 }
 
 export interface Sink<T> {
+  /** Most rows that wait to be written; {@link batchRows} if absent. */
+  batch?: number;
   write(rows: T[]): Promise<void>;
   check?(row: T): void;
   done(count: number): void;
@@ -213,7 +215,7 @@ export async function store<T>(source: AsyncIterable<T>, sink: Sink<T>): Promise
       sink.check?.(row);
       batch.push(row);
       count++;
-      if (batch.length >= batchRows || performance.now() - written >= batchMilliseconds) await flush();
+      if (batch.length >= (sink.batch ?? batchRows) || performance.now() - written >= batchMilliseconds) await flush();
     }
   } finally {
     if (batch.length > 0) await flush();

@@ -51,6 +51,8 @@ async function collectVerdicts(
   const judge = await tools.openJudge(spec);
   try {
     await store(judge.judge(asked.map(({ comparison }) => comparison)), {
+      // A verdict may have been paid for: none waits for the next.
+      batch: 1,
       write: (verdicts) =>
         run.addVerdicts(verdicts.map(({ index, preference, answer }) => ({ ...asked[index].row, preference, answer }))),
       done: (done) =>

@@ -47,8 +47,16 @@ function plain(prompt: Text): string {
 
 /** The verdict in a judge's answer: its last `Verdict:` line, or an answer that is nothing but the verdict. */
 export function readVerdict(answer: string): Exclude<Preference, "unreadable"> | undefined {
-  const stated = [...answer.matchAll(/\bverdict\W{0,8}\b(?:reply\s+)?(a|b|tie)\b/gi)].at(-1)?.[1];
-  const whole = /^\W*(?:reply\s+)?(a|b|tie)\W*$/i.exec(answer)?.[1];
-  const word = (stated ?? whole)?.toLowerCase();
-  return word === undefined ? undefined : ({ a: "first", b: "second", tie: "tie" } as const)[word as "a" | "b" | "tie"];
+  const stated = [...answer.matchAll(/\bverdict\W{0,8}\b(?:reply\s+)?(a|b|(?:a\s+)?tie)\b\W*$/gim)].at(-1)?.[1];
+  const whole = /^\W*(?:reply\s+)?(a|b|(?:a\s+)?tie)\W*$/i.exec(answer)?.[1];
+  switch ((stated ?? whole)?.toLowerCase()) {
+    case undefined:
+      return undefined;
+    case "a":
+      return "first";
+    case "b":
+      return "second";
+    default:
+      return "tie";
+  }
 }

@@ -29,6 +29,7 @@ export interface ToyOptions {
   score?: (scorer: string, row: SampledResponse) => number;
   /** The preferences of a source, by its label column. */
   preferences?: (label: string) => PreferencePair[];
+  openJudge?: Tools["openJudge"];
 }
 
 export function toyRecipe(more = ""): MocanRecipe {
@@ -76,7 +77,14 @@ export function toyPreferences(scores: readonly number[], prompts = ["prompt of 
   );
 }
 
-export function toyTools({ delay = 0, trainSteps = 60, onRow = () => {}, score, preferences }: ToyOptions = {}): Tools {
+export function toyTools({
+  delay = 0,
+  trainSteps = 60,
+  onRow = () => {},
+  score,
+  preferences,
+  openJudge = unused,
+}: ToyOptions = {}): Tools {
   const pause = () => (delay > 0 ? new Promise((resolve) => setTimeout(resolve, delay)) : undefined);
   const scoreOf =
     score ?? ((scorer, { response }) => (scorer === "reward" ? rewards : safeties)[responses.indexOf(response)]);
@@ -121,7 +129,7 @@ export function toyTools({ delay = 0, trainSteps = 60, onRow = () => {}, score, 
         })),
         { beta, outputDir, steps: trainSteps, pause, onRow },
       ),
-    openJudge: unused,
+    openJudge,
     async writeReport(run) {
       return join(run.path, "report.html");
     },
