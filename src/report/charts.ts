@@ -65,12 +65,12 @@ const gridY = () => Plot.gridY({ stroke: ink.rule, strokeOpacity: 1, ticks: 5 })
 
 const halo = { stroke: ink.paper, strokeWidth: 4, paintOrder: "stroke" } as const;
 
-/** A vertical line with its name above the frame, or in it to the right of the line. */
+/** A vertical line with its name above the frame (there centred, or leaning to a side), or in it to the line's right. */
 export function marker(
   x: number,
   name: string,
   stroke: string,
-  place: "top" | "top left" | "right" = "right",
+  place: "top" | "top left" | "top right" | "right" = "right",
 ): Plot.Markish[] {
   const text =
     place === "right"
@@ -78,14 +78,19 @@ export function marker(
       : Plot.text([name], {
           x,
           frameAnchor: "top",
-          dx: place === "top" ? 0 : 4,
+          ...leaning[place],
           dy: -9,
           lineAnchor: "bottom",
-          textAnchor: place === "top" ? "middle" : "end",
           fill: stroke,
         });
   return [Plot.ruleX([x], { stroke, strokeDasharray: "3,3", strokeWidth: 1.25 }), text];
 }
+
+const leaning = {
+  top: { dx: 0, textAnchor: "middle" },
+  "top left": { dx: 4, textAnchor: "end" },
+  "top right": { dx: -4, textAnchor: "start" },
+} as const;
 
 export interface Bin {
   readonly from: number;
@@ -264,7 +269,7 @@ export interface PlanePoint {
 }
 
 /**
- * A plane of two gains: a curve through it, points with their intervals, and vertical markers from left to right. The
+ * A plane of two gains: a curve through it, points with their intervals, and a margin and the limit of all margins. The
  * points may lie on one another, so a key beside the chart names them.
  */
 export function planeChart(
@@ -273,7 +278,8 @@ export function planeChart(
   y: string,
   curve: readonly (readonly [number, number])[],
   points: readonly PlanePoint[],
-  markers: readonly { x: number; name: string; stroke: string }[] = [],
+  asked: { x: number; name: string },
+  limit: { x: number; name: string },
 ): Html {
   const cross = (axis: "xInterval" | "yInterval") =>
     points.flatMap((point) => {
@@ -281,13 +287,20 @@ export function planeChart(
       return interval?.every(isNumber) ? [{ ...point, low: interval[0], high: interval[1] }] : [];
     });
   const there = points.filter((point) => isNumber(point.x) && isNumber(point.y));
+  const scales = axes(x, y);
+  const [low, high] = extent([...curve.map(([a]) => a), ...there.map((point) => point.x), asked.x, limit.x]) ?? [0, 1];
   return chart(label, {
-    ...axes(x, y),
-    height: 300,
-    marginRight: 40,
+    x: scales.x,
+    y: { ...scales.y, label: null },
+    height: 316,
+    marginTop: 44,
+    marginRight: 64,
     marks: [
       gridY(),
-      markers.map(({ x, name, stroke }, i) => marker(x, name, stroke, i === 0 ? "top left" : "top")),
+      // The axis's own label would stand where the markers' names do.
+      Plot.text([scales.y.label], { frameAnchor: "top-left", dx: -50, dy: -40, fill: "currentColor" }),
+      marker(asked.x, asked.name, ink.asked, asked.x > (low + high) / 2 ? "top left" : "top right"),
+      marker(limit.x, limit.name, ink.reference, "top right"),
       Plot.line(
         curve.filter(([a, b]) => isNumber(a) && isNumber(b)),
         { stroke: ink.aligned, strokeWidth: 2 },

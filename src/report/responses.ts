@@ -8,7 +8,7 @@ export function responsesTable({ scorers, rows }: Examples, reference: string, a
 <label>Search prompts and responses <input id="responses-search" type="search" autocomplete="off" spellcheck="false"></label>
 <p id="responses-status" role="status"></p>
 </div>
-<table id="responses-table" role="table">
+<table id="responses-table"${scorers.length > 2 ? html` class="crowded"` : null} role="table">
 <caption>Responses of ${reference} and of ${aligned} to the same held-out prompts, with their scores</caption>
 <thead role="rowgroup"><tr role="row">
 <th scope="col" role="columnheader" class="number"><span data-sort>No.</span></th>

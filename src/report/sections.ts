@@ -151,12 +151,12 @@ function verdictTable(data: ReportData): Html {
       ...data.constraints.map((constraint) =>
         row(
           html`${constraint.name} <small>safety</small>`,
-          `≥ ${signed(constraint.margin)}`,
+          `≥\u00a0${signed(constraint.margin)}`,
           constraint,
           badge(constraint.verdict),
         ),
       ),
-      row(html`${data.reward.name} <small>reward</small>`, "maximized", data.reward, "–"),
+      row(html`${data.reward.name} <small>reward</small>`, "highest", data.reward, "–"),
       ...(data.heldOut ?? []).map((outcome) =>
         row(html`${outcome.name} <small>not in the solve</small>`, "–", outcome, "–"),
       ),
@@ -356,12 +356,10 @@ function frontierFigure(
           fill: ink.text,
         },
       ],
-      [
-        { x: margin, name: `asked ${number(margin)}`, stroke: ink.asked },
-        { x: largestMargin, name: `limit ${number(largestMargin)}`, stroke: ink.reference },
-      ],
+      { x: margin, name: `asked ${number(margin)}` },
+      { x: largestMargin, name: `limit ${number(largestMargin)}` },
     ),
-    html`The curve is the best ${reward.name} that any policy can keep for each gain in ${name}, at this β${constraints.length > 1 ? " and with the other margins kept" : ""}. Beyond ${number(largestMargin)} no reweighting of the samples reaches. A measured point below the curve has left something on the table; its cross is the interval of both gains.`,
+    html`The curve is where the optimal policies lie as the margin of ${name} varies, at this β${constraints.length > 1 ? " and with the other margins kept" : ""}. Beyond ${number(largestMargin)} no reweighting of the samples reaches. A measured point below the curve lost more ${reward.name} than its gain in ${name} had to cost; one above it moved further from the reference than β allows. Its cross is the interval of both gains.`,
     key([
       ["dot before", "reference"],
       ["dot chosen", "chosen, as predicted"],

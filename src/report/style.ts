@@ -65,7 +65,7 @@ figcaption { margin-top: 0.6rem; max-width: 31rem; font: 0.875rem/1.55 var(--san
 .chart { display: block; width: 100%; max-width: 31rem; height: auto; overflow: visible; font: 12.5px var(--sans); color: var(--muted); }
 .chart text { white-space: pre; }
 .key { display: flex; flex-wrap: wrap; gap: 0.2rem 1.25rem; margin: 0 0 0.4rem; font: 0.8125rem/1.5 var(--sans); color: var(--muted); }
-.key span::before { content: ""; display: inline-block; width: 0.9em; height: 0.7em; margin-right: 0.45em; }
+.key span::before { print-color-adjust: exact; content: ""; display: inline-block; width: 0.9em; height: 0.7em; margin-right: 0.45em; }
 .filled::before { background: var(--reference); opacity: 0.5; }
 .outline::before { border: 2px solid var(--accent); border-bottom: 0; }
 .key .dot::before { width: 0.7em; border-radius: 50%; background: var(--reference); }
@@ -101,8 +101,10 @@ button { padding: 0.45rem 0.9rem; font: 0.875rem/1.4 var(--sans); color: var(--t
 
 #responses-table { font-size: 0.875rem; line-height: 1.5; table-layout: fixed; }
 #responses-table th:first-child { width: 3.6rem; }
-#responses-table th:nth-child(2) { width: 21%; }
+#responses-table th:nth-child(2) { width: 18%; }
 #responses-table thead .number:not(:first-child) { width: 7rem; }
+#responses-table.crowded thead .number:not(:first-child) { width: 5.4rem; }
+#responses-table.crowded td.number span { font-size: 0.75rem; }
 #responses-table tbody :is(th, td) { vertical-align: top; overflow-wrap: anywhere; white-space: pre-wrap; unicode-bidi: isolate; }
 #responses-table tbody th { font-weight: 500; }
 #responses-table .number { white-space: normal; text-align: right; padding-right: 0; padding-left: 0.75rem; }
@@ -165,10 +167,12 @@ thead small { display: block; }
   .figures { grid-template-columns: 1fr 1fr; gap: 1.5rem 2rem; }
   pre { max-height: none; overflow: visible; white-space: pre-wrap; }
   table, caption, .note, figcaption, .key, footer, .facts dd { font-size: 9pt; }
-  #responses-table, #responses-table :is(thead th, small, td.number span) { font-size: 7.5pt; }
+  #responses-table, #responses-table :is(thead th, small, td.number span), #responses-table.crowded td.number span { font-size: 7.5pt; }
   #responses { break-before: page; margin-top: 0; padding-top: 0; border-top: 0; }
   #responses-table th:first-child { width: 2rem; }
-  #responses-table thead .number:not(:first-child) { width: 5.2rem; }
+  #responses-table th:nth-child(2) { width: 15%; }
+  #responses-table thead .number:not(:first-child), #responses-table.crowded thead .number:not(:first-child) { width: 4.4rem; }
+  #responses-table .number { padding-left: 0.4rem; }
   #responses-table:not(.live) tbody tr:nth-child(n + 13) { display: none; }
   thead button { display: contents; }
 }

@@ -9,6 +9,16 @@ import { renderReport } from "../../src/report/index.js";
 import { fakeReport } from "./fixture.js";
 
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+/** Neither a sandbox, which root cannot have, nor anything that would use a network. */
+const args = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 const skip = executablePath === undefined && process.env.DUALIGN_REQUIRE_BROWSER !== "1";
 
 describe.skipIf(skip)("the report in a browser", () => {
@@ -18,7 +28,7 @@ describe.skipIf(skip)("the report in a browser", () => {
 
   beforeAll(async () => {
     writeFileSync(file, renderReport(fakeReport(2)));
-    browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+    browser = await chromium.launch({ executablePath, args });
   });
   afterAll(async () => {
     await browser?.close();
@@ -101,6 +111,17 @@ describe.skipIf(skip)("the report in a browser", () => {
       .filter((e) => !e.closest("pre, thead, .unseen") && e.getBoundingClientRect().right > innerWidth + 1)
       .map((e) => e.outerHTML.slice(0, 80))`);
     expect(wide).toEqual([]);
+  });
+
+  test.each([390, 1280])("no label of a chart lies on another at %i pixels", async (width) => {
+    const { page } = await open({ viewport: { width, height: 800 } });
+    const overlapping = await page.evaluate(`[...document.querySelectorAll("svg.chart")].flatMap((chart) => {
+      const labels = [...chart.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+      return labels.flatMap(([a, p], i) => labels.slice(i + 1)
+        .filter(([, q]) => p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 2 && q.top < p.bottom - 2)
+        .map(([b]) => chart.closest("figure").querySelector("h3").textContent + ": " + a + " on " + b));
+    })`);
+    expect(overlapping).toEqual([]);
   });
 
   test("without scripts every row is there, and no control that would do nothing", async () => {
