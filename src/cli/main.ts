@@ -17,6 +17,7 @@ export function makeProgram(): Command {
   const program = new Command("dualign")
     .description("one-shot safety alignment of language models: solve the dual first, train once")
     .version(version)
+    .enablePositionalOptions()
     .showSuggestionAfterError()
     .configureOutput({ outputError: (text, write) => write(`dualign: ${oneLine(text.replace(/^error: /, ""))}\n`) })
     .exitOverride();

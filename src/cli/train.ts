@@ -32,7 +32,9 @@ export function addTrainCommand(program: Command): void {
   const train = program
     .command("train")
     .description("train a model (sft, reward, cost, dpo), or do a run's training stage")
-    .argument("[run]", "run folder: does its stage 'train'");
+    .argument("[run]", "run folder: does its stage 'train'")
+    // --json and --device stand for the subcommand where they follow it.
+    .enablePositionalOptions();
   addStageFlags(train).action(async (run: string | undefined, given) => {
     if (run === undefined)
       throw new InputError(`train what? dualign train ${Object.keys(objectives).join("|")}, or dualign train RUN`);
