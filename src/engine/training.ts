@@ -161,7 +161,7 @@ async function* withReference(
   const unknown = missing.filter((e) => known[keyOf(e)] === undefined);
   const values = new Float64Array(2 * unknown.length);
   let done = 0;
-  for await (const { index, value } of treeLogprobs(runtime, model, unknown)) {
+  for await (const { index, value } of treeLogprobs(runtime, model, unknown, { mergeAdapter: false })) {
     values[index] = value;
     if (++done % 2 === 0) yield { event: "reference", done: done / 2, total: unknown.length };
   }

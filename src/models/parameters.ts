@@ -90,11 +90,20 @@ export class Parameters {
     readonly flat?: Tensor,
   ) {}
 
-  /** Nothing is trained; an adapter, where given, is merged into the weights when the graph is loaded. */
-  static frozen(weights: ReadonlyMap<string, StoredTensor>, where: string, adapter?: Adapter): Parameters {
+  /**
+   * Nothing is trained; an adapter, where given, is merged into the weights when the graph is loaded, or applied beside
+   * them as in training, without its dropout.
+   */
+  static frozen(
+    weights: ReadonlyMap<string, StoredTensor>,
+    where: string,
+    adapter?: Adapter,
+    merged = true,
+  ): Parameters {
     const own =
       adapter?.layout.entries.map((e) => constant(adapter.layout.view(adapter.values, e.name), e.shape)) ?? [];
-    return new Parameters(weights, where, adapter?.layout, adapter?.plan, own, true);
+    const plan = adapter && { ...adapter.plan, dropout: 0 };
+    return new Parameters(weights, where, adapter?.layout, plan, own, merged);
   }
 
   /** The tensors of `layout` are fed at every run, in one vector. */

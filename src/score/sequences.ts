@@ -9,6 +9,11 @@ import { packedInputs, transformer } from "../models/transformer.js";
 export interface SequenceOptions {
   /** Tokens computed at once, padding apart; more costs memory. */
   readonly tokensPerBatch?: number;
+  /**
+   * Whether an adapter is merged into the weights (default), or applied beside them: a little slower, and rounded as a
+   * training of that adapter rounds, whose reference it may be.
+   */
+  readonly mergeAdapter?: boolean;
 }
 
 /** A value for the completion at `index` of those given. */
@@ -109,8 +114,8 @@ async function* evaluate(
 }
 
 /** The hidden states of packed trees under a model whose weights and adapter are fixed. */
-function frozenTransformer(model: Model, maxLength: number) {
-  const p = Parameters.frozen(model.weights, model.where, model.adapter);
+function frozenTransformer(model: Model, maxLength: number, { mergeAdapter }: SequenceOptions) {
+  const p = Parameters.frozen(model.weights, model.where, model.adapter, mergeAdapter);
   return { p, hidden: transformer(model.config, p, { ...packedInputs(model.config), maxLength }) };
 }
 
@@ -125,7 +130,7 @@ export function treeLogprobs(
   options: SequenceOptions = {},
 ): AsyncGenerator<SequenceValue> {
   const load = (maxLength: number, chunks: number) => {
-    const { p, hidden } = frozenTransformer(model, maxLength);
+    const { p, hidden } = frozenTransformer(model, maxLength, options);
     return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model.config, p, hidden, chunks)) } });
   };
   return evaluate(model, trees, load, completionFeeds, options);
@@ -139,7 +144,7 @@ export function treeScores(
   options: SequenceOptions = {},
 ): AsyncGenerator<SequenceValue> {
   const load = (maxLength: number) => {
-    const { p, hidden } = frozenTransformer(model, maxLength);
+    const { p, hidden } = frozenTransformer(model, maxLength, options);
     return runtime.load({ outputs: { values: sequenceScores(model.config, p, hidden, model.where) } });
   };
   return evaluate(model, trees, load, scoreFeeds, options);

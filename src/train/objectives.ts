@@ -19,13 +19,14 @@ import {
 } from "../graph/index.js";
 
 /** TRL's `loss_type`, and one of our own. */
-export type DpoLoss = "sigmoid" | "ipo" | "regression";
+export type DpoLoss = "sigmoid" | "robust" | "ipo" | "regression";
 
 export type Objective =
   /** −Σ ln π(completion | prompt), a mean over tokens. */
   | { readonly kind: "sft" }
   /**
    * sigmoid: −ln σ(β·Δ), Δ the difference of the pair's log-ratios ln π/π_ref (Rafailov et al. 2023).
+   * robust: the same for labels of which a share `labelSmoothing` is known to be flipped (Chowdhury et al. 2024).
    * ipo: (Δ − 1/(2β))² on log-ratios per token (Azar et al. 2023; per token as in TRL).
    * regression: (Δ − target)², where the pair gives the target log-ratio difference r_λ/β (the optimum is known in closed form).
    */
@@ -70,7 +71,7 @@ export function lossOf(objective: Objective, values: Tensor): Tensor {
     }
     case "dpo": {
       const { beta, lossType } = objective;
-      if (lossType === "sigmoid") return weighted((t) => softplus(mul(t, -beta)));
+      if (lossType === "sigmoid" || lossType === "robust") return weighted((t) => softplus(mul(t, -beta)));
       if (lossType === "ipo") return weighted((t) => square(sub(t, 1 / (2 * beta))));
       return reduceSum(mul(likely, square(sub(z, input("target", "float32", ["P"])))));
     }
@@ -79,11 +80,18 @@ export function lossOf(objective: Objective, values: Tensor): Tensor {
 
 const square = (x: Tensor): Tensor => mul(x, x);
 
-/** How likely the two orders of a pair are: label smoothing keeps a share of every label for the other order. */
+/**
+ * How likely the two orders of a pair are: label smoothing keeps a share of every label for the other order, the robust
+ * loss takes what such a share has brought in out again.
+ */
 function labelWeights(objective: Objective, { probability = 1 }: Example): [number, number] {
   if (objective.kind !== "dpo") return [probability, 1 - probability];
   if (objective.lossType === "regression") return [1, 0];
-  const p = probability + objective.labelSmoothing * (1 - 2 * probability);
+  const share = objective.labelSmoothing;
+  const p =
+    objective.lossType === "robust"
+      ? (probability - share) / (1 - 2 * share)
+      : probability + share * (1 - 2 * probability);
   return [p, 1 - p];
 }
 

@@ -154,8 +154,8 @@ export class StepGraph {
   }
 }
 
-/** Ones with zeros at random places: skips from zero to zero, since zeros are few. */
-function drawKept(length: number, dropout: number, random: Random): Uint8Array {
+/** Ones, and a zero at every place with probability `dropout`: skips from zero to zero, since zeros are few. */
+export function drawKept(length: number, dropout: number, random: Random): Uint8Array {
   const kept = new Uint8Array(length).fill(1);
   const logKeep = Math.log1p(-dropout);
   for (let i = skip(); i < length; i += 1 + skip()) kept[i] = 0;

@@ -101,6 +101,15 @@ test("batches hold the tokens asked for at most, padding counted, and every comp
     expect(indexes.filter((i) => i % 2 === 0).map((i) => trees[i / 2])).toEqual(own);
 });
 
+test("an adapter beside the weights gives what it gives merged into them", async () => {
+  const model = await openGolden("models/llama", "adapters/llama-all");
+  const trees = rowsOf("llama").map(tree);
+  const [merged, beside] = [await logprobs(model, trees), await logprobs(model, trees, { mergeAdapter: false })];
+  expect(difference(beside, merged)).toBeLessThan(1e-5);
+  expect(beside).not.toEqual(merged);
+  expect(difference(await logprobs({ ...model, adapter: undefined }, trees), merged)).toBeGreaterThan(1e-2);
+});
+
 test("a row longer than the model's positions is refused", async () => {
   const model = await openGolden("models/gpt2");
   await expect(logprobs(model, [{ prompt: ramp(0, 90), completions: [ramp(1, 7)] }])).rejects.toThrow(
