@@ -4,6 +4,7 @@ import {
   bootstrapStream,
   type DualIntervals,
   type DualSolution,
+  type InfeasibleError,
   type Interval,
   klTerms,
   type ScoreStream,
@@ -25,13 +26,16 @@ export interface SolveOptions {
 
 /** What `dualign dual --json` prints. */
 export interface SolveResult {
-  feasible: boolean;
+  feasible: true;
   lambda: readonly number[];
   dual: number;
+  /** max_j |min(λ_j, ∇D_j)|, and the same in units of the scores' spread. */
   kkt: number;
-  /** The largest reachable gain of the constraint, or of the hardest `combination` of several. */
+  kkt_relative: number;
+  /** The largest reachable gain of the constraint, or of the hardest `combination` of several; that of each alone. */
   max_margin: number;
   combination: readonly number[];
+  max_margins: readonly number[];
   predicted: {
     reward: number;
     reward_gain: number;
@@ -57,6 +61,49 @@ export interface SolveResult {
   margins: readonly number[];
 }
 
+/** What it prints where the margins are out of reach: the same keys, without a solution. */
+export interface InfeasibleResult {
+  feasible: false;
+  lambda: null;
+  dual: null;
+  kkt: null;
+  /** The largest reachable gain of `combination`, which the margins ask to be `asked`. */
+  max_margin: number;
+  combination: readonly number[];
+  asked: number;
+  max_margins: readonly number[];
+  predicted: null;
+  ess: null;
+  intervals: null;
+  beta: number;
+  margins: readonly number[];
+  message: string;
+}
+
+export function infeasibleResult(
+  { message, reach, largestMargins }: InfeasibleError,
+  { beta, margins }: SolveOptions,
+): InfeasibleResult {
+  const nothing = { lambda: null, dual: null, kkt: null, predicted: null, ess: null, intervals: null };
+  return {
+    feasible: false,
+    max_margin: reach.largest,
+    combination: reach.weights,
+    asked: reach.asked,
+    max_margins: largestMargins,
+    ...nothing,
+    beta,
+    margins,
+    message,
+  };
+}
+
+/** A caution on a solution that misses its certificate; none on one that has it. */
+export function certificateCaution({ converged, kkt_relative, beta }: SolveResult): string | undefined {
+  if (converged) return undefined;
+  return `the KKT residual is ${kkt_relative.toExponential(1)} of the scores' spread, not the 1e-9 of a certified solution: β = ${beta} is too small beside these scores, or a margin too close to the largest reachable one`;
+}
+
 /**
  * Solves the dual of scores as they come from a file, in memory or in passes.
  * @throws InputError for input that makes no problem; InfeasibleError if the margins are out of reach.
@@ -76,14 +123,16 @@ export async function solveFromFile(
 }
 
 function result(solution: DualSolution, options: SolveOptions, intervals: DualIntervals | null): SolveResult {
-  const { lambda, dual, kkt, converged, reach, summary, predicted, beta, margins } = solution;
+  const { lambda, dual, kkt, relativeKkt, converged, reach, summary, predicted, beta, margins } = solution;
   return {
     feasible: true,
     lambda,
     dual,
     kkt,
+    kkt_relative: relativeKkt,
     max_margin: reach.largest,
     combination: reach.weights,
+    max_margins: summary.safety.map(({ largestGain }) => largestGain),
     predicted: {
       reward: predicted.reward,
       reward_gain: predicted.rewardGain,

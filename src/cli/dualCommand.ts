@@ -1,8 +1,8 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { type SolveResult, solveFromFile } from "../algorithms/dual.js";
-import { trainScores } from "../algorithms/mocan.js";
+import { certificateCaution, infeasibleResult, type SolveResult, solveFromFile } from "../algorithms/dual.js";
+import { trainScores } from "../algorithms/pipeline.js";
 import { InfeasibleError } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { type OpenScores, readScores } from "../files/scores.js";
@@ -46,13 +46,22 @@ export function addDualCommand(program: Command): void {
     .option("--seed <value>", "of the bootstrap", whole("--seed"), 0)
     .option("--bootstrap <count>", "resamples for the intervals", whole("--bootstrap"), 1000);
   addStageFlags(command).action(async (run: string | undefined, flags: Flags & StageFlags) => {
-    if (run === undefined) return solve(flags);
-    if (flags.scores !== undefined || flags.logProbs !== undefined) {
-      throw new InputError("give either a run folder or a file of scores");
+    const given = (...names: string[]) => names.find((name) => command.getOptionValueSource(camel(name)) === "cli");
+    if (run === undefined) {
+      const ofRun = given("recipe", "set");
+      if (ofRun) throw new InputError(`--${ofRun} starts a run: name its folder, dualign dual RUN --${ofRun} …`);
+      return solve(flags);
     }
+    const ofFile = given("scores", "log-probs", "beta", "margin", "seed", "bootstrap");
+    if (ofFile)
+      throw new InputError(
+        `--${ofFile} goes with --scores or --log-probs, and a run has its recipe's: leave it out, or solve the run's scores by --scores ${run}`,
+      );
     return runStage("dual", run, flags);
   });
 }
+
+const camel = (name: string) => name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 /** Solves what the flags name and prints it. */
 async function solve(flags: Flags): Promise<void> {
@@ -62,19 +71,17 @@ async function solve(flags: Flags): Promise<void> {
     throw new InputError("give a run folder, --scores or --log-probs");
   }
   if (margin === undefined) throw new InputError("--margin is missing: give one for each safety score");
-  if (!(beta > 0)) throw new InputError(`--beta is ${beta}: give a number above 0`);
+  if (beta <= 0) throw new InputError(`--beta is ${beta}: give a number above 0`);
+  const options = { beta, margins: margin, seed, bootstrap: flags.bootstrap, logProbs: logProbs !== undefined };
   const source = await open(file, logProbs === undefined ? undefined : beta);
   try {
-    const options = { beta, margins: margin, seed, bootstrap: flags.bootstrap, logProbs: logProbs !== undefined };
     const result = await solveFromFile(source, options);
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : table(result));
+    const caution = certificateCaution(result);
+    if (caution !== undefined) process.stderr.write(`dualign: ${caution}\n`);
   } catch (error) {
-    if (json && error instanceof InfeasibleError) {
-      const { largest, asked, weights } = error.reach;
-      process.stdout.write(
-        `${JSON.stringify({ feasible: false, lambda: null, max_margin: largest, asked, combination: weights, message: error.message })}\n`,
-      );
-    }
+    if (json && error instanceof InfeasibleError)
+      process.stdout.write(`${JSON.stringify(infeasibleResult(error, options))}\n`);
     throw error;
   } finally {
     if ("stream" in source) await source.stream.close();

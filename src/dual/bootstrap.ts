@@ -40,9 +40,12 @@ const fewSamples = 1e6;
 
 /** Bootstrap intervals for a solution of these scores. */
 export function bootstrap(scores: Scores, solution: DualSolution, options: BootstrapOptions): DualIntervals {
+  const resamples = resampleAll(solution.predicted.rows, options);
   const few = scores.reward.length * options.replicates <= fewSamples;
-  const lambdas = few ? solveResamples(scores, solution, options) : inMemory(scores, stepResamples(solution, options));
-  return intervals(solution, options, lambdas);
+  const lambdas = few
+    ? solveResamples(scores, solution, options)
+    : inMemory(scores, stepResamples(solution, options, resamples));
+  return intervals(options, resamples, lambdas);
 }
 
 /** The same where the scores are read in passes: a hundred at most. */
@@ -51,20 +54,23 @@ export async function bootstrapStream(
   solution: DualSolution,
   options: BootstrapOptions,
 ): Promise<DualIntervals> {
-  return intervals(solution, options, await overStream(stream, stepResamples(solution, options)));
+  const resamples = resampleAll(solution.predicted.rows, options);
+  return intervals(options, resamples, await overStream(stream, stepResamples(solution, options, resamples)));
 }
 
-function intervals(solution: DualSolution, options: BootstrapOptions, lambdas: ArrayLike<number>[]): DualIntervals {
-  const resamples = lambdas.map((_, id) => resampledMeans(solution.predicted.rows, options.seed, id));
-  const interval = (values: readonly number[]) => percentileInterval(values, options.confidence);
+function intervals(
+  { confidence }: BootstrapOptions,
+  resamples: readonly Float64Array[],
+  lambdas: readonly ArrayLike<number>[],
+): DualIntervals {
+  const interval = (values: readonly number[]) => percentileInterval(values, confidence);
+  const ofColumn = (column: number) => interval(resamples.map((means) => means[column]));
+  const each = Array.from(lambdas[0], (_, j) => j);
   return {
-    lambda: solution.lambda.map((_, j) => interval(lambdas.map((lambda) => lambda[j]))),
-    rewardGain: interval(resamples.map((means) => means[policyColumns.reward] - means[policyColumns.referenceReward])),
-    safetyGain: solution.lambda.map((_, j) => {
-      const at = policyColumns.safety + safetyColumns * j;
-      return interval(resamples.map((means) => means[at] - means[at + 1]));
-    }),
-    kl: interval(resamples.map((means) => means[policyColumns.kl])),
+    lambda: each.map((j) => interval(lambdas.map((lambda) => lambda[j]))),
+    rewardGain: ofColumn(policyColumns.rewardGain),
+    safetyGain: each.map((j) => ofColumn(policyColumns.safety + safetyColumns * j)),
+    kl: ofColumn(policyColumns.kl),
     infeasible: lambdas.filter((lambda) => lambda[0] === Infinity).length / lambdas.length,
   };
 }
@@ -98,14 +104,16 @@ interface Replicate {
  * a Newton step for every resample at once. The first anchor is λ*; resamples whose step was long go on from the nearest
  * of some new anchors among them.
  */
-function* stepResamples(solution: DualSolution, options: BootstrapOptions): Passes<Float64Array[]> {
-  const { beta, margins, summary, predicted } = solution;
+function* stepResamples(
+  solution: DualSolution,
+  options: BootstrapOptions,
+  atSolution: readonly Float64Array[],
+): Passes<Float64Array[]> {
+  const { beta, margins, summary } = solution;
   const terms = dualTerms(solution, summary);
-  const stepFrom = (replicate: Replicate, anchor: Float64Array, rows: PolicyRows) =>
-    step(replicate, anchor, resampledMeans(rows, options.seed, replicate.id), margins, terms);
   const start = Float64Array.from(solution.lambda);
   const replicates = Array.from({ length: options.replicates }, (_, id) => ({ id, lambda: start, settled: false }));
-  for (const replicate of replicates) stepFrom(replicate, start, predicted.rows);
+  for (const replicate of replicates) step(replicate, start, atSolution[replicate.id], margins, terms);
   for (let round = 0; round < maxRounds; round++) {
     const open = replicates.filter(({ settled }) => !settled);
     const anchors = new Random(options.seed, options.replicates, round)
@@ -119,7 +127,7 @@ function* stepResamples(solution: DualSolution, options: BootstrapOptions): Pass
     for (const [a, anchor] of anchors.entries()) {
       const { rows } = yield* predictPasses(beta, anchor, summary);
       open.forEach((replicate, i) => {
-        if (nearest[i] === a) stepFrom(replicate, anchor, rows);
+        if (nearest[i] === a) step(replicate, anchor, resampledMeans(rows, options.seed, replicate.id), margins, terms);
       });
     }
   }
@@ -138,12 +146,12 @@ function step(
   const gradient = new Float64Array(m);
   for (let j = 0; j < m; j++) {
     const at = policyColumns.safety + safetyColumns * j;
-    if (means[at + 2] - means[at + 1] <= margins[j]) {
+    if (means[at + 1] <= margins[j]) {
       replicate.lambda = new Float64Array(m).fill(Infinity);
       replicate.settled = true;
       return;
     }
-    gradient[j] = means[at] - means[at + 1] - margins[j];
+    gradient[j] = means[at] - margins[j];
   }
   const hessian = means.subarray(policyColumns.safety + safetyColumns * m);
   replicate.lambda = newtonStep({ lambda: anchor, value: 0, gradient, hessian }, terms);
@@ -164,6 +172,11 @@ function resample(length: number, seed: number, id: number): Uint32Array {
   const drawn = new Uint32Array(length);
   for (let i = 0; i < length; i++) drawn[i] = random.integer(length);
   return drawn;
+}
+
+/** The policy's means in every resample. */
+function resampleAll(rows: PolicyRows, { replicates, seed }: BootstrapOptions): Float64Array[] {
+  return Array.from({ length: replicates }, (_, id) => resampledMeans(rows, seed, id));
 }
 
 /** Means over resampled rows. */

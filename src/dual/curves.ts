@@ -18,7 +18,7 @@ export function frontier(
 export function dualCurve(scores: Scores, options: DualOptions, lambdas: readonly (readonly number[])[]): number[] {
   checkScores(scores);
   const terms = dualTerms(options, inMemory(scores, summaryPasses()));
-  return lambdas.map((lambda) => inMemory(scores, evaluate(terms, Float64Array.from(lambda))).value);
+  return lambdas.map((lambda) => terms.rewardMean + inMemory(scores, evaluate(terms, Float64Array.from(lambda))).value);
 }
 
 /**

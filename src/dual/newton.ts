@@ -4,6 +4,7 @@ import type { Passes } from "./passes.js";
 /** D and its derivatives at one λ, as means over prompts. */
 export interface Evaluation {
   readonly lambda: Float64Array;
+  /** D without the reference's mean reward, which may be so large as to hide it. */
   readonly value: number;
   /** ∇D, m values: the mean of h under p_λ, that is minus the violation of each constraint. */
   readonly gradient: Float64Array;
@@ -14,8 +15,10 @@ export interface Evaluation {
 /** What a dual problem is made of beside the samples. */
 export interface DualTerms {
   readonly beta: number;
-  /** E[g_j] under the reference + b_j: what h_j = g_j − centre_j subtracts. */
-  readonly centre: Float64Array;
+  /** b_j. */
+  readonly margins: Float64Array;
+  /** E r under the reference. */
+  readonly rewardMean: number;
   /** Typical spread of the reward within a prompt, the unit of ⟨λ, h⟩. */
   readonly rewardScale: number;
   /** Typical spread of each safety score within a prompt, the unit of ∇D_j and of the Hessian. */
@@ -30,13 +33,15 @@ export interface TraceStep {
   readonly kkt: number;
 }
 
-/** D, ∇D and ∇²D at λ. */
-export function* evaluate(terms: DualTerms, lambda: Float64Array): Passes<Evaluation> {
-  const { beta, centre, safetyScale: scale } = terms;
+/** D, ∇D and ∇²D at λ, over every prompt or only every so many. */
+export function* evaluate(terms: DualTerms, lambda: Float64Array, every = 1): Passes<Evaluation> {
+  const { beta, margins, safetyScale: scale } = terms;
   const m = lambda.length;
-  const sums = yield { kind: "dual", beta, lambda, centre, scale };
+  const sums = yield { kind: "dual", beta, lambda, scale, every };
   for (let i = 1; i < sums.length; i++) sums[i] /= sums[0];
-  return { lambda, value: sums[1], gradient: sums.slice(2, 2 + m), hessian: sums.slice(2 + m) };
+  const value = margins.reduce((sum, b, j) => sum - lambda[j] * b, sums[1]);
+  const gradient = margins.map((b, j) => sums[2 + j] - b);
+  return { lambda, value, gradient, hessian: sums.slice(2 + m) };
 }
 
 /** The certificate of METHOD.md: max_j |min(λ_j, ∇D_j)|, zero exactly at the minimizer. */
@@ -83,58 +88,121 @@ export function newtonStep(at: Evaluation, terms: DualTerms): Float64Array {
   return target.map((value, j) => (share === 1 ? value / s[j] : at.lambda[j] + share * (value / s[j] - at.lambda[j])));
 }
 
-/** How many evaluations of D a solve may take; a solve that needs more says `converged: false`. */
-const maxEvaluations = 500;
+/** How many Newton steps a solve may take; one that needs more says `converged: false`. */
+const maxSteps = 500;
 
 export interface Minimum {
   readonly at: Evaluation;
   readonly converged: boolean;
+  /** The steps on all prompts at the β asked for. */
   readonly trace: readonly TraceStep[];
 }
+
+/** How precisely a solve is done, relative to the scores' spread, and how precisely it counts as done. */
+const precision = { aim: 1e-11, certified: 1e-9, start: 1e-2 };
 
 /**
  * Minimizes D over λ ≥ 0 by Newton's method: every step minimizes the quadratic model under the bounds, and a line
  * search guards it. For a β far below the scores' spread D is close to piecewise linear, so the minimizer is first
- * found for larger β.
+ * found for larger β; and where there are many prompts, first on a part of them.
  */
-export function* minimize(terms: DualTerms): Passes<Minimum> {
-  const trace: TraceStep[] = [];
-  let lambda: Float64Array = new Float64Array(terms.centre.length);
+export function* minimize(terms: DualTerms, prompts: number): Passes<Minimum> {
   let beta = Math.max(terms.beta, 0.02 * terms.rewardScale);
-  for (;;) {
-    const last = beta === terms.beta;
-    const found = yield* descend({ ...terms, beta }, lambda, last ? 1e-12 : 1e-2, trace);
-    if (last) return found;
+  let lambda: Float64Array = new Float64Array(terms.margins.length);
+  const every = Math.min(Math.floor(prompts / 128), 64);
+  if (every > 1) {
+    const part = yield* descend({ ...terms, beta }, lambda, { tolerance: precision.start, every, steps: 20 });
+    // A part may be infeasible, where no λ is a good start.
+    if (part.converged) lambda = part.at.lambda;
+  }
+  while (beta > terms.beta) {
+    const found = yield* descend({ ...terms, beta }, lambda, { tolerance: precision.start });
     lambda = found.at.lambda;
     beta = Math.max(terms.beta, beta / 8);
   }
+  return yield* descend(terms, lambda, { tolerance: precision.aim });
 }
 
-function* descend(terms: DualTerms, start: Float64Array, tolerance: number, trace: TraceStep[]): Passes<Minimum> {
-  let at = yield* evaluate(terms, start);
+interface DescentOptions {
+  readonly tolerance: number;
+  /** Looks at every so many prompts only. */
+  readonly every?: number;
+  readonly steps?: number;
+}
+
+function* descend(terms: DualTerms, start: Float64Array, options: DescentOptions): Passes<Minimum> {
+  const { tolerance, every = 1, steps = maxSteps } = options;
+  const trace: TraceStep[] = [];
+  const next = start.length === 1 ? bracketedStep(terms, every) : guardedStep(terms, every);
+  let at = yield* evaluate(terms, start, every);
   for (;;) {
-    trace.push({ lambda: [...at.lambda], dual: at.value, kkt: kktResidual(at) });
+    trace.push(traceStep(at, terms));
     const residual = relativeResidual(at, terms);
     if (residual <= tolerance) return { at, converged: true, trace };
-    const next = trace.length < maxEvaluations ? yield* lineSearch(terms, at, newtonStep(at, terms)) : undefined;
+    const found = trace.length <= steps ? yield* next(at) : undefined;
     // At the limit of rounding no step helps any more: the residual says whether the answer will do.
-    if (next === undefined || (residual <= 1e-10 && relativeResidual(next, terms) >= residual / 2)) {
-      return { at, converged: residual <= Math.max(tolerance, 1e-9), trace };
+    if (found === undefined || (residual <= 1e-10 && relativeResidual(found, terms) >= residual / 2)) {
+      return { at, converged: residual <= Math.max(tolerance, precision.certified), trace };
     }
-    at = next;
+    at = found;
   }
 }
 
+type Step = (at: Evaluation) => Passes<Evaluation | undefined>;
+
+/**
+ * One multiplier: Newton's step where it stays between the points known to lie below and above the root of ∇D and keeps
+ * closing in, else the middle of those. Ends with the last digit of λ.
+ */
+function bracketedStep(terms: DualTerms, every: number): Step {
+  let low = -1;
+  let high = Infinity;
+  let previous = Infinity;
+  let best: Evaluation | undefined;
+  return function* (at) {
+    const [lambda] = at.lambda;
+    const residual = relativeResidual(at, terms);
+    if (best === undefined || residual < relativeResidual(best, terms)) best = at;
+    if (at.gradient[0] < 0) low = lambda;
+    else high = lambda;
+    let [target] = newtonStep(at, terms);
+    const inside = target > low && target < high;
+    if (high < Infinity && (!inside || residual > previous / 2)) {
+      const from = Math.max(low, 0);
+      target = from > 0 && high > 16 * from ? Math.sqrt(from) * Math.sqrt(high) : from + (high - from) / 2;
+    }
+    previous = residual;
+    if (target === low || target === high) return best === at ? undefined : best;
+    return yield* evaluate(terms, Float64Array.of(target), every);
+  };
+}
+
+/** Several multipliers: Newton's step under the bounds, shortened until D falls. */
+function guardedStep(terms: DualTerms, every: number): Step {
+  return (at) => lineSearch(terms, at, newtonStep(at, terms), every);
+}
+
+const traceStep = (at: Evaluation, { rewardMean }: DualTerms): TraceStep => ({
+  lambda: [...at.lambda],
+  dual: rewardMean + at.value,
+  kkt: kktResidual(at),
+});
+
 /** A point between `at` and `target` where D is lower and not steeply rising; none when rounding hides the descent. */
-function* lineSearch(terms: DualTerms, at: Evaluation, target: Float64Array): Passes<Evaluation | undefined> {
+function* lineSearch(
+  terms: DualTerms,
+  at: Evaluation,
+  target: Float64Array,
+  every: number,
+): Passes<Evaluation | undefined> {
   const slopeAlong = (e: Evaluation) => e.gradient.reduce((sum, g, j) => sum + g * (target[j] - at.lambda[j]), 0);
   const slope = slopeAlong(at);
-  const noise = 1e-12 * (Math.abs(at.value) + terms.rewardScale);
+  const noise = 1e-12 * (Math.abs(at.value) + terms.rewardScale + terms.beta);
   let share = 1;
   for (let i = 0; i < 60; i++) {
     const lambda = target.map((value, j) => (share === 1 ? value : at.lambda[j] + share * (value - at.lambda[j])));
     if (lambda.every((value, j) => value === at.lambda[j])) return undefined;
-    const next = yield* evaluate(terms, lambda);
+    const next = yield* evaluate(terms, lambda, every);
     const nextSlope = slopeAlong(next);
     if (nextSlope <= 0.8 * Math.abs(slope) && next.value <= at.value + noise) return next;
     share *= Math.min(Math.max(slope / (slope - nextSlope), 0.1), 0.6);
@@ -154,7 +222,7 @@ export function* projectedGradient(
   const trace: TraceStep[] = [];
   let at = yield* evaluate(terms, start);
   for (;;) {
-    trace.push({ lambda: [...at.lambda], dual: at.value, kkt: kktResidual(at) });
+    trace.push(traceStep(at, terms));
     const converged = relativeResidual(at, terms) <= tolerance;
     if (converged || trace.length > steps) return { at, converged, trace };
     const { lambda, gradient } = at;

@@ -19,9 +19,9 @@ export interface Reach {
  * Decides whether the margins can be reached: the problem is infeasible exactly when some w ≥ 0, w ≠ 0 has
  * V(w) = E_x max_y ⟨w, h⟩ ≤ 0. For one constraint that is one number; for several V is convex and piecewise linear, and
  * cutting planes find its minimum over the simplex exactly.
- * @param means E_ref[g_j]. @param margins b_j. @param scale spread of each g_j, which makes the w_j comparable.
+ * @param margins b_j. @param scale spread of each g_j, which makes the w_j comparable.
  */
-export function* reach(means: Float64Array, margins: Float64Array, scale: Float64Array): Passes<Reach> {
+export function* reach(margins: Float64Array, scale: Float64Array): Passes<Reach> {
   const m = margins.length;
   const cuts: Float64Array[] = [];
   let weights: Float64Array = new Float64Array(m).fill(1 / m);
@@ -32,7 +32,7 @@ export function* reach(means: Float64Array, margins: Float64Array, scale: Float6
     const cut = new Float64Array(m);
     let largest = 0;
     for (let j = 0; j < m; j++) {
-      const gain = sums[1 + j] / sums[0] - means[j];
+      const gain = sums[1 + j] / sums[0];
       cut[j] = (gain - margins[j]) / scale[j];
       largest += scaled[j] * gain;
     }

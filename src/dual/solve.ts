@@ -1,5 +1,13 @@
 import { InputError } from "../errors.js";
-import { type DualTerms, kktResidual, type Minimum, minimize, projectedGradient, type TraceStep } from "./newton.js";
+import {
+  type DualTerms,
+  kktResidual,
+  type Minimum,
+  minimize,
+  projectedGradient,
+  relativeResidual,
+  type TraceStep,
+} from "./newton.js";
 import {
   inMemory,
   overStream,
@@ -34,8 +42,9 @@ export interface ScoreSummary {
   readonly mean: number;
   /** Mean over prompts of the standard deviation within a prompt. */
   readonly spread: number;
-  /** Mean over prompts of the largest value. */
+  /** Mean over prompts of the largest value, and how far that lies above the mean. */
   readonly largest: number;
+  readonly largestGain: number;
   /** Root of the mean squared range within a prompt. */
   readonly range: number;
 }
@@ -71,7 +80,12 @@ export interface DualSolution extends DualOptions {
   readonly gradient: readonly number[];
   /** max_j |min(λ_j, ∇D_j)|: the certificate. */
   readonly kkt: number;
-  /** Whether the certificate holds to 1e-9, relative to the spread of the scores. */
+  /** The same with λ and ∇D in units of the scores' spread. */
+  readonly relativeKkt: number;
+  /**
+   * Whether `relativeKkt` is at most 1e-9. It is not where β is below about 1e-7 of the scores' spread: then ∇D changes by
+   * more than that with the last digit of λ.
+   */
   readonly converged: boolean;
   readonly reach: Reach;
   readonly summary: Summary;
@@ -85,6 +99,8 @@ export class InfeasibleError extends InputError {
   constructor(
     message: string,
     readonly reach: Reach,
+    /** The largest reachable margin of each constraint alone. */
+    readonly largestMargins: readonly number[],
   ) {
     super(message, 3);
   }
@@ -122,7 +138,7 @@ export function descendDual(scores: Scores, options: DualOptions & { rate?: numb
   const terms = dualTerms(options, summary);
   // ∇²D is at most the sum of the variances over β, and a variance at most a quarter of the squared range.
   const bound = summary.safety.reduce((sum, { range }) => sum + range ** 2 / (4 * beta), 0);
-  const start = new Float64Array(terms.centre.length);
+  const start = new Float64Array(terms.margins.length);
   return inMemory(scores, projectedGradient(terms, start, { rate: rate ?? 1 / bound, steps }));
 }
 
@@ -132,16 +148,20 @@ function* solvePasses(options: DualOptions, constraints: number): Passes<DualSol
   checkVariation(summary);
   const terms = dualTerms(options, summary);
   const bounds = yield* reachPasses(options, summary);
-  if (!bounds.feasible) throw new InfeasibleError(infeasibleMessage(bounds, options), bounds);
-  const { at, converged, trace } = yield* minimize(terms);
+  if (!bounds.feasible) {
+    const alone = summary.safety.map(({ largestGain }) => largestGain);
+    throw new InfeasibleError(infeasibleMessage(bounds, options), bounds, alone);
+  }
+  const { at, converged, trace } = yield* minimize(terms, summary.prompts);
   const predicted = yield* predictPasses(options.beta, at.lambda, summary);
   return {
     beta: options.beta,
     margins: [...options.margins],
     lambda: [...at.lambda],
-    dual: at.value,
+    dual: summary.reward.mean + at.value,
     gradient: [...at.gradient],
     kkt: kktResidual(at),
+    relativeKkt: relativeResidual(at, terms),
     converged,
     reach: bounds,
     summary,
@@ -158,7 +178,8 @@ export function* summaryPasses(): Passes<Summary> {
     return {
       mean: sums[at] / prompts,
       spread: sums[at + 1] / prompts,
-      largest: sums[at + 2] / prompts,
+      largest: (sums[at] + sums[at + 2]) / prompts,
+      largestGain: sums[at + 2] / prompts,
       range: Math.sqrt(sums[at + 3] / prompts),
     };
   };
@@ -174,12 +195,10 @@ export function* summaryPasses(): Passes<Summary> {
 /** The feasibility of a problem; one constraint needs no further pass. */
 export function* reachPasses({ margins }: DualOptions, { safety }: Summary): Passes<Reach> {
   if (safety.length === 1) {
-    const largest = safety[0].largest - safety[0].mean;
+    const largest = safety[0].largestGain;
     return { feasible: largest > margins[0], weights: [1], largest, asked: margins[0] };
   }
-  const means = Float64Array.from(safety, ({ mean }) => mean);
   return yield* reach(
-    means,
     Float64Array.from(margins),
     Float64Array.from(safety, ({ spread }) => spread),
   );
@@ -201,14 +220,13 @@ export function* predictPasses(beta: number, lambda: Float64Array, summary: Summ
     minEss = Math.min(minEss, values[at + policyColumns.minEss]);
   }
   const mean = (column: number) => sums[column] / sums[policyColumns.prompts];
-  const safety = Array.from({ length: m }, (_, j) => mean(policyColumns.safety + safetyColumns * j));
-  const reference = safety.map((_, j) => mean(policyColumns.safety + safetyColumns * j + 1));
+  const safetyGain = Array.from({ length: m }, (_, j) => mean(policyColumns.safety + safetyColumns * j));
   return {
     lambda: [...lambda],
-    reward: mean(policyColumns.reward),
-    rewardGain: mean(policyColumns.reward) - mean(policyColumns.referenceReward),
-    safety,
-    safetyGain: safety.map((value, j) => value - reference[j]),
+    reward: summary.reward.mean + mean(policyColumns.rewardGain),
+    rewardGain: mean(policyColumns.rewardGain),
+    safety: safetyGain.map((gain, j) => summary.safety[j].mean + gain),
+    safetyGain,
     kl: mean(policyColumns.kl),
     ess: { mean: mean(policyColumns.ess), min: minEss },
     rows: { constraints: m, length: values.length / length, values },
@@ -218,21 +236,25 @@ export function* predictPasses(beta: number, lambda: Float64Array, summary: Summ
 export function dualTerms({ beta, margins }: DualOptions, { reward, safety }: Summary): DualTerms {
   return {
     beta,
-    centre: Float64Array.from(margins, (b, j) => safety[j].mean + b),
+    margins: Float64Array.from(margins),
+    rewardMean: reward.mean,
     rewardScale: reward.spread,
     safetyScale: Float64Array.from(safety, ({ spread }) => spread),
   };
 }
 
 function checkBeta(beta: number): void {
-  if (!(beta > 0 && Number.isFinite(beta))) throw new InputError(`β is ${beta}: give a number above 0.`);
+  if (!(beta >= smallestNumber && Number.isFinite(beta))) throw new InputError(`β is ${beta}: give a number above 0.`);
 }
+
+/** Below this a number has no inverse. */
+const smallestNumber = 1e-305;
 
 function checkOptions({ beta, margins }: DualOptions, constraints: number): void {
   checkBeta(beta);
   if (margins.length !== constraints) {
     throw new InputError(
-      `There are ${margins.length} margins for ${constraints} safety ${constraints === 1 ? "score" : "scores"}: give one margin for each score.`,
+      `${plural(margins.length, "margin")} for ${plural(constraints, "safety score")}: give one margin for each score.`,
     );
   }
   const wrong = margins.find((b) => !Number.isFinite(b));
@@ -246,25 +268,36 @@ function checkVariation({ reward, safety }: Summary): void {
     }
   }
   safety.forEach(({ spread, mean }, j) => {
+    const which = safety.length === 1 ? "The safety score" : `Safety score ${j + 1}`;
     // Rounding gives equal values a spread of a few units in the last place.
     if (spread <= 1e-14 * Math.abs(mean)) {
-      const which = safety.length === 1 ? "The safety score" : `Safety score ${j + 1}`;
       throw new InputError(
         `${which} is the same for every response of each prompt: no policy can change it, so leave it out or score differently.`,
       );
+    }
+    if (spread < smallestNumber) {
+      throw new InputError(`${which} is too small for double precision: multiply it by a constant.`);
     }
   });
 }
 
 function infeasibleMessage({ weights, largest, asked }: Reach, { margins }: DualOptions): string {
-  const short = (x: number) => String(Number(x.toPrecision(6)));
-  if (margins.length === 1) {
-    return `The margin ${short(margins[0])} is out of reach: no reweighting of the samples gains more than ${short(largest)}; ask for less, or draw more responses per prompt.`;
+  const advice = "or draw more responses per prompt.";
+  const parts = weights.map((w, j) => ({ w, j })).filter(({ w }) => w > 1e-9);
+  const [most, wanted] = apart(largest, asked);
+  if (parts.length === 1) {
+    const which = margins.length === 1 ? "" : ` of safety score ${parts[0].j + 1}`;
+    return `The margin ${wanted}${which} is out of reach: it must be less than ${most}, the most that any reweighting of the samples gains; ask for less, ${advice}`;
   }
-  const combination = weights
-    .map((w, j) => ({ w, j }))
-    .filter(({ w }) => w > 1e-9)
-    .map(({ w, j }) => (w > 1 - 1e-9 ? `gain_${j + 1}` : `${short(w)}·gain_${j + 1}`))
-    .join(" + ");
-  return `The margins [${margins.map(short).join(", ")}] are out of reach together: they ask ${combination} = ${short(asked)}, and no reweighting of the samples gains more than ${short(largest)}; lower one of them, or draw more responses per prompt.`;
+  const combination = parts.map(({ w, j }) => `${short(w)}·gain_${j + 1}`).join(" + ");
+  return `The margins [${margins.map(short).join(", ")}] are out of reach together: they ask ${combination} ≥ ${wanted}, and it must be less than ${most}, the most that any reweighting of the samples gains; lower one of them, ${advice}`;
+}
+
+const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+const short = (x: number) => String(Number(x.toPrecision(6)));
+
+/** Two numbers with as many digits as tell them apart. */
+function apart(a: number, b: number): [string, string] {
+  return short(a) === short(b) ? [String(a), String(b)] : [short(a), short(b)];
 }

@@ -143,7 +143,7 @@ describe("curves", () => {
     const { reach } = solveDual(scores, options);
     const points = frontier(scores, options, 0, [0.2, 0.5, 0.8, reach.largest * 1.01]);
     expect(points[3]).toBeNull();
-    const [low, middle, high] = points.map((point) => point!.predicted.rewardGain);
+    const [low, middle, high] = points.slice(0, 3).map((point) => point!.predicted.rewardGain);
     expect(low).toBeGreaterThan(middle);
     expect(middle).toBeGreaterThan(high);
   });
@@ -182,11 +182,13 @@ describe("input that makes no problem", () => {
     ["one response", subset(scores, [0, 1, 2], 1), options, /Prompt 0 has 1 response/],
     ["constant", { ...scores, safety: [scores.reward.map(() => 0.1)] }, options, /same for every response/],
     ["beta 0", scores, { ...options, beta: 0 }, /β is 0/],
+    ["beta without an inverse", scores, { ...options, beta: 1e-320 }, /β is 1e-320/],
     ["beta negative", scores, { ...options, beta: -1 }, /β is -1/],
     ["two margins", scores, { ...options, margins: [0, 0] }, /2 margins for 1 safety score/],
     ["NaN margin", scores, { ...options, margins: [Number.NaN] }, /margin is NaN/],
     ["no prompts", { ...scores, offsets: Uint32Array.of(0) }, options, /no prompt/],
-    ["too large", { ...scores, reward: scores.reward.map((x) => x * 1e308) }, options, /too large/],
+    ["too large", { ...scores, reward: scores.reward.with(0, 1.7e308).with(1, -1.7e308) }, options, /too large/],
+    ["too small", { ...scores, safety: [scores.safety[0].map((x) => x * 1e-310)] }, options, /too small/],
   ])("%s", (_, given, settings, message) => {
     expect(() => solveDual(given, settings)).toThrow(message);
     expect(() => solveDual(given, settings)).toThrow(InputError);
