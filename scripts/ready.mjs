@@ -1,20 +1,26 @@
 // Makes a checkout ready to run: installs npm packages where they are missing or older than the lock file,
-// and with `build` compiles src/ into dist/ where a source is newer. Needs nothing but Node and npm.
+// with `build` compiles src/ into dist/ where a source is newer, with `test` installs the browser that the browser tests
+// need, where it can. Needs nothing but Node and npm.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const time = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 
-function run(command, args) {
+function attempt(command, args, env = {}) {
   // Progress goes to stderr: stdout belongs to the command that follows (it may be JSON).
-  const { status, error } = spawnSync(command, args, {
+  return spawnSync(command, args, {
     cwd: root,
     stdio: ["ignore", 2, 2],
     shell: process.platform === "win32",
+    env: { ...process.env, ...env },
   });
+}
+
+function run(command, args) {
+  const { status, error } = attempt(command, args);
   if (status !== 0) {
     console.error(`dualign: '${command} ${args.join(" ")}' failed${error ? `: ${error.message}` : ""}`);
     process.exit(1);
@@ -30,14 +36,34 @@ function newest(folder) {
   return latest;
 }
 
-export function ready({ build = false } = {}) {
+/** Where test/report/browser.test.ts looks too. */
+const browsers = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+function browser() {
+  if (browsers.some(existsSync)) return;
+  const release = existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
+  if (/^ID=debian$/m.test(release) && process.getuid() === 0) {
+    console.error("dualign: installing Debian's chromium for the browser tests");
+    const quiet = { DEBIAN_FRONTEND: "noninteractive" };
+    attempt("apt-get", ["-qq", "update"], quiet);
+    attempt("apt-get", ["-qq", "install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"], quiet);
+    if (browsers.some(existsSync)) return;
+  }
+  console.error("dualign: the browser tests need a chromium in /usr/bin; there is none, so they are skipped");
+}
+
+export function ready({ build = false, test = false } = {}) {
   if (!existsSync(join(root, "src"))) return; // installed from npm: dist/ came along
   if (time(join(root, "node_modules", ".package-lock.json")) < time(join(root, "package-lock.json")) - 1000)
     // Not `npm ci`: the lock may have been written where a registry lacks other platforms' optional binaries, which
     // `ci` takes for a lock out of step. The lock's versions hold all the same, and nothing is written back.
     run("npm", ["install", "--no-save", "--no-audit", "--no-fund"]);
+  if (test) browser();
   if (build && newest(join(root, "src")) > time(join(root, "dist", ".tsbuildinfo")))
     run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) ready({ build: process.argv.includes("build") });
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const asked = (what) => process.argv.slice(2).includes(what);
+  ready({ build: asked("build"), test: asked("test") });
+}

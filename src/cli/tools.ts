@@ -8,8 +8,10 @@ import { onnxRuntime } from "../engine/onnxruntime.js";
 import { InputError } from "../errors.js";
 import { openModuleScorer } from "../run/moduleScorer.js";
 import { openJudge } from "../run/openJudge.js";
+import { peakMemory } from "../run/peakMemory.js";
 import { readPreferenceFile } from "../run/preferenceFile.js";
 import { readPromptFile } from "../run/promptFile.js";
+import { writeReportFile } from "../run/reportFile.js";
 
 const unwired = (what: string) => new InputError(`${what} is not wired to the engine yet`);
 
@@ -33,9 +35,7 @@ export function makeTools(device: Device): Tools {
     },
     trainPreferences: (job) => trainOnPreferences(runtime, job),
     openJudge,
-    peakMemory: () => process.resourceUsage().maxRSS * 1024,
-    async writeReport(run) {
-      return `${run.path}/report.html`;
-    },
+    peakMemory,
+    writeReport: writeReportFile,
   };
 }

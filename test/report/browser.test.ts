@@ -27,6 +27,7 @@ describe.skipIf(skip)("the report in a browser", () => {
   let browser: Browser;
 
   beforeAll(async () => {
+    if (executablePath === undefined) throw new Error("these tests need a chromium in /usr/bin");
     writeFileSync(file, renderReport(fakeReport(2)));
     browser = await chromium.launch({ executablePath, args });
   });
