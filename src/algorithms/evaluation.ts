@@ -17,9 +17,10 @@ export async function evaluate(
   reference: string,
   policy: string,
   { reward, safety }: Aim,
+  heldOut: readonly { name: string }[],
 ): Promise<EvaluationRow[]> {
   const { recipe } = run;
-  const { bootstrap: replicates, confidence, scorers } = recipe.evaluate;
+  const { bootstrap: replicates, confidence } = recipe.evaluate;
   const options = { replicates, confidence, seed: recipe.seed };
   const solve = await run.solve(policy);
 
@@ -49,7 +50,7 @@ export async function evaluate(
   const rows = [await row(reward, "reward", solve?.rewardGain ?? null, null)];
   for (const [j, { name, margin }] of safety.entries())
     rows.push(await row(name, "safety", solve?.safetyGain[j] ?? null, margin));
-  for (const { name } of scorers) rows.push(await row(name, "held-out", null, null));
+  for (const { name } of heldOut) rows.push(await row(name, "held-out", null, null));
   const { values, offsets } = await logRatios(run, reference, policy);
   const kl = improvement({ values: new Float64Array(values.length), offsets }, { values, offsets }, options);
   rows.push({
@@ -92,7 +93,7 @@ export async function doneEvent(run: RunStore, policy: string): Promise<DoneEven
 }
 
 /** A score of a split's samples, grouped by prompt. */
-function byPrompt({ prompt, columns: [values] }: Pick<ScoreTable, "prompt" | "columns">): PromptScores {
+export function byPrompt({ prompt, columns: [values] }: Pick<ScoreTable, "prompt" | "columns">): PromptScores {
   const starts = [...prompt.keys()].filter((i) => i === 0 || prompt[i] !== prompt[i - 1]);
   return { values, offsets: Uint32Array.from([...starts, prompt.length]) };
 }

@@ -1,17 +1,30 @@
 /** MoCAN: one-shot safety alignment when reward and safety scores are given (METHOD.md; arXiv 2405.19544, algorithm 1). */
 import { collectScores } from "./collect.js";
-import { type Problem, problemStages, type Stages, sampleReference, scoreReference } from "./pipeline.js";
+import { doneEvent } from "./evaluation.js";
+import {
+  aligned,
+  billed,
+  type Method,
+  metered,
+  type Problem,
+  problemStages,
+  sampleReference,
+  scoreReference,
+} from "./pipeline.js";
 import type { MocanRecipe } from "./recipe.js";
 
 export { aligned, reference, trainScores } from "./pipeline.js";
 
-export function mocanStages(recipe: MocanRecipe): Stages {
+export function mocan(recipe: MocanRecipe): Method {
   const problem = scorerProblem(recipe);
-  return [
-    ["sample", sampleReference],
-    ["score", (context) => scoreReference(context, problem, "score")],
-    ...problemStages(problem),
-  ];
+  return {
+    stages: [
+      ["sample", sampleReference],
+      ["score", (context) => scoreReference(context, problem, "score")],
+      ...problemStages(problem),
+    ],
+    done: (run) => doneEvent(run, aligned),
+  };
 }
 
 /** The problem that scorers state. */
@@ -20,9 +33,16 @@ export function scorerProblem({ reward, safety }: Pick<MocanRecipe, "reward" | "
     reward: reward.name,
     safety,
     labelDivisor: 1,
-    async score({ run, tools }, policy, task) {
-      for (const spec of [reward, ...safety])
-        await collectScores(run, policy, spec, () => tools.openScorer(spec), task);
+    async score(context, policy, task) {
+      const { run, tools } = context;
+      for (const spec of [reward, ...safety]) {
+        const open = () => tools.openScorer(spec);
+        if (task.split === "held-out") await collectScores(run, policy, spec, open, task);
+        else
+          await billed(context, policy, `score ${spec.name}`, (meter) =>
+            collectScores(run, policy, spec, metered(meter, open), task),
+          );
+      }
     },
   };
 }

@@ -5,35 +5,42 @@
 import { InputError } from "../errors.js";
 import { Random } from "../random.js";
 import { collectImplicitScores, type Task } from "./collect.js";
+import { doneEvent } from "./evaluation.js";
 import {
+  aligned,
+  billed,
   type Context,
   ensurePrompts,
   followTraining,
+  type Method,
+  metered,
   type Problem,
   problemStages,
   promptFormat,
   referenceOf,
-  type Stages,
   sampleReference,
   scoreReference,
   trainedPolicy,
   withPolicy,
 } from "./pipeline.js";
 import type { PecanRecipe, PreferenceSpec } from "./recipe.js";
-import type { PolicyRef, PreferencePair, RunStore } from "./stages.js";
+import type { Policy, PolicyRef, PreferencePair, RunStore } from "./stages.js";
 
 /** What PeCAN needs of a recipe. */
 export type Preferences = Pick<PecanRecipe, "reward" | "safety" | "pretrain"> & { scale: "formula" | "authors" };
 
-export function pecanStages(recipe: PecanRecipe): Stages {
+export function pecan(recipe: PecanRecipe): Method {
   const preferences = { ...recipe, scale: recipe.pairs.scale };
   const problem = implicitProblem(preferences, recipe.beta);
-  return [
-    ["pretrain", (context) => pretrain(context, preferences)],
-    ["sample", sampleReference],
-    ["logprobs", (context) => scoreReference(context, problem, "logprobs")],
-    ...problemStages(problem),
-  ];
+  return {
+    stages: [
+      ["pretrain", (context) => pretrain(context, preferences)],
+      ["sample", sampleReference],
+      ["logprobs", (context) => scoreReference(context, problem, "logprobs")],
+      ...problemStages(problem),
+    ],
+    done: (run) => doneEvent(run, aligned),
+  };
 }
 
 /** The problem that preferences state, once their models are trained. */
@@ -50,33 +57,43 @@ export function implicitProblem(preferences: Preferences, beta: number): Problem
 }
 
 async function scoreImplicitly(
-  { run, tools }: Context,
+  context: Context,
   { reward, safety, pretrain }: Preferences,
   policy: string,
   task: Task,
 ): Promise<void> {
+  const { run, tools } = context;
   for (const spec of [reward, ...safety]) {
     const ref = await modelOf(run, spec, pretrain.use_peft);
     await withPolicy(tools, referenceOf(run.recipe), (openReference) =>
       withPolicy(tools, ref, async (openModel) => {
         const open = async () => {
           const model = await openModel();
-          if (spec.model !== undefined) {
-            const { vocabulary } = await openReference();
-            if (vocabulary !== model.vocabulary)
-              throw new InputError(
-                `'${spec.name}': the model ${spec.model} has another tokenizer than ${run.recipe.model}, so it cannot weigh its responses`,
-              );
-          }
+          if (spec.model !== undefined) requireVocabulary(run, spec, model, await openReference());
           return model;
         };
-        await collectImplicitScores(run, policy, spec.name, { model: open, reference: openReference }, task);
+        const collect = (model: typeof open) =>
+          collectImplicitScores(run, policy, spec.name, { model, reference: openReference }, task);
+        if (task.split === "held-out") await collect(open);
+        else await billed(context, policy, `score ${spec.name}`, (meter) => collect(metered(meter, open)));
       }),
     );
   }
 }
 
-async function modelOf(run: RunStore, { name, model, adapter }: PreferenceSpec, usePeft: boolean): Promise<PolicyRef> {
+function requireVocabulary(run: RunStore, { name, model }: PreferenceSpec, opened: Policy, reference: Policy): void {
+  if (opened.vocabulary === reference.vocabulary) return;
+  throw new InputError(
+    `'${name}': the model ${model} has another tokenizer than ${run.recipe.model}, so it cannot weigh its responses`,
+  );
+}
+
+/** Where the model of a preference lies, trained or given. */
+export async function modelOf(
+  run: RunStore,
+  { name, model, adapter }: PreferenceSpec,
+  usePeft: boolean,
+): Promise<PolicyRef> {
   if (model !== undefined || adapter !== undefined) return { model: model ?? run.recipe.model, adapter };
   return trainedPolicy(run, (await run.training(name))!.path, usePeft);
 }

@@ -7,16 +7,17 @@ import { InputError } from "../errors.js";
 import { Random } from "../random.js";
 import type { Text } from "../text/rows.js";
 import { collectLogprobs, collectSamples, collectScores, reference, type Task } from "./collect.js";
-import { doneEvent, evaluate } from "./evaluation.js";
+import { evaluate } from "./evaluation.js";
 import { judgePolicy } from "./judging.js";
 import { labelPairs } from "./pairs.js";
-import type { PromptSource, Recipe } from "./recipe.js";
+import type { PromptSource, Recipe, ScorerSpec } from "./recipe.js";
 import type {
   Emit,
   LabelledPair,
   Policy,
   PolicyRef,
   PromptRow,
+  RunEvent,
   RunStore,
   SampleRow,
   SolveRow,
@@ -44,7 +45,7 @@ export interface Problem {
   readonly safety: readonly { readonly name: string; readonly margin: number }[];
   /** Divides r_λ in labels and targets: 1, except in the authors' PeCAN. */
   readonly labelDivisor: number;
-  /** Gives scores to the samples of a policy that have none. */
+  /** Gives scores to the samples of a policy that have none; on the training prompts they are on the policy's bill. */
   score(context: Context, policy: string, task: Task): Promise<void>;
   /** What a solution means in the user's terms, a line for each constraint. */
   explain?(solve: SolveRow): string[];
@@ -53,12 +54,22 @@ export interface Problem {
 /** A method's stages in order. Each needs the one before it. */
 export type Stages = readonly (readonly [name: StageName, action: (context: Context) => Promise<void>])[];
 
+export interface Method {
+  readonly stages: Stages;
+  /** The last event of a run whose stages are all done. */
+  done(run: RunStore): Promise<RunEvent>;
+}
+
 /**
  * Runs the stages that the run has not done, in order; ends with the `done` event.
  * @param only just these stages; what they need must be done.
  * @throws InputError for input that a stage cannot use, InfeasibleError if the margins are out of reach.
  */
-export async function runStages(context: Context, stages: Stages, only?: readonly StageName[]): Promise<void> {
+export async function runStages(
+  context: Context,
+  { stages, done }: Method,
+  only?: readonly StageName[],
+): Promise<void> {
   const { run, emit } = context;
   const unknown = only?.find((name) => !stages.some(([stage]) => stage === name));
   if (unknown)
@@ -81,7 +92,7 @@ export async function runStages(context: Context, stages: Stages, only?: readonl
     await run.markDone(stage, seconds);
     emit({ event: "stage", stage, state: "done", seconds });
   }
-  if (await run.isDone("report")) emit(await doneEvent(run, aligned));
+  if (await run.isDone("report")) emit(await done(run));
 }
 
 export const referenceOf = ({ model, adapter }: Recipe): PolicyRef => ({ model, adapter });
@@ -114,17 +125,32 @@ export async function billed<T>(
   { run, tools }: Context,
   policy: string,
   activity: string,
-  action: () => Promise<T>,
+  action: (meter: Meter) => Promise<T>,
 ): Promise<T> {
   const start = performance.now();
+  const meter: Meter = { flopsPerToken: null };
   tools.peakMemory?.();
   try {
-    return await action();
+    return await action(meter);
   } finally {
     const seconds = (performance.now() - start) / 1000;
-    await run.addCost({ policy, activity, seconds, peakMemoryBytes: tools.peakMemory?.() ?? null });
+    await run.addCost({ policy, activity, seconds, ...meter, peakMemoryBytes: tools.peakMemory?.() ?? null });
   }
 }
+
+/** What an action finds out about its own cost. */
+export interface Meter {
+  flopsPerToken: number | null;
+}
+
+/** `open`, with what it opens noted on a meter. */
+export const metered =
+  <T extends { readonly flopsPerToken?: number }>(meter: Meter, open: () => Promise<T>): (() => Promise<T>) =>
+  async () => {
+    const opened = await open();
+    meter.flopsPerToken = opened.flopsPerToken ?? null;
+    return opened;
+  };
 
 /** Chooses the run's prompts, once. */
 export async function ensurePrompts({ run, tools }: Context, open: () => Promise<Policy>): Promise<void> {
@@ -138,9 +164,10 @@ export async function sampleReference(context: Context): Promise<void> {
   await withPolicy(tools, referenceOf(recipe), async (open) => {
     await ensurePrompts(context, open);
     const draw = (split: Split, num_samples: number) =>
-      billed(context, reference, split === "train" ? "sample" : "evaluate", () =>
-        collectSamples(run, reference, open, { ...sampling, num_samples, seed }, { stage: "sample", split, emit }),
-      );
+      billed(context, reference, split === "train" ? "sample" : "evaluate", (meter) => {
+        const task: Task = { stage: "sample", split, emit };
+        return collectSamples(run, reference, metered(meter, open), { ...sampling, num_samples, seed }, task);
+      });
     await draw("train", sampling.num_samples);
     await draw("held-out", evaluate.num_samples);
   });
@@ -218,7 +245,7 @@ export async function promptFormat(
 export async function scoreReference(context: Context, problem: Problem, stage: StageName): Promise<void> {
   const { run, tools, emit } = context;
   const task = (split: Split): Task => ({ stage, split, emit });
-  await billed(context, reference, "score", () => problem.score(context, reference, task("train")));
+  await problem.score(context, reference, task("train"));
   await billed(context, reference, "evaluate", async () => {
     await problem.score(context, reference, task("held-out"));
     for (const spec of run.recipe.evaluate.scorers)
@@ -270,6 +297,7 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
   await run.setSolve(row);
   emit({
     event: "solve",
+    policy,
     lambda: [...lambda],
     kkt,
     predicted: { reward_gain: predicted.rewardGain, safety_gain: [...predicted.safetyGain], kl: predicted.kl },
@@ -278,12 +306,13 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
   });
 }
 
-/** Labels pairs of the reference's samples by r_λ for a policy to train on. */
+/** Labels pairs of the reference's samples by r_λ, or `weight` · r + ⟨λ, g⟩, for a policy to train on. */
 export async function labelPolicy(
   { run }: Context,
   problem: Problem,
   policy: string,
   lambda: readonly number[],
+  weight = 1,
 ): Promise<void> {
   const { pairs, seed } = run.recipe;
   const { reward, safety, offsets } = await trainScores(run, problem);
@@ -294,7 +323,7 @@ export async function labelPolicy(
       sample,
       text: response,
       score:
-        lambda.reduce((sum, value, j) => sum + value * safety[j][offsets[i] + k], reward[offsets[i] + k]) /
+        lambda.reduce((sum, value, j) => sum + value * safety[j][offsets[i] + k], weight * reward[offsets[i] + k]) /
         problem.labelDivisor,
     })),
   }));
@@ -363,25 +392,34 @@ async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPai
   });
 }
 
-/** Samples a trained policy on the held-out prompts, scores, judges and weighs the samples. */
-export async function evaluatePolicy(context: Context, problem: Problem, policy: string): Promise<void> {
+/**
+ * Samples a trained policy on the held-out prompts, scores, judges and weighs the samples.
+ * @param more scorers besides those of the problem, whose scores of the reference are there already.
+ */
+export async function evaluatePolicy(
+  context: Context,
+  problem: Problem,
+  policy: string,
+  { ref, more }: { ref?: PolicyRef; more?: readonly ScorerSpec[] } = {},
+): Promise<void> {
   const { run, tools, emit } = context;
   const { recipe } = run;
   const { train, evaluate: options, sampling, seed } = recipe;
+  const scorers = more ?? options.scorers;
   const task: Task = { stage: "evaluate", split: "held-out", emit };
   await billed(context, policy, "evaluate", async () => {
-    const ref = trainedPolicy(run, (await run.training(policy))!.path, train.use_peft);
-    await withPolicy(tools, ref, (open) =>
+    const trained = ref ?? trainedPolicy(run, (await run.training(policy))!.path, train.use_peft);
+    await withPolicy(tools, trained, (open) =>
       collectSamples(run, policy, open, { ...sampling, num_samples: options.num_samples, seed }, task),
     );
     await problem.score(context, policy, task);
-    for (const spec of options.scorers) await collectScores(run, policy, spec, () => tools.openScorer(spec), task);
+    for (const spec of scorers) await collectScores(run, policy, spec, () => tools.openScorer(spec), task);
     await withPolicy(tools, referenceOf(recipe), (open) => collectLogprobs(run, policy, reference, open, task));
     const rates: WinRateRow[] = [];
     for (const spec of options.judges) rates.push(await judgePolicy(run, tools, spec, policy, task));
     await run.setWinRates(policy, rates);
   });
-  const rows = await evaluate(run, reference, policy, problem);
+  const rows = await evaluate(run, reference, policy, problem, scorers);
   await run.setEvaluations(policy, rows);
   emit({ event: "evaluation", rows });
   const rates = await run.winRates(policy);

@@ -6,6 +6,8 @@ import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument 
 import { z } from "zod";
 import { InputError } from "../errors.js";
 import {
+  compareSchema,
+  completeCompare,
   completeMocan,
   completePecan,
   type MethodName,
@@ -15,6 +17,7 @@ import {
 } from "./recipeSchema.js";
 
 export type {
+  CompareRecipe,
   ConstraintSpec,
   JudgeSpec,
   MethodName,
@@ -46,6 +49,8 @@ export function pathKeys(recipe: Record<string, unknown>): KeyPath[] {
     ...paths(["reward"]),
     ...paths(["helpfulness"]),
     ...each(["safety"]),
+    ...paths(["preferences", "helpfulness"]),
+    ...each(["preferences", "safety"]),
     ...each(["evaluate", "scorers"]),
     ...each(["evaluate", "judges"], ["module", "rubric"]),
   ];
@@ -118,9 +123,11 @@ export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
   return methods[method].complete(result.data as never, fail);
 }
 
+/** By the key that only such a recipe has; the first that fits counts. */
 const methods = {
-  mocan: { schema: mocanSchema, complete: completeMocan, key: "reward" },
+  compare: { schema: compareSchema, complete: completeCompare, key: "compare" },
   pecan: { schema: pecanSchema, complete: completePecan, key: "helpfulness" },
+  mocan: { schema: mocanSchema, complete: completeMocan, key: "reward" },
 } as const;
 
 /** Which method a recipe is for, by what it holds. */
@@ -129,17 +136,16 @@ function methodOf(
   { method }: ParseRecipeOptions,
   place: (path: KeyPath) => string,
 ): MethodName {
-  const held = (Object.keys(methods) as MethodName[]).filter((name) => raw[methods[name].key] !== undefined);
-  if (held.length > 1)
+  const found = (Object.keys(methods) as MethodName[]).find((name) => raw[methods[name].key] !== undefined);
+  if (found === "pecan" && raw.reward !== undefined)
     throw new InputError(
       `${place(["helpfulness"])}: 'helpfulness' stands beside 'reward': a recipe has preference data ('helpfulness', for 'dualign pecan') or scorers ('reward', for 'dualign mocan'), not both`,
     );
-  const [found = method ?? "mocan"] = held;
-  if (method !== undefined && found !== method)
+  if (found !== undefined && method !== undefined && found !== method)
     throw new InputError(
       `${place([methods[found].key])}: a recipe with '${methods[found].key}' is for 'dualign ${found}'; 'dualign ${method}' needs '${methods[method].key}'`,
     );
-  return found;
+  return found ?? method ?? "mocan";
 }
 
 /** The keys at which two recipes differ, dotted, in order. */
@@ -267,7 +273,9 @@ export function describe(issue: z.core.$ZodIssue, value: unknown): string {
     case "invalid_value":
       return `must be one of ${issue.values.map(String).join(", ")}, not ${given}`;
     case "invalid_union":
-      return `must be 1 or -1, not ${given}`;
+      return issue.path.at(-1) === "sign"
+        ? `must be 1 or -1, not ${given}`
+        : `must be a number of at least 0, or a list of such, not ${given}`;
     case "custom":
     case "invalid_format":
       return issue.message;

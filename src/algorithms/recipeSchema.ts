@@ -180,6 +180,47 @@ export const pecanSchema = z.strictObject({
   pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
 });
 
+/** λ: one number for one constraint, a list for several. */
+const multiplier = z.union([z.number().nonnegative(), z.array(z.number().nonnegative()).min(1)]);
+
+const oneShot = z.strictObject({
+  solve: z.boolean().default(true).describe("train with the λ* of the margins"),
+  lambda: z.array(multiplier).default([]).describe("and with each of these λ"),
+});
+
+const comparison = z.strictObject({
+  mocan: oneShot.optional(),
+  pecan: oneShot.optional(),
+  dpo_h: z.boolean().default(true).describe("DPO on helpfulness alone"),
+  dpo_s: z.boolean().default(true).describe("DPO on safety alone"),
+  weighted_sum: z
+    .strictObject({ weights: z.array(multiplier).min(1) })
+    .optional()
+    .describe("a grid of fixed λ, without the dual"),
+  dual_ascent: z
+    .strictObject({
+      iterations: count.default(5),
+      rate: z.number().positive().default(1).describe("of λ ← [λ + rate · violation]₊"),
+      num_samples: count.default(4).describe("responses for each prompt by which an iteration measures the violation"),
+    })
+    .optional()
+    .describe("the iterative primal-dual loop, with DPO inside"),
+  safe_rlhf: z.record(z.string(), z.unknown()).optional().describe("PPO-Lagrangian, with its options"),
+});
+
+export const compareSchema = z.strictObject({
+  ...common,
+  reward: scorer,
+  safety: z.array(constraint).min(1),
+  preferences: z
+    .strictObject({ helpfulness: preferences, safety: z.array(preferenceConstraint).min(1) })
+    .optional()
+    .describe("for PeCAN, dpo_h and dpo_s"),
+  pretrain: pretrainSchema.optional(),
+  pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
+  compare: comparison,
+});
+
 type Common = z.infer<z.ZodObject<typeof common>>;
 type Named<T> = T & { name: string };
 
@@ -221,21 +262,32 @@ export type PecanRecipe = CommonRecipe & {
   pairs: Pairs & { scale: "formula" | "authors" };
 };
 
+/** Several policies from one reference on one set of prompts, each by its own method, all measured by the same scorers. */
+export type CompareRecipe = CommonRecipe & {
+  method: "compare";
+  reward: ScorerSpec;
+  safety: ConstraintSpec[];
+  preferences?: { reward: PreferenceSpec; safety: PreferenceConstraintSpec[] };
+  pretrain: Train;
+  pairs: PecanRecipe["pairs"];
+  compare: z.infer<typeof comparison>;
+};
+
 /** A checked recipe: every default filled in, everything named. */
-export type Recipe = MocanRecipe | PecanRecipe;
+export type Recipe = MocanRecipe | PecanRecipe | CompareRecipe;
 export type MethodName = Recipe["method"];
 
 /** The names that a run gives its own rows. */
-const reserved = ["reference", "aligned", "kl"];
+const reserved = /^(reference|aligned|kl|(mocan|pecan|dpo|dual-ascent|safe-rlhf)(-.*)?)$/;
 
-type Place = (path: readonly (string | number)[], message: string) => Error;
+type Fail = (path: readonly (string | number)[], message: string) => Error;
 
 /** Names what the recipe left without a name. `fail` makes the error of a name that is taken. */
-function namer(fail: Place) {
+function namer(fail: Fail) {
   const seen = new Set<string>();
   return <S extends { name?: string }>(spec: S, fallback: string, path: readonly (string | number)[]): Named<S> => {
     const name = spec.name ?? fallback;
-    if (reserved.includes(name))
+    if (reserved.test(name))
       throw fail([...path, "name"], `'${name}' means something else in a run: choose another name`);
     if (seen.has(name)) throw fail([...path, "name"], `two entries are called '${name}'; give one another name`);
     seen.add(name);
@@ -254,7 +306,7 @@ function namedEvaluate({ evaluate }: Common, call: ReturnType<typeof namer>): Co
   };
 }
 
-export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Place): MocanRecipe {
+export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): MocanRecipe {
   const call = namer(fail);
   const { reward, safety } = recipe;
   return {
@@ -266,21 +318,64 @@ export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Place):
   };
 }
 
-export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Place): PecanRecipe {
+export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): PecanRecipe {
   const call = namer(fail);
   const { helpfulness, safety, pretrain, ...rest } = recipe;
-  const labelled = <S extends { label?: string }>(spec: S, label: string) => ({ ...spec, label: spec.label ?? label });
-  // Preference data has no targets to regress onto.
-  const { loss_type } = recipe.train;
-  const inherited: Train = { ...recipe.train, loss_type: loss_type === "regression" ? "sigmoid" : loss_type };
   return {
     method: "pecan",
     ...rest,
-    reward: call(labelled(helpfulness, "better_response_id"), "helpfulness", ["helpfulness"]),
-    safety: safety.map((spec, i) =>
-      call(labelled(spec, "safer_response_id"), numbered("safety", i, safety.length), ["safety", i]),
-    ),
-    pretrain: { ...inherited, ...pretrain },
+    ...namedPreferences({ helpfulness, safety }, "safety", [], call),
+    pretrain: pretraining(recipe.train, pretrain),
     evaluate: namedEvaluate(recipe, call),
   };
+}
+
+export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fail): CompareRecipe {
+  const call = namer(fail);
+  const { reward, safety, preferences, pretrain, compare, ...rest } = recipe;
+  if (!preferences && compare.pecan) throw fail(["compare", "pecan"], "'compare.pecan' needs 'preferences'");
+  const lists = [
+    ["mocan", "lambda", compare.mocan?.lambda, safety.length],
+    ["pecan", "lambda", compare.pecan?.lambda, preferences?.safety.length],
+    ["weighted_sum", "weights", compare.weighted_sum?.weights, safety.length],
+  ] as const;
+  for (const [part, key, values = [], constraints] of lists)
+    for (const [i, value] of values.entries()) {
+      const given = Array.isArray(value) ? value.length : 1;
+      if (given !== constraints)
+        throw fail(
+          ["compare", part, key, i],
+          `'compare.${part}.${key}.${i}' must be ${constraints === 1 ? "one number" : `a list of ${constraints} numbers`}, one for each safety constraint`,
+        );
+    }
+  return {
+    method: "compare",
+    ...rest,
+    reward: call(reward, "reward", ["reward"]),
+    safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
+    preferences: preferences && namedPreferences(preferences, "preferred_safety", ["preferences"], call),
+    pretrain: pretraining(recipe.train, pretrain),
+    compare,
+    evaluate: namedEvaluate(recipe, call),
+  };
+}
+
+function namedPreferences(
+  { helpfulness, safety }: Pick<z.infer<typeof pecanSchema>, "helpfulness" | "safety">,
+  fallback: string,
+  path: string[],
+  call: ReturnType<typeof namer>,
+): Pick<PecanRecipe, "reward" | "safety"> {
+  const labelled = <S extends { label?: string }>(spec: S, label: string) => ({ ...spec, label: spec.label ?? label });
+  return {
+    reward: call(labelled(helpfulness, "better_response_id"), "helpfulness", [...path, "helpfulness"]),
+    safety: safety.map((spec, i) =>
+      call(labelled(spec, "safer_response_id"), numbered(fallback, i, safety.length), [...path, "safety", i]),
+    ),
+  };
+}
+
+/** Preference data has no targets to regress onto. */
+function pretraining(train: Train, pretrain: Partial<Train> | undefined): Train {
+  return { ...train, loss_type: train.loss_type === "regression" ? "sigmoid" : train.loss_type, ...pretrain };
 }

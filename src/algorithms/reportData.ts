@@ -264,7 +264,11 @@ async function costs(run: RunStore): Promise<Cost[]> {
       tokens: () => trained(name),
     })),
     { stage: "sample", policy: reference, activity: "sample", tokens: () => sampled(reference, "train") },
-    { stage: "score", policy: reference, activity: "score" },
+    ...[reward, ...safety].map(({ name }) => ({
+      stage: `score ${name}`,
+      policy: reference,
+      activity: `score ${name}`,
+    })),
     { stage: "dual", policy: aligned, activity: "dual" },
     { stage: "relabel", policy: aligned, activity: "relabel" },
     { stage: "train", policy: aligned, activity: "train", tokens: () => trained(aligned) },

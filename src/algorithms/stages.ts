@@ -5,7 +5,7 @@
 import type { Judge, Preference, Question } from "../judge/judge.js";
 import type { Text } from "../text/rows.js";
 import type { DpoObjective, Sampling, Training } from "./options.js";
-import type { JudgeSpec, PreferenceSource, PromptSource, Recipe, ScorerSpec } from "./recipe.js";
+import type { ConstraintSpec, JudgeSpec, PreferenceSource, PromptSource, Recipe, ScorerSpec } from "./recipe.js";
 
 /** The stages of a run; which ones it has, and in which order, is its method's. */
 export type StageName =
@@ -73,6 +73,8 @@ export interface Policy {
 
 /** A score function as its model or module gives it, before the recipe's sign and scale. */
 export interface Scorer {
+  /** As a policy's. */
+  readonly flopsPerToken?: number;
   score(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
   close(): Promise<void>;
 }
@@ -117,6 +119,31 @@ export interface PreferenceJob {
   outputDir: string;
 }
 
+export interface SafeRlhfJob {
+  reference: PolicyRef;
+  /** Rollouts start from these. */
+  prompts: readonly PromptRow[];
+  reward: ScorerSpec;
+  safety: readonly ConstraintSpec[];
+  /** The reference's mean of every safety score on the prompts: margins are above it. */
+  referenceSafety: readonly number[];
+  beta: number;
+  sampling: Sampling;
+  /** `train` of the recipe, for the adapter and the optimizer. */
+  train: Training;
+  /** `compare.safe_rlhf` of the recipe, to be checked by the trainer. */
+  options: Readonly<Record<string, unknown>>;
+  seed: number;
+  /** As in {@link DpoJob}. */
+  outputDir: string;
+}
+
+export interface SafeRlhfIteration extends Omit<MultiplierRow, "policy"> {
+  /** Mean reward and KL to the reference of the rollouts. */
+  reward: number;
+  kl: number;
+}
+
 /** One optimizer step, as TRL logs it. */
 export interface TrainStep {
   step: number;
@@ -146,6 +173,10 @@ export interface Tools {
   openJudge(spec: JudgeSpec): Promise<Judge>;
   /** The process's peak memory since the last call, in bytes. */
   peakMemory?(): number;
+  /** PPO-Lagrangian, going on from the last checkpoint in `outputDir` where there is one. */
+  trainSafeRlhf?(job: SafeRlhfJob): AsyncIterable<SafeRlhfIteration>;
+  /** Writes the report of a comparison and gives its path. */
+  writeComparison?(run: RunStore, rows: readonly ComparisonRow[]): Promise<string>;
   /** Writes the run's report and gives its path. */
   writeReport(run: RunStore): Promise<string>;
 }
@@ -279,11 +310,26 @@ export interface WinRateRow {
   high: number;
 }
 
+/** An iteration of a method that moves λ as it trains. */
+export interface MultiplierRow {
+  policy: string;
+  /** From 1. */
+  iteration: number;
+  /** λ in this iteration. */
+  lambda: readonly number[];
+  /** Gain in every safety score over the reference, measured on the training prompts. */
+  gain: readonly number[];
+  tokensSampled: number;
+  tokensTrained: number;
+}
+
 /** What work on a policy took; several entries of the same work add up. */
 export interface CostRow {
   policy: string;
   activity: string;
   seconds: number;
+  /** Of the model that did it; null where it is not known. */
+  flopsPerToken: number | null;
   /** Null where it is not known. */
   peakMemoryBytes: number | null;
 }
@@ -360,6 +406,8 @@ export interface RunStore {
   /** Adds to what the run has under the same policy and activity. */
   addCost(row: CostRow): Promise<void>;
   costs(): Promise<CostRow[]>;
+  setMultiplier(row: MultiplierRow): Promise<void>;
+  multipliers(policy: string): Promise<MultiplierRow[]>;
 
   close(): Promise<void>;
 }
@@ -372,10 +420,13 @@ export type RunEvent =
   | SolveEvent
   | { event: "evaluation"; rows: EvaluationRow[] }
   | { event: "judged"; rows: WinRateRow[] }
-  | DoneEvent;
+  | ({ event: "multiplier" } & MultiplierRow)
+  | DoneEvent
+  | ComparisonEvent;
 
 export interface SolveEvent {
   event: "solve";
+  policy: string;
   lambda: number[];
   kkt: number;
   predicted: Prediction;
@@ -406,6 +457,47 @@ export interface DoneEvent {
   verdicts: ConstraintVerdict[];
   reward: { predicted: number; measured: number; interval: [number, number] };
   report: string;
+}
+
+/** A policy of a comparison. Lists hold one value for each of the recipe's safety scorers, or of PeCAN's models. */
+export interface ComparisonRow {
+  method: string;
+  /** The name of its rows in the run; methods that train the same policy share them. */
+  policy: string;
+  lambda: readonly number[] | null;
+  /** What the dual said beforehand, in the scores that it was solved in. */
+  predicted: ComparedGain[] | null;
+  /** The same scores, measured. */
+  solved: ComparedGain[] | null;
+  reward: ComparedGain;
+  safety: (ComparedGain & { margin: number; verdict: Verdict })[];
+  kl: { measured: number; interval: [number, number] };
+  win_rates: { judge: string; question: Question; rate: number; interval: [number, number]; unreadable: number }[];
+  bill: Bill;
+}
+
+export interface ComparedGain {
+  scorer: string;
+  gain: number;
+  interval: [number, number];
+}
+
+/** All that a method took to its trained policy, what it shares with others included; the evaluation is not. */
+export interface Bill {
+  /** Policies trained. */
+  trainings: number;
+  tokens_sampled: number;
+  tokens_trained: number;
+  /** Of matrix products; null where a part is not known. */
+  flops: number | null;
+  seconds: number;
+  peak_memory_bytes: number | null;
+}
+
+export interface ComparisonEvent {
+  event: "done";
+  rows: ComparisonRow[];
+  report: string | null;
 }
 
 export type Emit = (event: RunEvent) => void;

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { InputError } from "../errors.js";
 import { storageError } from "../run/runFolder.js";
+import { addCompareCommand } from "./compare.js";
 import { addDualCommand } from "./dualCommand.js";
 import { addGenerateCommand } from "./generate.js";
 import { addInitCommand } from "./init.js";
@@ -24,6 +25,7 @@ export function makeProgram(): Command {
   addInitCommand(program);
   addMocanCommand(program);
   addPecanCommand(program);
+  addCompareCommand(program);
   addResumeCommand(program);
   addStatusCommand(program);
   addStageCommands(program);

@@ -2,7 +2,7 @@
  * How a command tells what it does: JSON lines on standard output, or words for people: results on standard output,
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
-import type { EvaluationRow, RunEvent, WinRateRow } from "../algorithms/stages.js";
+import type { ComparedGain, ComparisonRow, EvaluationRow, RunEvent, WinRateRow } from "../algorithms/stages.js";
 
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
 export interface CommandDone {
@@ -165,11 +165,30 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
       return { result: `evaluation after step ${step}: ${figures.join(", ")}` };
     }
     case "done":
+      if ("rows" in event) return { result: comparison(event.rows as ComparisonRow[], event.report as string | null) };
       if ("verdicts" in event) return { result: `report: ${event.report}` };
       return { note: `done in ${duration(event.seconds as number)}` };
     default:
       return {};
   }
+}
+
+/** A line for each policy: the last of the predictions are the constraints'. */
+function comparison(rows: readonly ComparisonRow[], report: string | null): string {
+  const gain = ({ gain, interval: [low, high] }: ComparedGain) => `${signed(gain)} [${signed(low)}, ${signed(high)}]`;
+  const header = ["", "λ", "predicted", "measured", "safety", "verdict", "reward", "KL", "seconds"];
+  const cells = rows.map(({ method, policy, lambda, predicted, solved, safety, reward, kl, bill }) => [
+    policy === method ? method : `${method} (${policy})`,
+    lambda === null ? "" : lambda.map(figure).join(", "),
+    (predicted ?? []).slice(1).map(gain).join(", "),
+    (solved ?? []).slice(1).map(gain).join(", "),
+    safety.map(gain).join(", "),
+    safety.map(({ verdict }) => verdict).join(", "),
+    gain(reward),
+    figure(kl.measured),
+    figure(bill.seconds),
+  ]);
+  return `${columns(header, cells)}${report === null ? "" : `\nreport: ${report}`}`;
 }
 
 function winRate({ judge, rate, low, high, pairs, unreadable, swayed }: WinRateRow): string {
@@ -193,6 +212,11 @@ function table(rows: readonly EvaluationRow[]): string {
     margin === null ? "" : signed(margin),
     verdict ?? "",
   ]);
+  return columns(header, cells);
+}
+
+/** The first column to the left, the others to the right. */
+function columns(header: readonly string[], cells: readonly (readonly string[])[]): string {
   const widths = header.map((_, i) => Math.max(...[header, ...cells].map((row) => row[i].length)));
   return [header, ...cells]
     .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  "))

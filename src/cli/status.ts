@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { stagesOf } from "../algorithms/methods.js";
+import { methodOf } from "../algorithms/methods.js";
 import { aligned } from "../algorithms/pipeline.js";
 import { readLive } from "../run/liveStatus.js";
 import { openRun } from "../run/runFolder.js";
@@ -28,7 +28,7 @@ async function readStatus(folder: string) {
   const run = await openRun(folder);
   try {
     const stages = await Promise.all(
-      stagesOf(run.recipe).map(async ([stage]) => ({ stage, done: await run.isDone(stage) })),
+      methodOf(run.recipe).stages.map(async ([stage]) => ({ stage, done: await run.isDone(stage) })),
     );
     const counts = await run.query(
       `SELECT policy, split, count(*)::INTEGER AS samples, count(DISTINCT prompt)::INTEGER AS prompts

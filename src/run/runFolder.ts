@@ -17,6 +17,7 @@ import type {
   CostRow,
   EvaluationRow,
   LogprobRow,
+  MultiplierRow,
   PairRow,
   PromptRow,
   RunOrigin,
@@ -460,20 +461,39 @@ export class RunFolder implements RunStore {
     )) as unknown as WinRateRow[];
   }
 
-  async addCost({ policy, activity, seconds, peakMemoryBytes }: CostRow): Promise<void> {
+  async addCost({ policy, activity, seconds, flopsPerToken, peakMemoryBytes }: CostRow): Promise<void> {
     await this.guard(() =>
       this.connection.run(
-        `INSERT INTO costs VALUES ($1, $2, $3, $4) ON CONFLICT DO UPDATE
-         SET seconds = seconds + excluded.seconds, peak_memory_bytes = greatest(peak_memory_bytes, excluded.peak_memory_bytes)`,
-        [policy, activity, seconds, peakMemoryBytes],
+        `INSERT INTO costs VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO UPDATE SET seconds = seconds + excluded.seconds,
+           flops_per_token = coalesce(excluded.flops_per_token, flops_per_token),
+           peak_memory_bytes = greatest(peak_memory_bytes, excluded.peak_memory_bytes)`,
+        [policy, activity, seconds, flopsPerToken, peakMemoryBytes],
       ),
     );
   }
 
   async costs(): Promise<CostRow[]> {
     return (await this.query(
-      `SELECT policy, activity, seconds, peak_memory_bytes AS "peakMemoryBytes" FROM costs ORDER BY policy, activity`,
+      `SELECT policy, activity, seconds, flops_per_token AS "flopsPerToken", peak_memory_bytes AS "peakMemoryBytes"
+       FROM costs ORDER BY policy, activity`,
     )) as unknown as CostRow[];
+  }
+
+  setMultiplier({ lambda, tokensSampled, tokensTrained, ...row }: MultiplierRow): Promise<void> {
+    return this.replace(
+      "multipliers",
+      "policy = $1 AND iteration = $2",
+      [row.policy, row.iteration],
+      [{ ...row, multipliers: lambda, tokens_sampled: tokensSampled, tokens_trained: tokensTrained }],
+    );
+  }
+
+  async multipliers(policy: string): Promise<MultiplierRow[]> {
+    return (await this.query(
+      `SELECT policy, iteration, multipliers AS "lambda", gain, tokens_sampled AS "tokensSampled",
+         tokens_trained AS "tokensTrained" FROM multipliers WHERE policy = $1 ORDER BY iteration`,
+      policy,
+    )) as unknown as MultiplierRow[];
   }
 
   async close(): Promise<void> {

@@ -173,13 +173,26 @@ export const tables = {
       high: ["DOUBLE", ""],
     },
   },
+  multipliers: {
+    comment: "iterations of a method that moves lambda as it trains",
+    key: ["policy", "iteration"],
+    columns: {
+      policy,
+      iteration: ["INTEGER", "from 1"],
+      multipliers: ["DOUBLE[]", "lambda in this iteration"],
+      gain: ["DOUBLE[]", "gain in every safety score over the reference, measured on the training prompts"],
+      tokens_sampled: ["DOUBLE", ""],
+      tokens_trained: ["DOUBLE", ""],
+    },
+  },
   costs: {
     comment: "what the work on a policy took, over all the times it was begun",
     key: ["policy", "activity"],
     columns: {
       policy: ["VARCHAR", "'reference' for what all policies share"],
-      activity: ["VARCHAR", "'sample', 'score', 'pretrain', 'train' or 'evaluate'"],
+      activity: ["VARCHAR", "'sample', 'score' and the scorer's name, 'pretrain', 'train' or 'evaluate'"],
       seconds: ["DOUBLE", ""],
+      flops_per_token: ["DOUBLE", "floating-point operations of the forward pass of the model at work"],
       peak_memory_bytes: ["DOUBLE", "largest resident memory of the process meanwhile"],
     },
   },

@@ -30,6 +30,8 @@ export interface ToyOptions {
   /** The preferences of a source, by its label column. */
   preferences?: (label: string) => PreferencePair[];
   openJudge?: Tools["openJudge"];
+  tokensPerStep?: number;
+  flopsPerToken?: number;
 }
 
 export function toyRecipe(more = ""): MocanRecipe {
@@ -77,14 +79,9 @@ export function toyPreferences(scores: readonly number[], prompts = ["prompt of 
   );
 }
 
-export function toyTools({
-  delay = 0,
-  trainSteps = 60,
-  onRow = () => {},
-  score,
-  preferences,
-  openJudge = unused,
-}: ToyOptions = {}): Tools {
+export function toyTools(options: ToyOptions = {}): Tools {
+  const { delay = 0, trainSteps = 60, onRow = () => {}, score, preferences, openJudge = unused } = options;
+  const { tokensPerStep, flopsPerToken } = options;
   const pause = () => (delay > 0 ? new Promise((resolve) => setTimeout(resolve, delay)) : undefined);
   const scoreOf =
     score ?? ((scorer, { response }) => (scorer === "reward" ? rewards : safeties)[responses.indexOf(response)]);
@@ -93,10 +90,11 @@ export function toyTools({
       return Array.from({ length: 72 }, (_, i) => `prompt ${i}`);
     },
     async openPolicy({ adapter }) {
-      return toyPolicy(adapter ? readLogits(adapter)! : referenceLogits, pause, onRow);
+      return { ...toyPolicy(adapter ? readLogits(adapter)! : referenceLogits, pause, onRow), flopsPerToken };
     },
     async openScorer(spec) {
       return {
+        flopsPerToken,
         async *score(rows) {
           for (const [index, row] of rows.entries()) {
             await pause();
@@ -115,7 +113,7 @@ export function toyTools({
           probability,
           target: options.loss_type === "regression" ? target : undefined,
         })),
-        { beta, outputDir, steps: trainSteps, pause, onRow },
+        { beta, outputDir, steps: trainSteps, tokens: tokensPerStep, pause, onRow },
       ),
     async readPreferences({ label }) {
       return (preferences ?? toyPreferencesBy)(label);
@@ -127,7 +125,7 @@ export function toyTools({
           rejected: responses.indexOf(rejected as string),
           probability: 1,
         })),
-        { beta, outputDir, steps: trainSteps, pause, onRow },
+        { beta, outputDir, steps: trainSteps, tokens: tokensPerStep, pause, onRow },
       ),
     openJudge,
     async writeReport(run) {
@@ -195,6 +193,7 @@ interface ToyTraining {
   beta: number;
   outputDir: string;
   steps: number;
+  tokens?: number;
   pause: () => Promise<unknown> | undefined;
   onRow: (row: string) => void;
 }
@@ -202,7 +201,7 @@ interface ToyTraining {
 /** DPO, or the regression, by gradient descent on the logits, checkpointed after every step. */
 async function* train(
   pairs: readonly ToyPair[],
-  { beta, outputDir, steps, pause, onRow }: ToyTraining,
+  { beta, outputDir, steps, tokens, pause, onRow }: ToyTraining,
 ): AsyncGenerator<TrainStep> {
   mkdirSync(outputDir, { recursive: true });
   let logits = readLogits(outputDir) ?? [...referenceLogits];
@@ -228,7 +227,8 @@ async function* train(
     renameSync(join(outputDir, "logits.new"), join(outputDir, "logits.json"));
     writeFileSync(join(outputDir, "step"), String(step));
     onRow(`step ${step}`);
-    yield { step, steps, loss, learning_rate: 12, grad_norm: Math.hypot(...gradient), "rewards/margins": 0 };
+    const grad_norm = Math.hypot(...gradient);
+    yield { step, steps, loss, learning_rate: 12, grad_norm, ...(tokens && { tokens }), "rewards/margins": 0 };
   }
 }
 

@@ -167,7 +167,9 @@ describe("the data of a report", () => {
     const costs = new Map(data.costs!.map((cost) => [cost.stage, cost]));
     expect([...costs.keys()]).toEqual([
       "sample",
-      "score",
+      "score helpful",
+      "score harmless",
+      "score honest",
       "dual",
       "relabel",
       "train",
