@@ -134,6 +134,10 @@ def case(name, prompts, beta, margins, log_probs=False):
     return out
 
 
+def largest_margin(prompts):
+    return float(np.mean([p[:, 1].max() - p[:, 1].mean() for p in prompts]))
+
+
 def log_prob_rows(sizes, constraints):
     prompts = []
     for n in sizes:
@@ -171,6 +175,13 @@ cases = [
     case("three constraints, out of reach", three, 0.2, [0.9, 1.0, 1.0]),
     case("log-probabilities", log_prob_rows(even, 1), 0.1, [0.1], log_probs=True),
     case("log-probabilities, two constraints, ragged", log_prob_rows(ragged, 2), 0.025, [0.02, 0.03], log_probs=True),
+    case("one constraint, beta 1e-4", one, 1e-4, [0.5]),
+    case("scores in millions, beta 0.1", sample(even, 1, spread=(2e6, 1e6), digits=0), 0.1, [5e5]),
+    case("scores in billionths", [p * 1e-9 for p in one], 1e-10, [5e-10]),
+    case("scores in millions apart from zero, beta 1", sample(even, 1, offset=1e6, digits=3), 1.0, [0.5]),
+    case("within 1e-6 of the largest margin", one, 0.5, [largest_margin(one) * (1 - 1e-6)]),
+    case("five constraints, ragged", sample(ragged * 4, 5), 0.3, [0.2, 0.3, -1.0, 0.1, 0.25]),
+    case("log-probabilities, three constraints", log_prob_rows(even, 3), 0.1, [0.05, 0.1, 0.02], log_probs=True),
 ]
 GOLDEN.parent.mkdir(exist_ok=True)
 GOLDEN.write_text(json.dumps(cases, separators=(",", ":")) + "\n")

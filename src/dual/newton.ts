@@ -69,7 +69,8 @@ export function newtonStep(at: Evaluation, terms: DualTerms): Float64Array {
   const hessian = new Float64Array(m * m);
   const q = new Float64Array(m);
   // Just enough to keep duplicate constraints and a flat D solvable.
-  const ridge = 1e-13 / terms.beta + 1e-9 / unit;
+  let ridge = 1e-9 / unit;
+  for (let j = 0; j < m; j++) ridge = Math.max(ridge, 1e-11 * at.hessian[j * m + j]);
   for (let j = 0; j < m; j++) {
     q[j] = at.gradient[j] / s[j];
     for (let k = 0; k < m; k++) {
@@ -89,7 +90,7 @@ export function newtonStep(at: Evaluation, terms: DualTerms): Float64Array {
 }
 
 /** How many Newton steps a solve may take; one that needs more says `converged: false`. */
-const maxSteps = 500;
+const maxSteps = 100;
 
 export interface Minimum {
   readonly at: Evaluation;
@@ -98,8 +99,13 @@ export interface Minimum {
   readonly trace: readonly TraceStep[];
 }
 
-/** How precisely a solve is done, relative to the scores' spread, and how precisely it counts as done. */
-const precision = { aim: 1e-11, certified: 1e-9, start: 1e-2 };
+/**
+ * Of the certificate, relative to the scores' spread: what a solve aims at (with a last step no longer than `step`, for a
+ * D that is flat about its minimizer), what counts as solved, what a start needs.
+ */
+const precision = { aim: 1e-11, step: 1e-9, certified: 1e-9, start: 1e-2 };
+/** β of the first minimizer, in the rewards' spread, and by how much it shrinks from one to the next. */
+const path = { start: 0.02, factor: 8 };
 
 /**
  * Minimizes D over λ ≥ 0 by Newton's method: every step minimizes the quadratic model under the bounds, and a line
@@ -107,7 +113,7 @@ const precision = { aim: 1e-11, certified: 1e-9, start: 1e-2 };
  * found for larger β; and where there are many prompts, first on a part of them.
  */
 export function* minimize(terms: DualTerms, prompts: number): Passes<Minimum> {
-  let beta = Math.max(terms.beta, 0.02 * terms.rewardScale);
+  let beta = Math.max(terms.beta, path.start * terms.rewardScale);
   let lambda: Float64Array = new Float64Array(terms.margins.length);
   const every = Math.min(Math.floor(prompts / 128), 64);
   if (every > 1) {
@@ -116,39 +122,49 @@ export function* minimize(terms: DualTerms, prompts: number): Passes<Minimum> {
     if (part.converged) lambda = part.at.lambda;
   }
   while (beta > terms.beta) {
-    const found = yield* descend({ ...terms, beta }, lambda, { tolerance: precision.start });
+    // Within β of its minimizer, a stage's curvature leads the next one.
+    const found = yield* descend({ ...terms, beta }, lambda, { near: beta, steps: 50 });
     lambda = found.at.lambda;
-    beta = Math.max(terms.beta, beta / 8);
+    beta = Math.max(terms.beta, beta / path.factor);
   }
-  return yield* descend(terms, lambda, { tolerance: precision.aim });
+  const near = precision.step * (terms.rewardScale + terms.beta);
+  return yield* descend(terms, lambda, { tolerance: precision.aim, near });
 }
 
+/** Ends where the certificate is within `tolerance` and the next Newton step within `near`. */
 interface DescentOptions {
-  readonly tolerance: number;
+  readonly tolerance?: number;
+  /** In units of ⟨λ, h⟩. */
+  readonly near?: number;
   /** Looks at every so many prompts only. */
   readonly every?: number;
   readonly steps?: number;
 }
 
 function* descend(terms: DualTerms, start: Float64Array, options: DescentOptions): Passes<Minimum> {
-  const { tolerance, every = 1, steps = maxSteps } = options;
+  const { tolerance = Infinity, near = Infinity, every = 1, steps = maxSteps } = options;
   const trace: TraceStep[] = [];
   const next = start.length === 1 ? bracketedStep(terms, every) : guardedStep(terms, every);
   let at = yield* evaluate(terms, start, every);
   for (;;) {
     trace.push(traceStep(at, terms));
     const residual = relativeResidual(at, terms);
-    if (residual <= tolerance) return { at, converged: true, trace };
-    const found = trace.length <= steps ? yield* next(at) : undefined;
+    const target = newtonStep(at, terms);
+    if (residual <= tolerance && isNear(at, target, terms, near)) return { at, converged: true, trace };
+    const found = trace.length <= steps ? yield* next(at, target) : undefined;
     // At the limit of rounding no step helps any more: the residual says whether the answer will do.
     if (found === undefined || (residual <= 1e-10 && relativeResidual(found, terms) >= residual / 2)) {
-      return { at, converged: residual <= Math.max(tolerance, precision.certified), trace };
+      return { at, converged: residual <= precision.certified, trace };
     }
     at = found;
   }
 }
 
-type Step = (at: Evaluation) => Passes<Evaluation | undefined>;
+const isNear = ({ lambda }: Evaluation, target: Float64Array, { safetyScale }: DualTerms, length: number) =>
+  lambda.every((value, j) => Math.abs(target[j] - value) * safetyScale[j] <= length);
+
+/** A better point than the evaluation's, sought towards its Newton target; none where rounding hides them. */
+type Step = (at: Evaluation, target: Float64Array) => Passes<Evaluation | undefined>;
 
 /**
  * One multiplier: Newton's step where it stays between the points known to lie below and above the root of ∇D and keeps
@@ -159,15 +175,14 @@ function bracketedStep(terms: DualTerms, every: number): Step {
   let high = Infinity;
   let previous = Infinity;
   let best: Evaluation | undefined;
-  return function* (at) {
+  return function* (at, [newton]) {
     const [lambda] = at.lambda;
     const residual = relativeResidual(at, terms);
     if (best === undefined || residual < relativeResidual(best, terms)) best = at;
     if (at.gradient[0] < 0) low = lambda;
     else high = lambda;
-    let [target] = newtonStep(at, terms);
-    const inside = target > low && target < high;
-    if (high < Infinity && (!inside || residual > previous / 2)) {
+    let target = newton;
+    if (high < Infinity && (target <= low || target >= high || residual > previous / 2)) {
       const from = Math.max(low, 0);
       target = from > 0 && high > 16 * from ? Math.sqrt(from) * Math.sqrt(high) : from + (high - from) / 2;
     }
@@ -177,10 +192,11 @@ function bracketedStep(terms: DualTerms, every: number): Step {
   };
 }
 
-/** Several multipliers: Newton's step under the bounds, shortened until D falls. */
-function guardedStep(terms: DualTerms, every: number): Step {
-  return (at) => lineSearch(terms, at, newtonStep(at, terms), every);
-}
+/** Several multipliers: the step to Newton's target, shortened until D falls. */
+const guardedStep =
+  (terms: DualTerms, every: number): Step =>
+  (at, target) =>
+    lineSearch(terms, at, target, every);
 
 const traceStep = (at: Evaluation, { rewardMean }: DualTerms): TraceStep => ({
   lambda: [...at.lambda],
@@ -198,13 +214,16 @@ function* lineSearch(
   const slopeAlong = (e: Evaluation) => e.gradient.reduce((sum, g, j) => sum + g * (target[j] - at.lambda[j]), 0);
   const slope = slopeAlong(at);
   const noise = 1e-12 * (Math.abs(at.value) + terms.rewardScale + terms.beta);
+  const residual = relativeResidual(at, terms);
   let share = 1;
   for (let i = 0; i < 60; i++) {
     const lambda = target.map((value, j) => (share === 1 ? value : at.lambda[j] + share * (value - at.lambda[j])));
     if (lambda.every((value, j) => value === at.lambda[j])) return undefined;
     const next = yield* evaluate(terms, lambda, every);
     const nextSlope = slopeAlong(next);
-    if (nextSlope <= 0.8 * Math.abs(slope) && next.value <= at.value + noise) return next;
+    // Along constraints that say the same, the slope is a difference of equals: there the residual decides.
+    const flatter = nextSlope <= 0.8 * Math.abs(slope) || relativeResidual(next, terms) <= residual / 2;
+    if (flatter && next.value <= at.value + noise) return next;
     share *= Math.min(Math.max(slope / (slope - nextSlope), 0.1), 0.6);
   }
   return undefined;
