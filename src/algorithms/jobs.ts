@@ -9,6 +9,8 @@ interface ModelJob {
   model: string;
   /** PEFT adapter folder. */
   adapter?: string;
+  /** Put the chat template around plain texts. */
+  chat: boolean;
   device: Device;
 }
 

@@ -16,6 +16,9 @@ export function addModelFlags(command: Command): Command {
     .option("--adapter <dir>", "PEFT adapter on it");
 }
 
+/** `--chat`: plain prompts and answers go through the chat template. */
+export const chatOption = ["--chat", "put the model's chat template around plain texts"] as const;
+
 export function addRunFlags(command: Command): Command {
   return command
     .addOption(new Option("--device <name>", "what computes").choices(devices).default("cpu" satisfies Device))

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Device } from "../algorithms/jobs.js";
 import { samplingSchema } from "../algorithms/options.js";
-import { addModelFlags, addRunFlags, existing, report, seedSchema } from "./common.js";
+import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import { runGenerate } from "./jobs.js";
 
@@ -10,7 +10,8 @@ const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samp
 export function addGenerateCommand(program: Command): void {
   const command = addModelFlags(program.command("generate").description("sample responses to prompts"))
     .requiredOption("--prompts <file>", 'rows {"prompt"}: a text, used as it is, or chat messages')
-    .requiredOption("--output <file>", 'gets rows {"prompt","response","response_ids","logprob","finish_reason"}');
+    .requiredOption("--output <file>", 'gets rows {"prompt","response","response_ids","logprob","finish_reason"}')
+    .option(...chatOption);
   addFlags(addFlags(command, flags), seedSchema);
   addRunFlags(command).action(
     async (given: {
@@ -18,15 +19,17 @@ export function addGenerateCommand(program: Command): void {
       adapter?: string;
       prompts: string;
       output: string;
+      chat?: boolean;
       device: Device;
       json?: boolean;
     }) => {
-      const { model, adapter, prompts, output, device } = given;
+      const { model, adapter, prompts, output, chat = false, device } = given;
       const job = {
         model,
         adapter: adapter && existing("--adapter", adapter),
         prompts: existing("--prompts", prompts),
         output,
+        chat,
         device,
         sampling: readFlags(flags, given),
         seed: readFlags(seedSchema, given).seed,

@@ -11,7 +11,7 @@ import { type PlacedRow, readAllRows, readPrompts, writeRows } from "../files/js
 import { Random } from "../random.js";
 import { generate } from "../sample/generate.js";
 import { groupByPrompt, treeLogprobs } from "../score/sequences.js";
-import { type Row, readText, tokenizePrompt, tokenizeResponse } from "../text/rows.js";
+import { asChat, asUserTurn, type Row, readText, tokenizePrompt, tokenizeResponse } from "../text/rows.js";
 import { exampleOf } from "../train/examples.js";
 import type { Example, Objective } from "../train/objectives.js";
 import type { StepEvent } from "../train/trainer.js";
@@ -29,7 +29,9 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const examples: Example[] = [];
   let left = 0;
   for (const { row, where } of await readAllRows(job.data)) {
-    const example = exampleOf(objective, model.tokenizer, row, where, { maxLength: options.max_length });
+    const example = exampleOf(objective, model.tokenizer, job.chat ? asChat(row) : row, where, {
+      maxLength: options.max_length,
+    });
     if (example) examples.push(example);
     else left++;
   }
@@ -117,7 +119,9 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   const start = performance.now();
   const model = await openModel(job.model, job.adapter);
   const { tokenizer } = model;
-  const prompts = await readPrompts(job.prompts);
+  const prompts = (await readPrompts(job.prompts)).map((given) =>
+    job.chat ? { ...given, prompt: asUserTurn(given.prompt) } : given,
+  );
   if (prompts.length === 0) throw new InputError(`${job.prompts}: has no rows`);
   const { num_samples } = job.sampling;
   const sampleIndexes = Array.from({ length: num_samples }, (_, i) => i);
@@ -166,7 +170,9 @@ export async function* runLogprobs(job: LogprobsJob): AsyncGenerator<CommandEven
   const start = performance.now();
   const model = await openModel(job.model, job.adapter);
   const rows = await nonEmpty(job.data);
-  const tokenized = rows.map(({ row, where }) => tokenizeResponse(model.tokenizer, row, where));
+  const tokenized = rows.map(({ row, where }) =>
+    tokenizeResponse(model.tokenizer, job.chat ? asChat(row) : row, where),
+  );
   const { trees, order } = groupByPrompt(tokenized);
   const values = new Float64Array(rows.length);
   let done = 0;
@@ -188,7 +194,7 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
     maxLength,
   });
   const rows = await nonEmpty(job.data);
-  const responses = rows.map(({ row, where }) => asResponse(row, where));
+  const responses = rows.map(({ row, where }) => asResponse(job.chat ? asChat(row) : row, where));
   const values = new Float64Array(rows.length);
   let done = 0;
   for await (const { index, value } of scorer.score(responses)) {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
-import { existing, report } from "./common.js";
+import { chatOption, existing, report } from "./common.js";
 import { runLogprobs } from "./jobs.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
@@ -9,6 +9,7 @@ interface Given extends StageFlags {
   adapter?: string;
   data?: string;
   output?: string;
+  chat?: boolean;
 }
 
 export function addLogprobsCommand(program: Command): void {
@@ -19,10 +20,11 @@ export function addLogprobsCommand(program: Command): void {
     .option("--model <dir>", "model folder, or hub id")
     .option("--adapter <dir>", "PEFT adapter on it")
     .option("--data <file>", 'rows {"prompt","response"}; response_ids and finish_reason are used where given')
-    .option("--output <file>", 'gets the rows with "logprob" added');
+    .option("--output <file>", 'gets the rows with "logprob" added')
+    .option(...chatOption);
   addStageFlags(command).action(async (run: string | undefined, given: Given) => {
     if (run !== undefined) return runStage("logprobs", run, given);
-    const { model, adapter, data, output, device } = given;
+    const { model, adapter, data, output, chat = false, device } = given;
     if (model === undefined || data === undefined || output === undefined)
       throw new InputError("log-probabilities of what? give --model, --data and --output, or a run folder");
     const job = {
@@ -30,6 +32,7 @@ export function addLogprobsCommand(program: Command): void {
       adapter: adapter && existing("--adapter", adapter),
       data: existing("--data", data),
       output,
+      chat,
       device,
     };
     await report(runLogprobs(job), given.json);

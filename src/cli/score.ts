@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import { existing, report } from "./common.js";
+import { chatOption, existing, report } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import { runScore } from "./jobs.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
@@ -15,6 +15,7 @@ interface Given extends StageFlags {
   adapter?: string;
   data?: string;
   output?: string;
+  chat?: boolean;
 }
 
 export function addScoreCommand(program: Command): void {
@@ -25,10 +26,11 @@ export function addScoreCommand(program: Command): void {
     .option("--model <dir>", "score model: folder, or hub id")
     .option("--adapter <dir>", "PEFT adapter on it")
     .option("--data <file>", 'rows {"prompt","response"}')
-    .option("--output <file>", 'gets the rows with "score" added');
+    .option("--output <file>", 'gets the rows with "score" added')
+    .option(...chatOption);
   addStageFlags(addFlags(command, flags)).action(async (run: string | undefined, given: Given) => {
     if (run !== undefined) return runStage("score", run, given);
-    const { model, adapter, data, output, device } = given;
+    const { model, adapter, data, output, chat = false, device } = given;
     if (model === undefined || data === undefined || output === undefined)
       throw new InputError("score what? give --model, --data and --output, or a run folder");
     const { max_length } = readFlags(flags, given as object as Record<string, unknown>);
@@ -37,6 +39,7 @@ export function addScoreCommand(program: Command): void {
       adapter: adapter && existing("--adapter", adapter),
       data: existing("--data", data),
       output,
+      chat,
       device,
       maxLength: max_length,
     };

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Device, TrainCommandJob } from "../algorithms/jobs.js";
 import { betaSchema, dpoSchema, trainingSchema } from "../algorithms/options.js";
 import { InputError } from "../errors.js";
-import { addModelFlags, addRunFlags, existing, report, seedSchema } from "./common.js";
+import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import { runTrainCommand } from "./jobs.js";
 import { addStageFlags, runStage } from "./stages.js";
@@ -23,6 +23,7 @@ interface Given {
   data: string;
   outputDir: string;
   resume?: boolean;
+  chat?: boolean;
   device: Device;
   json?: boolean;
   [flag: string]: unknown;
@@ -45,6 +46,7 @@ export function addTrainCommand(program: Command): void {
     const command = addModelFlags(train.command(objective).description(description))
       .requiredOption("--data <file>", "rows, .jsonl or .jsonl.gz")
       .requiredOption("--output-dir <dir>", "gets the adapter or the model, and its checkpoints")
+      .option(...chatOption)
       .option("--resume", "go on from the last checkpoint in --output-dir");
     if (objective === "dpo") addFlags(command, dpoFlags);
     addFlags(addFlags(command, trainingSchema), seedSchema);
@@ -55,7 +57,7 @@ export function addTrainCommand(program: Command): void {
 }
 
 function trainJob(objective: TrainCommandJob["objective"], given: Given): TrainCommandJob {
-  const { model, adapter, data, outputDir, resume = false, device } = given;
+  const { model, adapter, data, outputDir, resume = false, chat = false, device } = given;
   const options = readFlags(trainingSchema, given);
   if (adapter !== undefined && !options.use_peft)
     throw new InputError("--adapter goes on training a LoRA adapter: leave out --no-use-peft");
@@ -65,6 +67,7 @@ function trainJob(objective: TrainCommandJob["objective"], given: Given): TrainC
     data: existing("--data", data),
     outputDir,
     resume,
+    chat,
     device,
     options,
     seed: readFlags(seedSchema, given).seed,

@@ -63,6 +63,24 @@ export interface LengthOptions {
   maxLength?: number;
 }
 
+/**
+ * The same row as chat messages where its texts are plain: the prompt is the user's turn, every answer the assistant's,
+ * so that the chat template goes around them.
+ */
+export function asChat(row: Row): Row {
+  const chat: Record<string, unknown> = { ...row };
+  for (const name of ["prompt", "completion", "chosen", "rejected"]) {
+    const text = row[name];
+    if (typeof text !== "string") continue;
+    chat[name] = name === "prompt" ? asUserTurn(text) : [{ role: "assistant", content: text }];
+  }
+  return chat;
+}
+
+/** A plain prompt as a conversation of one turn. */
+export const asUserTurn = (prompt: Text): Message[] =>
+  typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
+
 /** The ids that a response continues: a string with its special tokens, messages with the generation prompt. */
 export function tokenizePrompt(tokenizer: Tokenizer, prompt: unknown, where: string): number[] {
   const text = readText(prompt, "prompt", where);
