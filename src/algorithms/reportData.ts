@@ -19,7 +19,7 @@ import type { Text } from "../text/rows.js";
 import { marginMeaning } from "./pecan.js";
 import { aligned, reference, trainScores } from "./pipeline.js";
 import type { Recipe } from "./recipe.js";
-import type { EvaluationRow, PairRow, RunStore, SampleRow, SolveRow, Split } from "./stages.js";
+import type { EvaluationRow, PairRow, RunStore, SampleRow, SolveRow } from "./stages.js";
 
 export interface ReportOptions {
   /** ISO 8601, of the report. */
@@ -249,52 +249,76 @@ function versions({ recipe, origin }: RunStore): Record<string, string> {
   };
 }
 
+interface Work {
+  stage: string;
+  policy: string;
+  activity: string;
+  /** That went through a model, and how often each did: forward, back, and once more for weights that are trained. */
+  tokens?: number;
+  passes?: number;
+  /** Whether the tokens are this work's own product, to be told beside it. */
+  counted?: boolean;
+}
+
 /** The run's bill, in the order of the work; the solve and the labels, which no model works on, by their stages. */
 async function costs(run: RunStore): Promise<Cost[]> {
-  const { reward, safety } = run.recipe;
+  const { reward, safety, train } = run.recipe;
+  const names = [reward, ...safety].map(({ name }) => name);
   const bill = await run.costs();
-  const sampled = (policy: string, split: Split) => run.sampledTokens(policy, split);
   const trained = async (policy: string) =>
     (await run.trainSteps(policy)).reduce((sum, { tokens = 0 }) => sum + tokens, 0);
-  const work: { stage: string; policy: string; activity: string; tokens?: () => Promise<number> }[] = [
-    ...[reward, ...safety].map(({ name }) => ({
-      stage: `pretrain ${name}`,
-      policy: name,
-      activity: "pretrain",
-      tokens: () => trained(name),
-    })),
-    { stage: "sample", policy: reference, activity: "sample", tokens: () => sampled(reference, "train") },
-    ...[reward, ...safety].map(({ name }) => ({
+  const sampled = await run.sampledTokens(reference, "train");
+  const training = { passes: train.use_peft ? 2 : 3, counted: true };
+  const held = (policy: string) => run.sampledTokens(policy, "held-out");
+  const work: Work[] = [
+    ...(await Promise.all(
+      names.map(async (name) => ({
+        stage: `pretrain ${name}`,
+        policy: name,
+        activity: "pretrain",
+        tokens: await trained(name),
+        ...training,
+      })),
+    )),
+    { stage: "sample", policy: reference, activity: "sample", tokens: sampled, passes: 1, counted: true },
+    ...names.map((name) => ({
       stage: `score ${name}`,
       policy: reference,
       activity: `score ${name}`,
+      tokens: sampled,
+      passes: 1,
     })),
     { stage: "dual", policy: aligned, activity: "dual" },
     { stage: "relabel", policy: aligned, activity: "relabel" },
-    { stage: "train", policy: aligned, activity: "train", tokens: () => trained(aligned) },
+    { stage: "train", policy: aligned, activity: "train", tokens: await trained(aligned), ...training },
     {
       stage: "evaluate the reference",
       policy: reference,
       activity: "evaluate",
-      tokens: () => sampled(reference, "held-out"),
+      tokens: await held(reference),
+      counted: true,
     },
     {
       stage: "evaluate the aligned model",
       policy: aligned,
       activity: "evaluate",
-      tokens: () => sampled(aligned, "held-out"),
+      tokens: await held(aligned),
+      counted: true,
     },
   ];
+  const perToken = bill.find((row) => row.policy === reference && row.activity === "sample")?.flopsPerToken;
   const found: Cost[] = [];
-  for (const { stage, policy, activity, tokens } of work) {
+  for (const { stage, policy, activity, tokens, passes, counted } of work) {
     const billed = bill.find((row) => row.policy === policy && row.activity === activity);
     const seconds =
       billed?.seconds ?? (stage === "dual" || stage === "relabel" ? await run.stageSeconds(stage) : undefined);
     if (seconds === undefined) continue;
+    const flops = billed?.flopsPerToken ?? (counted ? perToken : undefined);
     found.push({
       stage,
       seconds,
-      tokens: (await tokens?.()) || undefined,
+      tokens: counted && tokens ? tokens : undefined,
+      flops: passes && tokens && flops ? passes * tokens * flops : undefined,
       peakMemoryBytes: billed?.peakMemoryBytes ?? undefined,
     });
   }

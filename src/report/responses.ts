@@ -38,7 +38,9 @@ const textCell = (name: string, { response }: ScoredResponse) =>
   html`<td role="cell" data-name="${name}" dir="auto">${response === "" ? html`<em>empty</em>` : longText(response)}</td>`;
 
 function scoreCell(name: string, before: number, after: number): Html {
-  const change = after - before;
+  // The same response scored in another batch differs by a rounding error, which is no change.
+  const same = Math.abs(after - before) <= 1e-5 * (Math.abs(before) + Math.abs(after));
+  const change = same ? 0 : after - before;
   const value = isNumber(change) ? html` data-value="${change}"` : null;
   return html`<td role="cell" class="number" data-name="${name}"${value}><b>${signed(change)}</b> <span>${number(before)}<span aria-hidden="true"> → </span><span class="unseen"> to </span>${number(after)}</span></td>`;
 }

@@ -3,6 +3,7 @@
 import { cautions } from "./cautions.js";
 import {
   bandChart,
+  bandTop,
   distributionChart,
   extent,
   histogramChart,
@@ -115,7 +116,7 @@ function answer({ constraints, reward, heldOut = [] }: ReportData): Html {
 function rewardSentence(reward: Outcome): Html | null {
   const { name, measured, predicted } = reward;
   if (!isNumber(measured)) return null;
-  return html`The reward, ${name}, ${direction(reward)} (${signed(measured)}${isNumber(predicted) ? html`; ${signed(predicted)} was predicted` : null}).`;
+  return html`The reward${name === "reward" ? "" : `, ${name},`} ${direction(reward)} (${signed(measured)}${isNumber(predicted) ? html`; ${signed(predicted)} was predicted` : null}).`;
 }
 
 function heldOutSentence(heldOut: readonly Outcome[]): Html | null {
@@ -402,7 +403,7 @@ function estimateFigure(
   what: string,
   note: string,
 ): Html | null {
-  const there = points.filter((point) => isNumber(point.mean));
+  const there = points.filter((point) => isNumber(point.median));
   if (there.length < 2 || there.every(({ high }) => high === 0)) return null;
   const half = there[there.length - 2];
   const infeasible = points.filter((point) => point.infeasible > 0);
@@ -416,8 +417,14 @@ function estimateFigure(
       there,
       lambda,
     ),
-    html`Solved again on random subsets: line, the mean; band, the smallest and largest. It ranges ${spread}, and is ${number(lambda)} with all.${infeasible.length > 0 ? html` Some subsets of up to ${count(infeasible[infeasible.length - 1].count)} ${what} cannot reach the margin at all and have no λ*.` : null} ${note}`,
+    html`Solved again on random subsets: line, the median; band, the smallest and largest. It ranges ${spread}, and is ${number(lambda)} with all.${beyond(there)}${infeasible.length > 0 ? html` Some subsets of up to ${count(infeasible[infeasible.length - 1].count)} ${what} cannot reach the margin at all and have no λ*.` : null} ${note}`,
   );
+}
+
+function beyond(points: ConstraintSeries["byPrompts"]): string | null {
+  const top = bandTop(points);
+  const highest = Math.max(...points.map(({ high }) => high));
+  return highest > top ? ` The band is cut off at ${number(top)}; it reaches ${number(highest)}.` : null;
 }
 
 function essFigure(ess: readonly number[], responses: number): Html | null {

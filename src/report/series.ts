@@ -11,6 +11,7 @@ import {
 } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { Random } from "../random.js";
+import { median } from "./format.js";
 
 /** The solve's figures as plain numbers. */
 export interface DualSeries {
@@ -56,7 +57,7 @@ export interface FrontierPoint {
 /** λ* over random subsets of one size. */
 export interface LambdaEstimate {
   readonly count: number;
-  readonly mean: number;
+  readonly median: number;
   /** Smallest and largest of the repeats. */
   readonly low: number;
   readonly high: number;
@@ -191,7 +192,7 @@ function estimates(
       const values = found.map((lambda) => lambda[j]);
       return {
         count,
-        mean: values.reduce((sum, value) => sum + value, 0) / values.length,
+        median: median(values),
         low: Math.min(...values),
         high: Math.max(...values),
         infeasible: solved.length - found.length,

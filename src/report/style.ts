@@ -105,6 +105,7 @@ button { padding: 0.45rem 0.9rem; font: 0.875rem/1.4 var(--sans); color: var(--t
 #responses-table thead .number:not(:first-child) { width: 7rem; }
 #responses-table.crowded thead .number:not(:first-child) { width: 5.4rem; }
 #responses-table.crowded td.number span { font-size: 0.75rem; }
+#responses-table thead :is(th, button) { overflow-wrap: anywhere; }
 #responses-table tbody :is(th, td) { vertical-align: top; overflow-wrap: anywhere; white-space: pre-wrap; unicode-bidi: isolate; }
 #responses-table tbody th { font-weight: 500; }
 #responses-table .number { white-space: normal; text-align: right; padding-right: 0; padding-left: 0.75rem; }
@@ -122,7 +123,7 @@ thead small { display: block; }
 [aria-sort="ascending"] button::after { content: " ↑"; }
 [aria-sort="descending"] button::after { content: " ↓"; }
 
-@media screen and (max-width: 46rem) {
+@media screen and (max-width: 60rem) {
   body { padding: 2rem 1rem 3rem; }
   section { margin-top: 3rem; padding-top: 1.75rem; }
   .verdict { padding-top: 0; }

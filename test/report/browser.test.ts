@@ -112,6 +112,10 @@ describe.skipIf(skip)("the report in a browser", () => {
       .filter((e) => !e.closest("pre, thead, .unseen") && e.getBoundingClientRect().right > innerWidth + 1)
       .map((e) => e.outerHTML.slice(0, 80))`);
     expect(wide).toEqual([]);
+    const spilling = await page.evaluate(`[...document.querySelectorAll("table :is(th, td)")]
+      .filter((e) => e.scrollWidth > e.clientWidth && !e.closest(".plain thead"))
+      .map((e) => e.textContent)`);
+    expect(spilling).toEqual([]);
   });
 
   test.each([390, 1280])("no label of a chart lies on another at %i pixels", async (width) => {

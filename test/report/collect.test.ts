@@ -36,8 +36,13 @@ const chat: Text = [
   { role: "system", content: "Be brief." },
   { role: "user", content: "chat prompt" },
 ];
+const toy = toyTools({ score: (scorer, { response }) => scoreBy[scorer][responses.indexOf(response)] });
 const tools: Tools = {
-  ...toyTools({ score: (scorer, { response }) => scoreBy[scorer][responses.indexOf(response)] }),
+  ...toy,
+  openPolicy: async (ref) => ({ ...(await toy.openPolicy(ref)), flopsPerToken: 10 }),
+  async *trainDpo(job) {
+    for await (const step of toy.trainDpo(job)) yield { ...step, tokens: 7 };
+  },
   async readPrompts() {
     return Array.from({ length: 36 }, (_, i) =>
       i % 3 === 0 ? [{ role: "user", content: `turn ${i}` }] : i === 1 ? chat : `plain ${i}`,
@@ -180,6 +185,10 @@ describe("the data of a report", () => {
     expect(costs.get("sample")!.tokens).toBe(2 * 24 * 32);
     expect(costs.get("evaluate the reference")!.tokens).toBe(2 * 12 * 6);
     expect(costs.get("evaluate the aligned model")!.tokens).toBe(2 * 12 * 6);
+    expect(costs.get("train")!.tokens).toBe(60 * 7);
+    expect(costs.get("sample")!.flops).toBe(10 * 2 * 24 * 32);
+    // Forward, and back through a frozen model.
+    expect(costs.get("train")!.flops).toBe(2 * 10 * 60 * 7);
     for (const { seconds } of costs.values()) expect(seconds).toBeGreaterThan(0);
   });
 

@@ -104,7 +104,10 @@ export function fakeReport(constraints = 1): ReportData {
       pairsNote: "random pairs, soft labels",
       optimum: 0.53,
     },
-    examples: { scorers: ["helpfulness", ...names], rows: fakeRows(34, 1 + names.length, random) },
+    examples: {
+      scorers: ["helpfulness", ...names, "rubric_harm_without_excuses"],
+      rows: fakeRows(34, 2 + names.length, random),
+    },
     recipe:
       "model: pocket/policy\nprompts:\n  file: pocket/prompts.jsonl   # <embedded>\n  held_out: 64\nbeta: 0.25\nreward: { model: pocket/reward, name: helpfulness }\nsafety:\n  - { model: pocket/cost, sign: -1, name: harmlessness, margin: 0.8 }\n",
     seeds: { sampling: 0, training: 0, bootstrap: 0 },
