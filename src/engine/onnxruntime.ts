@@ -25,6 +25,9 @@ export interface OnnxRuntimeOptions {
   readonly threads?: number;
 }
 
+// What fails is thrown; it need not be printed as well.
+ort.env.logLevel = "fatal";
+
 /** The deepest folder that holds all the files, and each file's place in it, links resolved (a hub cache is full of them). */
 function commonFolder(files: readonly string[]): { folder: string; locate: (file: string) => string } {
   const real = new Map(files.map((file) => [file, realpathSync(file)]));
@@ -66,20 +69,21 @@ export function onnxRuntime({ device = "cpu", threads = availableParallelism() }
       );
       const { folder, locate } = commonFolder([...new Set(files)]);
       try {
-        const session = await ort.InferenceSession.create(toOnnx(graph, locate), {
+        const session = await ort.InferenceSession.create(toOnnx(graph, locate, device), {
           executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
           intraOpNumThreads: threads,
           graphOptimizationLevel: "all",
-          logSeverityLevel: 3,
+          logSeverityLevel: 4,
           extra: { session: { model_external_initializers_file_folder_path: folder } },
         });
         return new OnnxExecutable(session);
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        if (device !== "cpu" && /provider|backend|adapter|device|library/i.test(message))
-          throw new InputError(
-            `--device ${device} cannot be used on this machine (${message.split("\n")[0]}); use --device cpu`,
-          );
+        if (device !== "cpu" && /provider|backend|adapter|device|library/i.test(message)) {
+          // Its own source line and condition go before what ONNX Runtime has to say.
+          const reason = message.split("\n")[0].replace(/^\/.* was false\. /, "");
+          throw new InputError(`--device ${device} cannot be used on this machine (${reason}); use --device cpu`);
+        }
         throw error;
       }
     },

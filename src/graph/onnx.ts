@@ -3,7 +3,7 @@
  * one (its `com.microsoft` domain), that is the one taken.
  */
 import protobuf from "protobufjs";
-import { type Dim, dimTerms, type Shape, sameShape } from "./dims.js";
+import { addDims, type Dim, dimTerms, type Shape, sameShape } from "./dims.js";
 import { type DType, ONNX_DTYPE } from "./dtype.js";
 import { type Graph, isOp, type Node, reachable, type Tensor } from "./graph.js";
 import type { OpName } from "./ops.js";
@@ -108,6 +108,7 @@ class Writer {
     graph: Graph,
     readonly order: readonly Node[],
     private readonly locate: (file: string) => string,
+    readonly device: string,
   ) {
     for (const tensor of Object.values(graph.outputs)) this.uses.set(tensor, (this.uses.get(tensor) ?? 0) + 1);
     for (const node of order) {
@@ -268,6 +269,8 @@ const direct =
     w.emit(opType, x, [y], attributes, domain);
 
 const MICROSOFT = "com.microsoft";
+/** Tensors that one WebGPU shader may be sure to get; ONNX Runtime's Split asks for all its parts at once. */
+const SHADER_BUFFERS = 8;
 
 function lowerMatmul(w: Writer, node: Node<"matmul">, y: string, c?: string): void {
   const { transA, transB, transBatchB, alpha } = node.attributes;
@@ -345,13 +348,19 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   expand: (w, { attributes: { shape } }, [x], y) => w.emit("Expand", [x, w.shape(shape)], [y]),
   transpose: (w, { attributes: { permutation } }, x, y) => w.emit("Transpose", x, [y], { perm: permutation }),
   concat: (w, { attributes: { axis } }, x, y) => w.emit("Concat", x, [y], { axis }),
-  split: (w, { attributes: { axis, sizes }, outputs }, [x]) =>
-    w.emit(
-      "Split",
-      [x, w.shape(sizes)],
-      outputs.map((t) => w.name(t)),
-      { axis },
-    ),
+  split: (w, { attributes: { axis, sizes }, outputs }, [x]) => {
+    if (outputs.length < SHADER_BUFFERS) {
+      const names = outputs.map((t) => w.name(t));
+      return w.emit("Split", [x, w.shape(sizes)], names, { axis });
+    }
+    let start: Dim = 0;
+    for (const [i, size] of sizes.entries()) {
+      const end = addDims(start, size);
+      if (w.isUsed(outputs[i]))
+        w.emit("Slice", [x, w.shape([start]), w.shape([end]), w.ints([axis])], [w.name(outputs[i])]);
+      start = end;
+    }
+  },
   gather: (w, _node, [x, indices], y) => w.emit("Gather", [x, indices], [y], { axis: 0 }),
   scatterAdd: (w, { inputs: [, at], outputs: [t] }, [updates, indices], y) => {
     // ScatterND takes no int32.
@@ -362,12 +371,21 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   gatherElements: direct("GatherElements", { axis: -1 }),
   scatterElements: (w, { outputs: [t] }, [updates, indices], y) =>
     w.emit("ScatterElements", [zeros(w, t.shape), indices, updates], [y], { axis: -1, reduction: "add" }),
-  rmsNorm: (w, { outputs, attributes: { epsilon } }, x) =>
-    w.emit("SimplifiedLayerNormalization", x, usedNames(w, outputs), {
-      axis: -1,
-      epsilon: { float: epsilon },
-      stash_type: 1,
-    }),
+  rmsNorm: (w, { inputs: [t], outputs, attributes: { epsilon } }, [x, scale]) => {
+    const [y, inverse] = usedNames(w, outputs);
+    const emit = (...results: string[]) =>
+      w.emit("SimplifiedLayerNormalization", [x, scale], results, {
+        axis: -1,
+        epsilon: { float: epsilon },
+        stash_type: 1,
+      });
+    if (w.device !== "webgpu" || inverse === undefined) return emit(...usedNames(w, outputs));
+    // ONNX Runtime's WebGPU kernel writes something else to the second output.
+    if (y) emit(y);
+    const squares = w.value("ReduceSumSquare", [x, w.ints([-1])], { keepdims: 1 });
+    const mean = w.value("Div", [squares, w.float(Number(t.shape.at(-1)))]);
+    w.emit("Reciprocal", [w.value("Sqrt", [w.value("Add", [mean, w.float(epsilon)])])], [inverse]);
+  },
   layerNorm: (w, { outputs, attributes: { epsilon } }, x) =>
     w.emit("LayerNormalization", x, usedNames(w, outputs), { axis: -1, epsilon: { float: epsilon } }),
   rotary: (w, { inputs: [t], attributes: { inverse } }, [x, positions, cos, sin], y) => {
@@ -411,10 +429,17 @@ function usedNames(w: Writer, outputs: readonly Tensor[]): string[] {
   return names;
 }
 
-/** A graph as the bytes of an ONNX model. `locate` says where, seen from the model, an external file lies. */
-export function toOnnx(graph: Graph, locate: (file: string) => string = (file) => file): Uint8Array {
+/**
+ * A graph as the bytes of an ONNX model. `locate` says where, seen from the model, an external file lies; `device` is
+ * the provider that is to run it, where a lowering has to know.
+ */
+export function toOnnx(
+  graph: Graph,
+  locate: (file: string) => string = (file) => file,
+  device: string = "cpu",
+): Uint8Array {
   const order = reachable(Object.values(graph.outputs));
-  const w = new Writer(graph, order, locate);
+  const w = new Writer(graph, order, locate, device);
   const fused = new Set(order.flatMap((node) => (isOp(node, "add") ? (fusedProduct(w, node) ?? []) : [])));
   for (const node of order) {
     if (fused.has(node as Node<"matmul">)) continue;

@@ -36,6 +36,10 @@ const ramp = (...dims: number[]) =>
     dims,
   );
 
+/** Inputs that show sizes, passed on. */
+const named = (...sizes: string[]) =>
+  Object.fromEntries(sizes.map((name) => [`${name}!`, g.input(name, "float32", [name])]));
+
 describe("sizes that differ from run to run", () => {
   test("are computed where ops ask for them", async () => {
     const a = g.input("a", "float32", ["B", "T", 4]);
@@ -57,6 +61,16 @@ describe("sizes that differ from run to run", () => {
       ),
     });
     await expectAgreement(outputs, feeds(2, 3), feeds(1, 5));
+  });
+
+  test("are where the many parts of a split begin", async () => {
+    const sizes = ["N", 1, 2, "M", 1, 3, 1, "N", 2, 1];
+    const x = g.input("x", "float32", [2, sizes.reduce(g.addDims, 0)]);
+    const parts = g.split(x, sizes, 1);
+    const y = g.reduceSum(g.mul(parts[3], g.reduceSum(parts[7])));
+    const outputs = { fourth: parts[3], last: parts[9], dx: g.gradients(y, [x])[0], ...named("N", "M") };
+    const feeds = (N: number, M: number) => ({ x: ramp(2, 2 * N + M + 11), N: ramp(N), M: ramp(M) });
+    await expectAgreement(outputs, feeds(2, 3), feeds(1, 4));
   });
 
   test("a size that no input shows is an error", async () => {
