@@ -15,7 +15,7 @@ export function responsesTable({ scorers, rows }: Examples, reference: string, a
 <th scope="col" role="columnheader">Prompt</th>
 <th scope="col" role="columnheader">Before: ${reference}</th>
 <th scope="col" role="columnheader">After: ${aligned}</th>
-${scorers.map((name) => html`<th scope="col" role="columnheader" class="number"><span data-sort>${name} <small>change</small></span></th>`)}
+${scorers.map((name) => html`<th scope="col" role="columnheader" class="number"><span data-sort>${breakable(name)} <small>change</small></span></th>`)}
 </tr></thead>
 <tbody role="rowgroup">
 ${rows.map((row, i) => exampleRow(row, i, scorers))}</tbody>
@@ -26,6 +26,10 @@ ${rows.map((row, i) => exampleRow(row, i, scorers))}</tbody>
 </div>
 `;
 }
+
+/** A name that may go on the next line after `_`, `-` and `.`. */
+const breakable = (name: string) =>
+  name.split(/(?<=[_.-])/).map((part, i) => html`${i > 0 ? html`<wbr>` : null}${part}`);
 
 function exampleRow({ prompt, before, after }: Example, index: number, scorers: readonly string[]): Html {
   return html`<tr role="row"><td role="cell" class="number" data-value="${index + 1}">${index + 1}</td><th scope="row" role="rowheader" dir="auto">${longText(prompt)}</th>${textCell("Before", before)}${textCell("After", after)}${scorers.map(
