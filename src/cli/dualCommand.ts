@@ -35,7 +35,10 @@ export function addDualCommand(program: Command): void {
     .command("dual")
     .description("solve for the multipliers of scored samples (with a run folder: that stage of the run)")
     .argument("[run]", "run folder")
-    .option("--scores <file>", "rows of prompt_id, reward, safety: JSON lines, CSV, Parquet, or a run folder")
+    .option(
+      "--scores <file>",
+      "rows of prompt_id, reward, safety: JSON lines, CSV, Parquet, DuckDB (table scores), or a run folder",
+    )
     .option("--log-probs <file>", "rows of prompt_id, ref, reward, safety: log-probabilities under PeCAN's models")
     .option("--beta <value>", "strength of the KL term", number("--beta"), 0.1)
     .option(

@@ -1,25 +1,31 @@
-/** Scored samples in CSV and Parquet, read by DuckDB in chunks. */
+/** Scored samples in CSV, Parquet and DuckDB databases, read by DuckDB in chunks. */
 import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance } from "@duckdb/node-api";
 import { InputError } from "../errors.js";
 import type { ScoreCollector } from "./scoreCollector.js";
 import { rowColumns } from "./scoreLines.js";
 
 export async function readTable(file: string, collector: ScoreCollector): Promise<void> {
-  const instance = await DuckDBInstance.create(":memory:", { threads: "2" });
-  const connection = await instance.connect();
+  const name = `'${file.replaceAll("'", "''")}'`;
+  const isDatabase = /\.duckdb$/i.test(file);
+  let instance: DuckDBInstance | undefined;
+  let connection: DuckDBConnection | undefined;
   try {
-    const name = `'${file.replaceAll("'", "''")}'`;
+    instance = await DuckDBInstance.create(":memory:", { threads: "2" });
+    connection = await instance.connect();
+    if (isDatabase) await connection.run(`ATTACH ${name} AS given (READ_ONLY)`);
     // Text that becomes numbers row by row tells which row is wrong; guessed column types would not.
-    const table = /\.(parquet|pq)$/i.test(file)
-      ? `read_parquet(${name})`
-      : `read_csv(${name}, header = true, all_varchar = true)`;
+    const table = isDatabase
+      ? "given.scores"
+      : /\.(parquet|pq)$/i.test(file)
+        ? `read_parquet(${name})`
+        : `read_csv(${name}, header = true, all_varchar = true)`;
     await readRows(connection, table, file, collector);
   } catch (error) {
     if (error instanceof InputError) throw error;
     throw new InputError(`${file}: ${summary((error as Error).message)}`);
   } finally {
-    connection.closeSync();
-    instance.closeSync();
+    connection?.closeSync();
+    instance?.closeSync();
   }
 }
 

@@ -1,4 +1,4 @@
-/** Files of scored samples for the dual: JSON lines (plain or gzipped), CSV, Parquet. */
+/** Files of scored samples for the dual: JSON lines (plain or gzipped), CSV, Parquet, DuckDB. */
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
@@ -9,8 +9,8 @@ import { ScoreLine } from "./scoreLines.js";
 export type { OpenScores, ReadOptions } from "./scoreCollector.js";
 
 /**
- * Reads rows `{"prompt_id", "reward", "safety": […]}`; those of a prompt stand together. In CSV and Parquet `safety` is a
- * number or a list, or there are columns `safety_1`, `safety_2`, …
+ * Reads rows `{"prompt_id", "reward", "safety": […]}`; those of a prompt stand together. In CSV, Parquet and the table
+ * `scores` of a DuckDB database `safety` is a number or a list, or there are columns `safety_1`, `safety_2`, …
  * @throws InputError that names the file and the row.
  */
 export async function readScores(file: string, options: ReadOptions = {}): Promise<OpenScores> {
@@ -18,7 +18,7 @@ export async function readScores(file: string, options: ReadOptions = {}): Promi
   if (statSync(file).isDirectory()) throw new InputError(`${file}: is a folder; give a file of scores or a run folder`);
   const collector = new ScoreCollector(file, options);
   try {
-    if (/\.(csv|tsv|parquet|pq)(\.gz)?$/i.test(file)) {
+    if (/\.(csv|tsv|parquet|pq|duckdb)(\.gz)?$/i.test(file)) {
       // Loaded where needed: the database takes longer to load than many a file to read.
       const { readTable } = await import("./scoreTable.js");
       await readTable(file, collector);

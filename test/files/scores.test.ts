@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Scores, solveDual, solveDualStream } from "../../src/dual/index.js";
 import { IdSet } from "../../src/files/idSet.js";
@@ -78,6 +79,27 @@ test("beyond the memory's limit scores go through a file, with the same answer",
   });
   expect(streamed.predicted.ess.min).toBeCloseTo(whole.predicted.ess.min, 10);
   expect(readdirSync(tmpdir()).filter((name) => name.startsWith("dualign-scores-"))).toEqual(before);
+});
+
+async function inDatabase(file: string, sql: string): Promise<void> {
+  const instance = await DuckDBInstance.create(file);
+  const connection = await instance.connect();
+  await connection.run(sql);
+  connection.closeSync();
+  instance.closeSync();
+}
+
+test("a DuckDB database's table of scores", async () => {
+  const scores = toyScores(2000, 3, 2);
+  const rows = write("table.jsonl", rowsOf(scores));
+  const file = join(folder, "scores.duckdb");
+  await inDatabase(file, "CREATE TABLE other (a INTEGER)");
+  await expect(readScores(file)).rejects.toThrow(/scores\.duckdb: .*Table with name scores does not exist/);
+  await inDatabase(file, `CREATE TABLE scores AS FROM read_json('${rows}')`);
+  const read = await inMemory(file);
+  expect(read.reward).toEqual(scores.reward);
+  expect(read.safety).toEqual(scores.safety);
+  expect(read.offsets).toEqual(scores.offsets);
 });
 
 test("a prompt that comes again is found however long ago it came", async () => {
