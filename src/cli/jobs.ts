@@ -43,21 +43,25 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const log = makeStepLog(options.logging_steps);
   const runtime = onnxRuntime({ device: job.device });
   const begin = performance.now();
+  let stepsBegin = begin;
   let tokens = 0;
+  let flops = 0;
   let last: { loss: number; steps: number } | undefined;
   const run = { objective, model, examples: training, evaluation, options, seed, outputDir, resume };
   for await (const event of runTraining(runtime, run)) {
-    if (event.event === "reference")
+    if (event.event === "reference") {
+      stepsBegin = performance.now();
       yield { ...event, event: "progress", task: "reference log-probabilities", unit: "pairs" };
-    else if (event.event === "eval") yield { event: "eval", step: event.step, loss: event.loss, ...event.metrics };
+    } else if (event.event === "eval") yield { event: "eval", step: event.step, loss: event.loss, ...event.metrics };
     else {
       tokens += event.tokens;
+      flops += event.flops;
       last = { loss: event.loss, steps: event.step };
       const logged = log(event);
       if (logged) yield { event: "step", ...logged };
     }
   }
-  const train_seconds = secondsSince(begin);
+  const [train_seconds, step_seconds] = [secondsSince(begin), secondsSince(stepsBegin)];
   yield {
     event: "done",
     output_dir: outputDir,
@@ -66,6 +70,9 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
     ...last,
     seconds: secondsSince(start),
     train_seconds,
+    // Without the reference passes: the steps alone, evaluations included.
+    step_seconds,
+    step_flops: flops,
     tokens,
     tokens_per_second: tokens / train_seconds,
     rows_per_second: (training.length * options.num_train_epochs) / train_seconds,

@@ -1,11 +1,13 @@
 /** One training step as a graph: forward, loss and backward in a single run of the runtime. */
 import {
+  addDims,
+  type Dim,
   type Executable,
   evaluateDim,
   float32,
   gradients,
   type HostTensor,
-  type Node,
+  isOp,
   productFlops,
   type Runtime,
   reachable,
@@ -36,6 +38,8 @@ export interface StepResult {
   /** Log-probability or score of every sequence, examples in order. */
   readonly values: Float32Array;
   readonly tokens: number;
+  /** Floating-point operations of the matrix products. */
+  readonly flops: number;
 }
 
 /** What is trained: the tensors of the layout, and how they are applied where they are an adapter. */
@@ -52,7 +56,7 @@ export class StepGraph {
     private readonly trainable: Trainable,
     private readonly objective: Objective,
     private readonly options: StepGraphOptions,
-    private readonly products: readonly Node[],
+    private readonly work: (feeds: Readonly<Record<string, HostTensor>>) => number,
   ) {}
 
   static async load(
@@ -78,8 +82,7 @@ export class StepGraph {
     const loss = lossOf(objective, values);
     const outputs: Record<string, Tensor> = { loss, values };
     if (options.gradient) outputs.gradient = gradients(loss, [p.flat!])[0];
-    const products = reachable(Object.values(outputs)).filter((n) => productFlops(n) !== 0);
-    return new StepGraph(await runtime.load({ outputs }), model, trainable, objective, options, products);
+    return new StepGraph(await runtime.load({ outputs }), model, trainable, objective, options, countWork(outputs));
   }
 
   /** `scale` multiplies every example's part of the loss; `seed` names this run's dropout. */
@@ -90,18 +93,20 @@ export class StepGraph {
     seed: readonly number[],
   ): Promise<StepResult> {
     const batch = pack(this.model.config, examples);
-    const out = await this.executable.run({
+    const feeds = {
       parameters: float32(parameters, [parameters.length]),
       ...batch.feeds,
       ...(givesScores(this.objective) ? scoreFeeds(batch) : completionFeeds(batch, this.options.chunks)),
       ...lossFeeds(this.objective, examples, scale),
       ...this.keepFeeds(batch, seed),
-    });
+    };
+    const out = await this.executable.run(feeds);
     return {
       loss: Number(out.loss.data[0]),
       values: out.values.data as Float32Array,
       gradient: out.gradient?.data as Float32Array | undefined,
       tokens: batch.tokens,
+      flops: this.work(feeds),
     };
   }
 
@@ -131,27 +136,25 @@ export class StepGraph {
     );
   }
 
-  /** Floating-point operations of the matrix products of one run on these examples. */
-  flops(examples: readonly Example[]): number {
-    const batch = pack(this.model.config, examples);
-    const feeds = { ...batch.feeds, ...completionFeeds(batch, this.options.chunks) };
-    const sizes = new Map<string, number>([
-      ["N", feeds.ids.dims[0]],
-      ["B", feeds.mask.dims[0]],
-      ["T", feeds.mask.dims[2]],
-      ["S", batch.targets.length],
-      ["P", examples.length],
-      ...Array.from({ length: this.options.chunks }, (_, k): [string, number] => [
-        `C${k}`,
-        feeds[`targets_${k}`].dims[0],
-      ]),
-    ]);
-    return this.products.reduce((sum, node) => sum + evaluateDim(productFlops(node), sizes), 0);
-  }
-
   release(): Promise<void> {
     return this.executable.release();
   }
+}
+
+/** The floating-point operations of a graph's matrix products, as a function of what it is fed. */
+export function countWork(
+  outputs: Readonly<Record<string, Tensor>>,
+): (feeds: Readonly<Record<string, HostTensor>>) => number {
+  const nodes = reachable(Object.values(outputs));
+  const total = nodes.reduce<Dim>((sum, node) => addDims(sum, productFlops(node)), 0);
+  const inputs = nodes.filter((node) => isOp(node, "input"));
+  return (feeds) => {
+    const sizes = new Map<string, number>();
+    for (const { attributes, outputs } of inputs)
+      for (const [axis, dim] of outputs[0].shape.entries())
+        if (typeof dim === "string") sizes.set(dim, feeds[attributes.name].dims[axis]);
+    return evaluateDim(total, sizes);
+  };
 }
 
 /** Ones, and a zero at every place with probability `dropout`: skips from zero to zero, since zeros are few. */

@@ -47,6 +47,8 @@ export interface StepEvent {
   readonly learningRate: number;
   readonly gradNorm: number;
   readonly tokens: number;
+  /** Floating-point operations of the step's matrix products. */
+  readonly flops: number;
   readonly metrics: Readonly<Record<string, number>>;
 }
 export interface EvalEvent {
@@ -122,6 +124,7 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
       let gradient: Float32Array | undefined;
       let loss = 0;
       let tokens = 0;
+      let flops = 0;
       const metrics: Record<string, number> = {};
       const completionTokens = batches.flat().reduce((n, e) => n + exampleTokens(e) - e.prompt.length, 0);
       for (const [micro, batch] of batches.entries()) {
@@ -130,6 +133,7 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
         const result = await step.run(parameters, batch, scale, [options.seed, k, micro]);
         loss += result.loss;
         tokens += result.tokens;
+        flops += result.flops;
         if (!gradient) gradient = result.gradient!;
         else for (let i = 0; i < gradient.length; i++) gradient[i] += result.gradient![i];
         for (const [name, value] of Object.entries(metricsOf(objective, batch, result.values)))
@@ -151,6 +155,7 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
         learningRate,
         gradNorm,
         tokens,
+        flops,
         metrics,
       };
     }
