@@ -75,9 +75,15 @@ export function comparison(recipe: CompareRecipe): Method {
       [
         "dual",
         async (context) => {
-          for (const { policy, of, lambda, reward } of trained)
-            if (lambda === null) await solveProblem(context, problems[of], policy);
-            else if (reward === 1) await predictPolicy(context, problems[of], policy, lambda);
+          for (const { policy, of, lambda, reward } of trained) {
+            // Of safety alone nothing is predicted: it solves no problem with this reward.
+            if (reward === 0) continue;
+            await billed(context, policy, "dual", () =>
+              lambda === null
+                ? solveProblem(context, problems[of], policy)
+                : predictPolicy(context, problems[of], policy, lambda),
+            );
+          }
         },
       ],
       [
@@ -85,7 +91,7 @@ export function comparison(recipe: CompareRecipe): Method {
         async (context) => {
           for (const { policy, of, lambda, reward } of trained) {
             const used = lambda ?? (await context.run.solve(policy))!.lambda;
-            await labelPolicy(context, problems[of], policy, used, reward);
+            await billed(context, policy, "relabel", () => labelPolicy(context, problems[of], policy, used, reward));
           }
         },
       ],
@@ -111,8 +117,9 @@ export function comparison(recipe: CompareRecipe): Method {
         },
       ],
     ],
-    async done(run) {
-      return { event: "done", rows: await compare(run, recipe), report: `${run.path}/report.html` };
+    async done({ run, tools }) {
+      const report = tools.writeComparison ? `${run.path}/report.html` : null;
+      return { event: "done", rows: await compare(run, recipe), report };
     },
   };
 }
@@ -243,7 +250,8 @@ async function ascendDual(
     const name = `${policy}-${iteration}`;
     let row = known.find((one) => one.iteration === iteration);
     if (!row) {
-      if ((await run.pairs(name)).length === 0) await labelPolicy(context, problem, name, lambda);
+      if ((await run.pairs(name)).length === 0)
+        await billed(context, name, "relabel", () => labelPolicy(context, problem, name, lambda));
       await trainPolicy(context, name);
       const trained = trainedPolicy(run, (await run.training(name))!.path, recipe.train.use_peft);
       await withPolicy(tools, trained, (open) =>
@@ -434,10 +442,13 @@ async function billOf(
   ];
 
   const total = { seconds: 0, flops: 0 as number | null, memory: null as number | null, sampled: 0, trained: 0 };
+  const time = (of: string, activity: string) => {
+    total.seconds += costs.find((row) => row.policy === of && row.activity === activity)?.seconds ?? 0;
+  };
   const charge = (of: string, activity: string, tokens: number, passes: number, own?: number | null) => {
     const cost = costs.find((row) => row.policy === of && row.activity === activity);
     if (!cost) return;
-    total.seconds += cost.seconds;
+    time(of, activity);
     const flops = own ?? cost.flopsPerToken;
     total.flops = total.flops === null || flops === null ? null : total.flops + passes * tokens * flops;
     if (cost.peakMemoryBytes !== null) total.memory = Math.max(total.memory ?? 0, cost.peakMemoryBytes);
@@ -450,6 +461,8 @@ async function billOf(
     for (const scorer of by) charge(of, `score ${scorer}`, tokens, 1);
   }
   for (const { name, peft } of trained) {
+    // On the processor in doubles, and nothing beside the passes of a model.
+    for (const activity of ["dual", "relabel"]) time(name, activity);
     const tokens = trainedTokens(await run.trainSteps(name));
     total.trained += tokens;
     for (const activity of ["pretrain", "train"]) charge(name, activity, tokens, peft ? 2 : 3, perToken);

@@ -23,7 +23,7 @@ export function mocan(recipe: MocanRecipe): Method {
       ["score", (context) => scoreReference(context, problem, "score")],
       ...problemStages(problem),
     ],
-    done: (run) => doneEvent(run, aligned),
+    done: ({ run }) => doneEvent(run, aligned),
   };
 }
 

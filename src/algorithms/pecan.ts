@@ -39,7 +39,7 @@ export function pecan(recipe: PecanRecipe): Method {
       ["logprobs", (context) => scoreReference(context, problem, "logprobs")],
       ...problemStages(problem),
     ],
-    done: (run) => doneEvent(run, aligned),
+    done: ({ run }) => doneEvent(run, aligned),
   };
 }
 

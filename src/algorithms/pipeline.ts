@@ -57,7 +57,7 @@ export type Stages = readonly (readonly [name: StageName, action: (context: Cont
 export interface Method {
   readonly stages: Stages;
   /** The last event of a run whose stages are all done. */
-  done(run: RunStore): Promise<RunEvent>;
+  done(context: Context): Promise<RunEvent>;
 }
 
 /**
@@ -92,7 +92,7 @@ export async function runStages(
     await run.markDone(stage, seconds);
     emit({ event: "stage", stage, state: "done", seconds });
   }
-  if (await run.isDone("report")) emit(await done(run));
+  if (await run.isDone("report")) emit(await done(context));
 }
 
 export const referenceOf = ({ model, adapter }: Recipe): PolicyRef => ({ model, adapter });
@@ -430,7 +430,13 @@ export async function evaluatePolicy(
 export function problemStages(problem: Problem): Stages {
   return [
     ["dual", (context) => solveProblem(context, problem, aligned)],
-    ["relabel", async (context) => labelPolicy(context, problem, aligned, (await context.run.solve(aligned))!.lambda)],
+    [
+      "relabel",
+      async (context) => {
+        const { lambda } = (await context.run.solve(aligned))!;
+        await labelPolicy(context, problem, aligned, lambda);
+      },
+    ],
     ["train", (context) => trainPolicy(context, aligned)],
     ["evaluate", (context) => evaluatePolicy(context, problem, aligned)],
     [

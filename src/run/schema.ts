@@ -190,7 +190,10 @@ export const tables = {
     key: ["policy", "activity"],
     columns: {
       policy: ["VARCHAR", "'reference' for what all policies share"],
-      activity: ["VARCHAR", "'sample', 'score' and the scorer's name, 'pretrain', 'train' or 'evaluate'"],
+      activity: [
+        "VARCHAR",
+        "'sample', 'score' and the scorer's name, 'pretrain', 'dual', 'relabel', 'train' or 'evaluate'",
+      ],
       seconds: ["DOUBLE", ""],
       flops_per_token: ["DOUBLE", "floating-point operations of the forward pass of the model at work"],
       peak_memory_bytes: ["DOUBLE", "largest resident memory of the process meanwhile"],

@@ -19,13 +19,13 @@ afterEach(async () => {
 });
 
 const base = `model: toy
-prompts: { file: toy.jsonl, held_out: 40, limit: 32 }
+prompts: { file: toy.jsonl, held_out: 24, limit: 24 }
 beta: 1
-sampling: { num_samples: 48 }
+sampling: { num_samples: 32 }
 reward: { model: reward }
 safety: [{ name: harmless, model: safety, margin: 0.3 }]
 pairs: { per_prompt: 8 }
-evaluate: { num_samples: 24 }
+evaluate: { num_samples: 24, bootstrap: 200 }
 `;
 const preferences = `preferences:
   helpfulness: { file: toy-preferences.jsonl }
@@ -59,7 +59,7 @@ test("every method's policy is measured alike, predictions beside, each policy t
   dual_ascent: { iterations: 3, rate: 1, num_samples: 16 }
 `;
   const trainings: string[] = [];
-  const tools = toyTools({ trainSteps: 80 });
+  const tools = toyTools({ trainSteps: 40 });
   const counting: Tools = {
     ...tools,
     trainDpo: (job) => {
@@ -131,7 +131,7 @@ test("the bill counts what each method needs, shared work included", async () =>
   const { rows } = await compare(text, toyTools({ trainSteps: 5, tokensPerStep: 100, flopsPerToken: 10 }));
   const bill = Object.fromEntries(rows.map(({ method, bill }) => [method, bill]));
   // A response is one token and the end token.
-  const offline = 2 * 32 * 48;
+  const offline = 2 * 24 * 32;
   expect(bill.mocan).toMatchObject({ trainings: 1, tokens_sampled: offline, tokens_trained: 500 });
   // Sampled, scored twice, and trained: forward and back through the adapter's model.
   expect(bill.mocan.flops).toBe(10 * offline * 3 + 2 * 10 * 500);
@@ -139,14 +139,14 @@ test("the bill counts what each method needs, shared work included", async () =>
   expect(bill["dpo-h"]).toMatchObject({ trainings: 1, tokens_sampled: 0, tokens_trained: 500 });
   expect(bill["dual-ascent"]).toMatchObject({
     trainings: 2,
-    tokens_sampled: offline + 2 * 2 * 32 * 4,
+    tokens_sampled: offline + 2 * 2 * 24 * 4,
     tokens_trained: 1000,
   });
   for (const { seconds } of Object.values(bill)) expect(seconds).toBeGreaterThan(0);
 });
 
 test("without preference data DPO on helpfulness and on safety takes the scorers' labels", async () => {
-  const { rows } = await compare("compare: { mocan: { solve: false } }\n", toyTools({ trainSteps: 80 }));
+  const { rows } = await compare("compare: { mocan: { solve: false } }\n", toyTools({ trainSteps: 40 }));
   expect(rows.map(({ method }) => method)).toEqual(["dpo-h", "dpo-s"]);
   const [helpful, safe] = rows;
   expect(within(exact(0).reward, helpful.reward)).toBe(true);
@@ -168,7 +168,7 @@ test("a comparison that is stopped goes on where it was", async () => {
     },
   });
   let last: ComparisonEvent | undefined;
-  for (const allowed of [25, 4000, 3000, 3000, 35, 1500, 1e9]) {
+  for (const allowed of [25, 2500, 2000, 1500, 35, 800, 1e9]) {
     budget = allowed;
     last = await compare(text, stopping).catch(() => undefined);
   }
