@@ -16,7 +16,6 @@ import {
 } from "../graph/index.js";
 
 export type Device = "cpu" | "webgpu" | "cuda";
-export const DEVICES: readonly Device[] = ["cpu", "webgpu", "cuda"];
 
 export interface OnnxRuntimeOptions {
   /** ONNX Runtime's execution provider. Default "cpu". */

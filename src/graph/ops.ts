@@ -121,7 +121,6 @@ export const silu = unary("silu");
 export const gelu = unary("gelu");
 /** ln(1 + eˣ); −softplus(−x) is ln σ(x). */
 export const softplus = unary("softplus");
-export const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)));
 export const maximum = (a: Tensor, b: Tensor | number): Tensor =>
   neg(minimum(neg(a), typeof b === "number" ? -b : neg(b)));
 

@@ -6,7 +6,6 @@ export interface AdamWOptions {
   readonly epsilon: number;
   readonly weightDecay: number;
 }
-export const ADAMW_DEFAULTS: AdamWOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
 
 /** Adam with decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW. */
 export class AdamW {
@@ -53,7 +52,6 @@ export const clipFactor = (gradientNorm: number, maxNorm: number): number =>
   maxNorm > 0 ? Math.min(1, maxNorm / (gradientNorm + 1e-6)) : 1;
 
 export type Schedule = "constant" | "constant_with_warmup" | "linear" | "cosine";
-export const SCHEDULES: readonly Schedule[] = ["constant", "constant_with_warmup", "linear", "cosine"];
 
 /** The share of the learning rate at a step (from 0), as in transformers' `get_scheduler`. */
 export function scheduleFactor(schedule: Schedule, step: number, steps: number, warmupSteps: number): number {

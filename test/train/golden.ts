@@ -7,7 +7,6 @@ import { treeLogprobs } from "../../src/score/sequences.js";
 import type { Row } from "../../src/text/rows.js";
 import { exampleOf } from "../../src/train/examples.js";
 import type { Example, Objective } from "../../src/train/objectives.js";
-import { ADAMW_DEFAULTS } from "../../src/train/optimizer.js";
 import { type StepEvent, type TrainerOptions, type TrainingJob, train } from "../../src/train/trainer.js";
 import { golden, goldenJson } from "../models/golden.js";
 
@@ -18,7 +17,7 @@ export const OPTIONS: TrainerOptions = {
   learningRate: 1e-3,
   schedule: "constant",
   warmupSteps: 0,
-  adam: ADAMW_DEFAULTS,
+  adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
   maxGradNorm: 1,
   batchSize: 4,
   accumulationSteps: 1,
