@@ -413,8 +413,7 @@ async function predictions(
 
 /**
  * A method's bill. Of the sampled tokens only the responses' are counted, since the samples of a prompt share its work;
- * of training, prompts too. Training a token takes a pass forward and one back through the activations, and another for
- * the weights where those are trained.
+ * of training, prompts too.
  */
 async function billOf(
   run: RunStore,
@@ -427,60 +426,53 @@ async function billOf(
   const models = recipe.preferences ? names([recipe.preferences.reward, ...recipe.preferences.safety]) : [];
   const implicit = source.kind === "problem" && source.of === "preferences";
   const offline = source.kind === "preference" || method === "safe-rlhf" ? [] : implicit ? models : scorers;
-  const iterations = method === "dual-ascent" ? await run.multipliers(policy) : [];
+  const iterations = source.kind === "iterative" ? await run.multipliers(policy) : [];
+  const rounds = method === "dual-ascent" ? iterations.map(({ iteration }) => `${policy}-${iteration}`) : [];
 
-  /** Policies sampled on the training prompts, each with who scored the samples; and policies trained. */
-  const sampled = [
-    ...(offline.length > 0 ? [{ policy: reference, by: offline }] : []),
-    ...iterations.map(({ iteration }) => ({ policy: `${policy}-${iteration}`, by: scorers })),
-  ];
-  const trained = [
-    ...(implicit ? models.map((name) => ({ name, peft: recipe.pretrain.use_peft })) : []),
-    ...(method === "dual-ascent"
-      ? iterations.map(({ iteration }) => ({ name: `${policy}-${iteration}`, peft: recipe.train.use_peft }))
-      : [{ name: policy, peft: (source.kind === "preference" ? recipe.pretrain : recipe.train).use_peft }]),
-  ];
-
-  const total = { seconds: 0, flops: 0 as number | null, memory: null as number | null, sampled: 0, trained: 0 };
-  const time = (of: string, activity: string) => {
-    total.seconds += costs.find((row) => row.policy === of && row.activity === activity)?.seconds ?? 0;
+  const bill: Bill = {
+    trainings: 0,
+    tokens_sampled: 0,
+    tokens_trained: 0,
+    flops: 0,
+    seconds: 0,
+    peak_memory_bytes: null,
   };
-  const charge = (of: string, activity: string, tokens: number, passes: number, own?: number | null) => {
+  const compute = (flops: number | null | undefined) => {
+    bill.flops = bill.flops === null || flops == null ? null : bill.flops + flops;
+  };
+  const spend = (of: string, activity: string): CostRow | undefined => {
     const cost = costs.find((row) => row.policy === of && row.activity === activity);
-    if (!cost) return;
-    time(of, activity);
-    const flops = own ?? cost.flopsPerToken;
-    total.flops = total.flops === null || flops === null ? null : total.flops + passes * tokens * flops;
-    if (cost.peakMemoryBytes !== null) total.memory = Math.max(total.memory ?? 0, cost.peakMemoryBytes);
+    if (!cost) return undefined;
+    bill.seconds += cost.seconds;
+    if (cost.peakMemoryBytes !== null)
+      bill.peak_memory_bytes = Math.max(bill.peak_memory_bytes ?? 0, cost.peakMemoryBytes);
+    return cost;
   };
-  const perToken = costs.find((row) => row.policy === reference && row.activity === "sample")?.flopsPerToken ?? null;
-  for (const { policy: of, by } of sampled) {
+
+  for (const of of [...(offline.length > 0 ? [reference] : []), ...rounds]) {
     const tokens = await run.sampledTokens(of, "train");
-    total.sampled += tokens;
-    charge(of, "sample", tokens, 1);
-    for (const scorer of by) charge(of, `score ${scorer}`, tokens, 1);
+    bill.tokens_sampled += tokens;
+    for (const activity of ["sample", ...(of === reference ? offline : scorers).map((name) => `score ${name}`)]) {
+      const cost = spend(of, activity);
+      if (cost) compute(cost.flopsPerToken === null ? null : tokens * cost.flopsPerToken);
+    }
   }
-  for (const { name, peft } of trained) {
-    // On the processor in doubles, and nothing beside the passes of a model.
-    for (const activity of ["dual", "relabel"]) time(name, activity);
-    const tokens = trainedTokens(await run.trainSteps(name));
-    total.trained += tokens;
-    for (const activity of ["pretrain", "train"]) charge(name, activity, tokens, peft ? 2 : 3, perToken);
+  for (const name of [...(implicit ? models : []), ...(method === "dual-ascent" ? rounds : [policy])]) {
+    // A model that was given cost nothing here.
+    if (!(await run.training(name))) continue;
+    for (const activity of ["dual", "relabel", "pretrain", "train"]) spend(name, activity);
+    const steps = method === "safe-rlhf" ? [] : await run.trainSteps(name);
+    for (const { tokens = 0, flops } of steps) {
+      bill.tokens_trained += tokens;
+      compute(flops);
+    }
+    bill.trainings++;
   }
   if (method === "safe-rlhf")
-    for (const { tokensSampled, tokensTrained } of await run.multipliers(policy)) {
-      total.sampled += tokensSampled;
-      total.trained += tokensTrained;
-      if (perToken === null) total.flops = null;
-      else if (total.flops !== null)
-        total.flops += perToken * (tokensSampled + (recipe.train.use_peft ? 2 : 3) * tokensTrained);
+    for (const { tokensSampled, tokensTrained, flops } of iterations) {
+      bill.tokens_sampled += tokensSampled;
+      bill.tokens_trained += tokensTrained;
+      compute(flops);
     }
-  return {
-    trainings: trained.length,
-    tokens_sampled: total.sampled,
-    tokens_trained: total.trained,
-    flops: total.flops,
-    seconds: total.seconds,
-    peak_memory_bytes: total.memory,
-  };
+  return bill;
 }

@@ -154,6 +154,8 @@ export interface TrainStep {
   grad_norm: number;
   /** Tokens that went through the model in this step, prompts included. */
   tokens?: number;
+  /** Floating-point operations of its matrix products. */
+  flops?: number;
   /** `rewards/margins` and the like. */
   [metric: `${string}/${string}`]: number;
 }
@@ -321,6 +323,8 @@ export interface MultiplierRow {
   gain: readonly number[];
   tokensSampled: number;
   tokensTrained: number;
+  /** Floating-point operations of all of the iteration, where they were counted. */
+  flops?: number | null;
 }
 
 /** What work on a policy took; several entries of the same work add up. */

@@ -64,7 +64,7 @@ async function* trainSteps(
   const run = { objective: objectiveOf(beta, options), model, examples, options, seed, outputDir, resume: true };
   for await (const event of runTraining(runtime, run)) {
     if (event.event !== "step") continue;
-    const { step, steps, loss, learningRate, gradNorm, tokens, metrics } = event;
-    yield { step, steps, loss, learning_rate: learningRate, grad_norm: gradNorm, tokens, ...metrics };
+    const { step, steps, loss, learningRate, gradNorm, tokens, flops, metrics } = event;
+    yield { step, steps, loss, learning_rate: learningRate, grad_norm: gradNorm, tokens, flops, ...metrics };
   }
 }

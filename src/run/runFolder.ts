@@ -491,7 +491,7 @@ export class RunFolder implements RunStore {
   async multipliers(policy: string): Promise<MultiplierRow[]> {
     return (await this.query(
       `SELECT policy, iteration, multipliers AS "lambda", gain, tokens_sampled AS "tokensSampled",
-         tokens_trained AS "tokensTrained" FROM multipliers WHERE policy = $1 ORDER BY iteration`,
+         tokens_trained AS "tokensTrained", flops FROM multipliers WHERE policy = $1 ORDER BY iteration`,
       policy,
     )) as unknown as MultiplierRow[];
   }

@@ -183,6 +183,7 @@ export const tables = {
       gain: ["DOUBLE[]", "gain in every safety score over the reference, measured on the training prompts"],
       tokens_sampled: ["DOUBLE", ""],
       tokens_trained: ["DOUBLE", ""],
+      flops: ["DOUBLE", "floating-point operations of the iteration, where they were counted"],
     },
   },
   costs: {

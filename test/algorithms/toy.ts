@@ -228,7 +228,15 @@ async function* train(
     writeFileSync(join(outputDir, "step"), String(step));
     onRow(`step ${step}`);
     const grad_norm = Math.hypot(...gradient);
-    yield { step, steps, loss, learning_rate: 12, grad_norm, ...(tokens && { tokens }), "rewards/margins": 0 };
+    yield {
+      step,
+      steps,
+      loss,
+      learning_rate: 12,
+      grad_norm,
+      ...(tokens && { tokens, flops: 20 * tokens }),
+      "rewards/margins": 0,
+    };
   }
 }
 
