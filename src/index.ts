@@ -1,0 +1,15 @@
+/**
+ * The library: what the command line is made of. `dualign/dual` and `dualign/graph` are the parts that use no Node
+ * module and run in a browser too.
+ */
+export * from "./dual/index.js";
+export { onnxRuntime } from "./engine/onnxruntime.js";
+export { openModel, type OpenModel } from "./engine/openModel.js";
+export { runTraining, type TrainingRun } from "./engine/training.js";
+export { InputError } from "./errors.js";
+export { improvement, meanInterval, verdictOn } from "./evaluate/improvement.js";
+export type { Model } from "./models/model.js";
+export { generate, type Sample, type SampleRequest, type SamplingOptions } from "./sample/generate.js";
+export { groupByPrompt, treeLogprobs, treeScores } from "./score/sequences.js";
+export { exampleOf } from "./train/examples.js";
+export type { Example, Objective } from "./train/objectives.js";
