@@ -14,7 +14,7 @@ const { readHeader, readTensor, writeSafetensors } = await import("../dist/files
 const { makeTokenizer } = await import("../dist/text/tokenizer.js");
 
 const seed = 1;
-const counts = { fresh: 320, answers: 40_000, pairs: 16_000 };
+const counts = { fresh: 320, answers: 40_000, pairs: 16_000, shipped: 2000 };
 const training = {
   sft: { "learning-rate": 3e-3, "per-device-train-batch-size": 32 },
   reward: { "learning-rate": 1e-3, "per-device-train-batch-size": 32, "eval-split": 0.05 },
@@ -37,6 +37,9 @@ await writeRows(
 await writeRows(data("sft"), pocket.answerRows(seed, seen, counts.answers));
 await writeRows(data("reward"), pocket.helpfulnessRows(seed, seen, counts.pairs));
 await writeRows(data("cost"), pocket.safetyRows(seed, seen, counts.pairs));
+// Preferences for PeCAN and the baselines, none of which the score models have seen.
+await writeRows(join(shipped, "helpfulness.jsonl.gz"), pocket.helpfulnessRows(seed + 1, seen, counts.shipped));
+await writeRows(join(shipped, "safety.jsonl.gz"), pocket.safetyRows(seed + 1, seen, counts.shipped));
 
 const first = join(work, "policy-init");
 writeFolder(first, "policy", pocket.initialWeights(tokenizer.vocabSize, seed));

@@ -65,7 +65,7 @@ export const tokenizeSampled = (tokenizer: Tokenizer, rows: readonly SampledResp
   );
 
 /** Of the matrix products of one token's forward pass: two for each weight that it is multiplied with. */
-function flopsPerToken({ config, weights }: OpenModel): number {
+export function flopsPerToken({ config, weights }: OpenModel): number {
   const modules = linearModules(
     config,
     moduleNames(config, (name) => weights.has(name)),

@@ -5,6 +5,7 @@ import type { Runtime } from "../graph/index.js";
 import type { TokenTree } from "../models/packing.js";
 import { treeScores } from "../score/sequences.js";
 import { tokenizeScored } from "../text/rows.js";
+import { flopsPerToken } from "./modelPolicy.js";
 import { openModel } from "./openModel.js";
 
 export interface ScorerRef {
@@ -18,6 +19,7 @@ export interface ScorerRef {
 
 /** Fits the stages' `Scorer`. */
 export interface ModelScorer {
+  readonly flopsPerToken: number;
   score(rows: readonly Pick<SampledResponse, "prompt" | "response">[]): AsyncIterable<RowValue>;
   close(): Promise<void>;
 }
@@ -33,6 +35,7 @@ export async function openModelScorer(
       `scorer '${name}': ${model.where} is a ${model.config.architecture}, which gives no scores; give a …ForSequenceClassification with one label, or LlamaForScore`,
     );
   return {
+    flopsPerToken: flopsPerToken(model),
     async *score(rows) {
       const sequences = rows.map((row, i) => {
         const ids = tokenizeScored(model.tokenizer, { prompt: row.prompt, response: row.response }, `row ${i + 1}`);
