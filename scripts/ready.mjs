@@ -9,18 +9,13 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const time = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 
-function attempt(command, args, env = {}) {
+function run(command, args) {
   // Progress goes to stderr: stdout belongs to the command that follows (it may be JSON).
-  return spawnSync(command, args, {
+  const { status, error } = spawnSync(command, args, {
     cwd: root,
     stdio: ["ignore", 2, 2],
     shell: process.platform === "win32",
-    env: { ...process.env, ...env },
   });
-}
-
-function run(command, args) {
-  const { status, error } = attempt(command, args);
   if (status !== 0) {
     console.error(`dualign: '${command} ${args.join(" ")}' failed${error ? `: ${error.message}` : ""}`);
     process.exit(1);
@@ -44,9 +39,11 @@ function browser() {
   const release = existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
   if (/^ID=debian$/m.test(release) && process.getuid() === 0) {
     console.error("dualign: installing Debian's chromium for the browser tests");
-    const quiet = { DEBIAN_FRONTEND: "noninteractive" };
-    attempt("apt-get", ["-qq", "update"], quiet);
-    attempt("apt-get", ["-qq", "install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"], quiet);
+    for (const args of [["update"], ["install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"]])
+      spawnSync("apt-get", ["-qq", ...args], {
+        stdio: ["ignore", "ignore", 2],
+        env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+      });
     if (browsers.some(existsSync)) return;
   }
   console.error("dualign: the browser tests need a chromium in /usr/bin; there is none, so they are skipped");
