@@ -9,7 +9,7 @@ interface Table {
 }
 
 /** Raised when a table changes: a run of another version is refused, not misread. */
-export const schemaVersion = "2";
+export const schemaVersion = "3";
 
 const sampleKey = {
   policy: ["VARCHAR", "'reference', or the name of a trained policy: 'aligned', or a comparison's"],
