@@ -23,7 +23,7 @@ const { values: flags } = parseArgs({
 });
 const beta = 0.1;
 const margin = 1;
-const repeats = 9;
+const repeats = 25;
 
 ready({ build: true });
 const { bootstrap, bootstrapStream, solveDual, solveDualStream } = await import("../dist/dual/index.js");
@@ -53,11 +53,15 @@ async function besidePeer(folder) {
   const { scores } = await readScores(file);
   const read = since(start);
   const seconds = [];
+  const processor = [];
   let solution;
   for (let i = 0; i < repeats; i++) {
     start = performance.now();
+    const used = process.cpuUsage();
     solution = solveDual(scores, { beta, margins: [margin] });
+    const { user, system } = process.cpuUsage(used);
     seconds.push(since(start));
+    processor.push((user + system) / 1e6);
   }
   start = performance.now();
   bootstrap(scores, solution, { replicates: 1000, seed: 0 });
@@ -75,6 +79,8 @@ async function besidePeer(folder) {
   line("read JSON lines", read, peer.read);
   line("solve, first", seconds[0], peer.seconds[0]);
   line(`solve, median of ${repeats}`, median(seconds), median(peer.seconds));
+  // What a busy machine changes least.
+  line("solve, processor time", median(processor), median(peer.processor));
   console.log(`λ* ${lambda} and ${peer.lambda}, apart by ${Math.abs(lambda - peer.lambda).toExponential(1)}`);
   console.log(
     `KKT residual ${solution.kkt.toExponential(1)}; 1000 resamples for the intervals ${ms(intervals).trim()}`,

@@ -1,6 +1,6 @@
 import { InputError } from "../errors.js";
 import { Random } from "../random.js";
-import { type DualTerms, newtonStep } from "./newton.js";
+import { type DualTerms, minimizeNear, newtonStep } from "./newton.js";
 import {
   inMemory,
   overStream,
@@ -35,15 +35,15 @@ export interface DualIntervals {
   readonly infeasible: number;
 }
 
-/** Samples times resamples up to which every resample is solved by itself. */
-const fewSamples = 1e6;
+/** Scores times resamples up to which every resample is solved by itself: a second or two. */
+const fewScores = 1e8;
 
 /** Bootstrap intervals for a solution of these scores. */
 export function bootstrap(scores: Scores, solution: DualSolution, options: BootstrapOptions): DualIntervals {
   const resamples = resampleAll(solution.predicted.rows, options);
-  const few = scores.reward.length * options.replicates <= fewSamples;
+  const few = scores.reward.length * (1 + scores.safety.length) * options.replicates <= fewScores;
   const lambdas = few
-    ? solveResamples(scores, solution, options)
+    ? solveResamples(scores, solution, options, resamples)
     : inMemory(scores, stepResamples(solution, options, resamples));
   return intervals(options, resamples, lambdas);
 }
@@ -75,23 +75,43 @@ function intervals(
   };
 }
 
-function solveResamples(scores: Scores, solution: DualSolution, options: BootstrapOptions): ArrayLike<number>[] {
+function solveResamples(
+  scores: Scores,
+  solution: DualSolution,
+  options: BootstrapOptions,
+  resamples: readonly Float64Array[],
+): ArrayLike<number>[] {
   const prompts = scores.offsets.length - 1;
-  return Array.from({ length: options.replicates }, (_, id) => {
+  const terms = dualTerms(solution, solution.summary);
+  const start = Float64Array.from(solution.lambda);
+  return resamples.map((means, id) => {
+    if (!eachInReach(means, solution.margins)) return outOfReach(start.length);
+    const drawn = subset(scores, resample(prompts, options.seed, id));
+    // A minimizer proves by itself that the margins are in reach.
+    const { at, converged } = inMemory(drawn, minimizeNear(terms, start));
+    if (converged) return at.lambda;
     try {
-      return solveDual(subset(scores, resample(prompts, options.seed, id)), solution).lambda;
+      return solveDual(drawn, solution).lambda;
     } catch (error) {
-      if (error instanceof InputError) return solution.lambda.map(() => Infinity);
+      if (error instanceof InputError) return outOfReach(start.length);
       throw error;
     }
   });
 }
+
+const outOfReach = (constraints: number) => new Float64Array(constraints).fill(Infinity);
+
+/** Whether a resample reaches every margin by itself. */
+const eachInReach = (means: Float64Array, margins: readonly number[]) =>
+  margins.every((b, j) => means[policyColumns.safety + safetyColumns * j + 1] > b);
 
 /** Anchors per round, and rounds; both bound the passes that a bootstrap may ask for. */
 const anchorsPerRound = 16;
 const maxRounds = 6;
 /** A Newton step this short, relative to λ, leaves an error of its square. */
 const closeEnough = 0.02;
+/** A λ that has grown by so much is on its way to infinity: the margins are out of the resample's reach together. */
+const runaway = 100;
 
 interface Replicate {
   readonly id: number;
@@ -131,7 +151,9 @@ function* stepResamples(
       });
     }
   }
-  return replicates.map(({ lambda }) => lambda);
+  const { rewardScale, safetyScale } = terms;
+  const far = start.map((value, j) => runaway * Math.max(value, (rewardScale + beta) / safetyScale[j]));
+  return replicates.map(({ lambda }) => (lambda.some((value, j) => value > far[j]) ? outOfReach(far.length) : lambda));
 }
 
 /** Moves a resample to the minimizer of its quadratic model at the anchor. */
@@ -143,16 +165,12 @@ function step(
   terms: DualTerms,
 ): void {
   const m = margins.length;
-  const gradient = new Float64Array(m);
-  for (let j = 0; j < m; j++) {
-    const at = policyColumns.safety + safetyColumns * j;
-    if (means[at + 1] <= margins[j]) {
-      replicate.lambda = new Float64Array(m).fill(Infinity);
-      replicate.settled = true;
-      return;
-    }
-    gradient[j] = means[at] - margins[j];
+  if (!eachInReach(means, margins)) {
+    replicate.lambda = outOfReach(m);
+    replicate.settled = true;
+    return;
   }
+  const gradient = Float64Array.from(margins, (b, j) => means[policyColumns.safety + safetyColumns * j] - b);
   const hessian = means.subarray(policyColumns.safety + safetyColumns * m);
   replicate.lambda = newtonStep({ lambda: anchor, value: 0, gradient, hessian }, terms);
   replicate.settled = distance(replicate.lambda, anchor, terms) <= closeEnough;

@@ -131,6 +131,15 @@ export function* minimize(terms: DualTerms, prompts: number): Passes<Minimum> {
   return yield* descend(terms, lambda, { tolerance: precision.aim, near });
 }
 
+/**
+ * The minimizer near a known one, to about four digits; not converged where none lies near, or none at all.
+ * @param start λ of a problem that differs little.
+ */
+export function* minimizeNear(terms: DualTerms, start: Float64Array): Passes<Minimum> {
+  const near = 1e-4 * (terms.rewardScale + terms.beta);
+  return yield* descend(terms, start, { tolerance: 1e-6, near, steps: 30 });
+}
+
 /** Ends where the certificate is within `tolerance` and the next Newton step within `near`. */
 interface DescentOptions {
   readonly tolerance?: number;

@@ -51,6 +51,23 @@ test("resamples that cannot reach the margin are counted, and open the interval"
   expect(lambda[0][1]).toBe(Infinity);
 });
 
+test("so are those that reach each margin but not both", async () => {
+  const { reward, safety, offsets } = toyScores(60, 6, 2);
+  const opposed = { reward, safety: [safety[0], safety[0].map((g, i) => 0.3 * safety[1][i] - g)], offsets };
+  const { largest } = solveDual(opposed, { beta: 0.3, margins: [-1, -1] }).reach;
+  const solution = solveDual(opposed, { beta: 0.3, margins: [0.95 * largest, 0.95 * largest] });
+  const settings = { replicates: 100, seed: 1 };
+  const stream = { constraints: 2, pass: async (pass: Pass) => runPass(opposed, pass) };
+  for (const { infeasible, lambda } of [
+    bootstrap(opposed, solution, settings),
+    await bootstrapStream(stream, solution, settings),
+  ]) {
+    expect(infeasible).toBeGreaterThan(0.03);
+    expect(infeasible).toBeLessThan(0.5);
+    expect(lambda[1][1]).toBe(Infinity);
+  }
+});
+
 test("the same seed gives the same intervals, another seed others", () => {
   const scores = toyScores(30, 6, 2);
   const solution = solveDual(scores, options);
