@@ -4,8 +4,11 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { runMethod } from "../../src/algorithms/methods.js";
 import { main } from "../../src/cli/main.js";
 import { type Scores, solveDual } from "../../src/dual/index.js";
+import { startRun } from "../../src/run/runFolder.js";
+import { toyRecipe, toyTools } from "../algorithms/toy.js";
 import { toyScores } from "./toy.js";
 
 let folder: string;
@@ -154,6 +157,27 @@ test("log-probabilities are PeCAN's implicit scores, and tell their KL terms", a
   expect(result.lambda[0]).toBeCloseTo(same.lambda[0], 9);
   expect(result.lambda[1]).toBeCloseTo(same.lambda[1], 9);
   expect(result.kl_terms[1]).toBeCloseTo(-same.summary.safety[1].mean / beta, 9);
+});
+
+test("a run's scores, at its own margin and at others", async () => {
+  const path = join(folder, "run");
+  const run = await startRun(path, { recipe: toyRecipe(), recipeText: "", versions: {} });
+  await runMethod({ run, tools: toyTools(), emit: () => {} }, ["sample", "score"]);
+  await run.close();
+  const at = async (margin: string) => {
+    const { stdout, stderr } = await dualign("--scores", path, "--beta", "1", "--margin", margin, "--json");
+    expect(stderr).toBe("");
+    return JSON.parse(stdout).lambda[0];
+  };
+  const stage = await dualign(path, "--json");
+  expect(stage.status).toBe(0);
+  const solve = stage.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+    .find(({ event }) => event === "solve");
+  expect(await at("0.3")).toBeCloseTo(solve.lambda[0], 12);
+  expect(await at("0.4")).toBeGreaterThan(solve.lambda[0]);
 });
 
 describe("margins out of reach", () => {
