@@ -2,7 +2,7 @@
  * `dualign compare`: policies of several methods from one reference on one set of prompts, all measured alike. Every
  * policy has its rows in the run under its own name; methods that train the same policy share it.
  */
-import { bootstrap, dualCurve, predict, type Scores, solveDual } from "../dual/index.js";
+import { bootstrap, dualCurve, InfeasibleError, predict, type Scores, solveDual } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { improvement } from "../evaluate/improvement.js";
 import { collectSamples, reference } from "./collect.js";
@@ -80,7 +80,7 @@ export function comparison(recipe: CompareRecipe): Method {
             if (reward === 0) continue;
             await billed(context, policy, "dual", () =>
               lambda === null
-                ? solveProblem(context, problems[of], policy)
+                ? solveNamed(context, problems[of], policy)
                 : predictPolicy(context, problems[of], policy, lambda),
             );
           }
@@ -119,7 +119,7 @@ export function comparison(recipe: CompareRecipe): Method {
     ],
     async done({ run, tools }) {
       const report = tools.writeComparison ? `${run.path}/report.html` : null;
-      return { event: "done", rows: await compare(run, recipe), report };
+      return { event: "done", policies: await compare(run, recipe), report };
     },
   };
 }
@@ -176,6 +176,17 @@ const iterative = (method: "dual-ascent" | "safe-rlhf"): Contender => ({
   policy: method,
   source: { kind: "iterative" },
 });
+
+/** Says whose margin is out of reach: a comparison may have two problems. */
+async function solveNamed(context: Context, problem: Problem, policy: string): Promise<void> {
+  try {
+    await solveProblem(context, problem, policy);
+  } catch (error) {
+    if (error instanceof InfeasibleError)
+      throw new InfeasibleError(`${policy}: ${error.message}`, error.reach, error.largestMargins);
+    throw error;
+  }
+}
 
 /** What a given λ predicts: it is the λ* of the margins that it reaches. */
 async function predictPolicy(

@@ -500,7 +500,7 @@ export interface Bill {
 
 export interface ComparisonEvent {
   event: "done";
-  rows: ComparisonRow[];
+  policies: ComparisonRow[];
   report: string | null;
 }
 

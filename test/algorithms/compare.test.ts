@@ -67,7 +67,7 @@ test("every method's policy is measured alike, predictions beside, each policy t
       return tools.trainDpo(job);
     },
   };
-  const { rows } = await compare(text, counting);
+  const { policies: rows } = await compare(text, counting);
   expect(rows.map(({ method, policy }) => `${method}: ${policy}`)).toEqual([
     "mocan: mocan",
     "mocan: mocan-0",
@@ -128,7 +128,7 @@ test("the bill counts what each method needs, shared work included", async () =>
   weighted_sum: { weights: [1] }
   dual_ascent: { iterations: 2, num_samples: 4 }
 `;
-  const { rows } = await compare(text, toyTools({ trainSteps: 5, tokensPerStep: 100, flopsPerToken: 10 }));
+  const { policies: rows } = await compare(text, toyTools({ trainSteps: 5, tokensPerStep: 100, flopsPerToken: 10 }));
   const bill = Object.fromEntries(rows.map(({ method, bill }) => [method, bill]));
   // A response is one token and the end token.
   const offline = 2 * 24 * 32;
@@ -146,7 +146,7 @@ test("the bill counts what each method needs, shared work included", async () =>
 });
 
 test("without preference data DPO on helpfulness and on safety takes the scorers' labels", async () => {
-  const { rows } = await compare("compare: { mocan: { solve: false } }\n", toyTools({ trainSteps: 40 }));
+  const { policies: rows } = await compare("compare: { mocan: { solve: false } }\n", toyTools({ trainSteps: 40 }));
   expect(rows.map(({ method }) => method)).toEqual(["dpo-h", "dpo-s"]);
   const [helpful, safe] = rows;
   expect(within(exact(0).reward, helpful.reward)).toBe(true);
@@ -172,14 +172,22 @@ test("a comparison that is stopped goes on where it was", async () => {
     budget = allowed;
     last = await compare(text, stopping).catch(() => undefined);
   }
-  const plain = ({ rows }: ComparisonEvent) => rows.map(({ bill: _, ...row }) => row);
+  const plain = ({ policies }: ComparisonEvent) => policies.map(({ bill: _, ...row }) => row);
   expect(plain(last!)).toEqual(plain(whole));
+});
+
+test("a margin out of reach names the method that cannot reach it", async () => {
+  const text = `${preferences.replace("0.3", "9")}compare: { mocan: {}, pecan: {} }\n`;
+  await expect(compare(text, toyTools({ trainSteps: 5 }))).rejects.toMatchObject({
+    exitCode: 3,
+    message: expect.stringMatching(/^pecan: .*margin 9 is out of reach/),
+  });
 });
 
 test("Safe-RLHF is handed what it needs, and its multiplier is kept by iteration", async () => {
   const text = "compare: { dpo_h: false, dpo_s: false, safe_rlhf: { iterations: 2 } }\n";
   const tools = toyTools({ trainSteps: 10 });
-  const { rows } = await compare(text, {
+  const { policies: rows } = await compare(text, {
     ...tools,
     async *trainSafeRlhf(job) {
       expect(job.options).toEqual({ iterations: 2 });
