@@ -11,7 +11,7 @@ import type { ReportData } from "../../src/report/index.js";
 import { writeReportFile } from "../../src/run/reportFile.js";
 import { openRun, type RunFolder, startRun } from "../../src/run/runFolder.js";
 import type { Text } from "../../src/text/rows.js";
-import { responses, rewards, safeties, toyTools } from "../algorithms/toy.js";
+import { responses, rewards, safeties, toyPecanRecipe, toyTools } from "../algorithms/toy.js";
 
 const recipeText = `# two constraints and a judge
 model: toy
@@ -268,4 +268,22 @@ test("a run that has only solved reports its prediction; one that has not says w
   expect([examples, training, distributions]).toEqual([undefined, undefined, []]);
   await writeReportFile(again);
   await again.close();
+});
+
+test("a run from preferences alone says what its margins ask for, and bills the models it trained first", async () => {
+  const folder = join(parent, "preferences");
+  const recipe = toyPecanRecipe();
+  const started = await startRun(folder, { recipe, recipeText: "", versions: {} });
+  await runMethod({ run: started, tools: { ...toyTools(), writeReport: writeReportFile }, emit: () => {} });
+  const { algorithm, constraints, costs, recipe: written } = await collectReport(started, { date });
+  await started.close();
+  expect(algorithm).toBe("PeCAN");
+  expect(constraints.map(({ name }) => name)).toEqual(recipe.safety.map(({ name }) => name));
+  expect(constraints[0].meaning).toMatch(/^.+: margin .+ asks that /);
+  const names = [recipe.reward, ...recipe.safety].map(({ name }) => `pretrain ${name}`);
+  expect(costs!.map(({ stage }) => stage)).toEqual(expect.arrayContaining(names));
+  expect(written).toBe("");
+  const page = readFileSync(join(folder, "report.html"), "utf8");
+  expect(page).toContain("PeCAN");
+  expect(parseHTML(page).document.querySelector("#verdict")!.textContent).toContain(constraints[0].meaning!);
 });
