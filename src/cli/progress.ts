@@ -165,8 +165,8 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
       return { result: `evaluation after step ${step}: ${figures.join(", ")}` };
     }
     case "done":
-      if ("rows" in event && Array.isArray(event.rows))
-        return { result: comparison(event.rows as ComparisonRow[], event.report as string | null) };
+      if ("policies" in event)
+        return { result: comparison(event.policies as ComparisonRow[], event.report as string | null) };
       if ("verdicts" in event) return { result: `report: ${event.report}` };
       return { note: `done in ${duration((event as CommandDone).seconds)}` };
     default:
