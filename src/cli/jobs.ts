@@ -46,6 +46,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   let stepsBegin = begin;
   let tokens = 0;
   let flops = 0;
+  const perStep = options.per_device_train_batch_size * options.gradient_accumulation_steps;
   let last: { loss: number; steps: number } | undefined;
   const run = { objective, model, examples: training, evaluation, options, seed, outputDir, resume };
   for await (const event of runTraining(runtime, run)) {
@@ -61,6 +62,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
       if (logged) yield { event: "step", ...logged };
     }
   }
+  const trainedRows = Math.min((last?.steps ?? 0) * perStep, training.length * options.num_train_epochs);
   const [train_seconds, step_seconds] = [secondsSince(begin), secondsSince(stepsBegin)];
   yield {
     event: "done",
@@ -75,7 +77,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
     step_flops: flops,
     tokens,
     tokens_per_second: tokens / train_seconds,
-    rows_per_second: (training.length * options.num_train_epochs) / train_seconds,
+    rows_per_second: trainedRows / train_seconds,
     peak_memory_bytes: peakMemory(),
   };
 }

@@ -42,9 +42,9 @@ export async function* runTraining(
   const { objective, options, seed, outputDir } = run;
   mkdirSync(outputDir, { recursive: true });
   const model = givesScores(objective) ? asScoreModel(run.model) : run.model;
+  const start = startingPoint(model, options, seed);
   const examples = yield* withReference(runtime, run, run.examples);
   const evaluation = yield* withReference(runtime, run, run.evaluation ?? []);
-  const start = startingPoint(model, options, seed);
   const print = fingerprint(run, start.trainable, examples);
   if (!run.resume) removeCheckpoints(outputDir);
   const job = {
