@@ -4,7 +4,7 @@
  */
 export * from "./dual/index.js";
 export { onnxRuntime } from "./engine/onnxruntime.js";
-export { openModel, type OpenModel } from "./engine/openModel.js";
+export { type OpenModel, openModel } from "./engine/openModel.js";
 export { runTraining, type TrainingRun } from "./engine/training.js";
 export { InputError } from "./errors.js";
 export { improvement, meanInterval, verdictOn } from "./evaluate/improvement.js";
