@@ -4,30 +4,37 @@
 //
 //   node scripts/smollm2-scorers.mjs [--model DIR] [--helpfulness PAIRS] [--safety PAIRS] [--output-dir DIR]
 //
-// PAIRS: rows {"prompt","chosen","rejected"}, .jsonl or .jsonl.gz. What is done is not done again; a killed training
-// goes on from its last checkpoint. Prints the share of held-out pairs that each ranks rightly.
+// PAIRS: rows {"prompt","chosen","rejected"}, .jsonl or .jsonl.gz; without them PKU-SafeRLHF from the hub, by its own
+// labels. What is done is not done again; a killed training goes on from its last checkpoint. Prints the share of
+// held-out pairs that each ranks rightly.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const preferences = join(root, "..", "shared", "data", "preferences");
 const { values: flags } = parseArgs({
   options: {
-    model: { type: "string", default: join(homedir(), ".cache", "dualign", "SmolLM2-135M-Instruct") },
-    helpfulness: { type: "string", default: join(preferences, "helpfulness-alpacaeval.jsonl.gz") },
-    safety: { type: "string", default: join(preferences, "safety-pku-saferlhf.jsonl.gz") },
+    model: { type: "string", default: "HuggingFaceTB/SmolLM2-135M-Instruct" },
+    helpfulness: { type: "string" },
+    safety: { type: "string" },
     "output-dir": { type: "string", default: join(root, "runs", "smollm2-scorers") },
   },
 });
+const hub = (label) => ["--data", "PKU-Alignment/PKU-SafeRLHF", "--label", label];
+const file = (path) => path && ["--data", path];
 
-// 800 pairs each; about 200 more are kept for the held-out accuracy.
+// 800 pairs each, and some more for the held-out accuracy.
 const settings = {
-  safety: ["--data", flags.safety, "--max-length", "384", "--eval-split", "0.0557"],
-  helpfulness: ["--data", flags.helpfulness, "--max-length", "256", "--eval-split", "0.08"],
+  safety: [...(file(flags.safety) ?? hub("safer_response_id")), "--max-length", "384", "--eval-split", "0.0557"],
+  helpfulness: [
+    ...(file(flags.helpfulness) ?? hub("better_response_id")),
+    "--max-length",
+    "256",
+    "--eval-split",
+    "0.08",
+  ],
 };
 const lora = ["--lora-r", "16", "--lora-alpha", "32", "--lora-target-modules", "all-linear"];
 const schedule = ["--learning-rate", "3e-4", "--lr-scheduler-type", "linear", "--per-device-train-batch-size", "8"];

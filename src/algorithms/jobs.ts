@@ -15,8 +15,10 @@ interface ModelJob {
 }
 
 interface TrainJob extends ModelJob {
-  /** Rows: .jsonl, plain or .gz. */
+  /** Rows: a file, or a dataset on the hub. */
   data: string;
+  /** The rows are PKU-SafeRLHF's, and this column names the preferred response. */
+  label?: string;
   outputDir: string;
   options: Training;
   seed: number;

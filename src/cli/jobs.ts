@@ -1,4 +1,5 @@
 /** What the commands that are no pipeline do: files in, models driven, files and figures out. */
+import { existsSync } from "node:fs";
 import type { GenerateJob, LogprobsJob, ScoreJob, TrainCommandJob } from "../algorithms/jobs.js";
 import type { TrainStep } from "../algorithms/stages.js";
 import { asPolicySample, samplingOptions } from "../engine/modelPolicy.js";
@@ -7,8 +8,10 @@ import { onnxRuntime } from "../engine/onnxruntime.js";
 import { openModel } from "../engine/openModel.js";
 import { runTraining } from "../engine/training.js";
 import { InputError } from "../errors.js";
+import { datasetFiles } from "../files/hubDataset.js";
 import { type PlacedRow, readAllRows, readPrompts, writeRows } from "../files/jsonl.js";
 import { Random } from "../random.js";
+import { readPreferenceFile } from "../run/preferenceFile.js";
 import { generate } from "../sample/generate.js";
 import { groupByPrompt, treeLogprobs } from "../score/sequences.js";
 import { asChat, asUserTurn, type Row, readText, tokenizePrompt, tokenizeResponse } from "../text/rows.js";
@@ -28,7 +31,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const { options, seed, outputDir, resume } = job;
   const examples: Example[] = [];
   let left = 0;
-  for (const { row, where } of await readAllRows(job.data)) {
+  for (const { row, where } of await trainingRows(job)) {
     const example = exampleOf(objective, model.tokenizer, job.chat ? asChat(row) : row, where, {
       maxLength: options.max_length,
     });
@@ -80,6 +83,21 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
     rows_per_second: trainedRows / train_seconds,
     peak_memory_bytes: peakMemory(),
   };
+}
+
+/** The rows of a file or of a hub dataset, PKU-SafeRLHF's columns as preferences where `label` says how. */
+async function trainingRows({ data, label }: TrainCommandJob): Promise<PlacedRow[]> {
+  const files = existsSync(data) ? [data] : await datasetFiles(data, "train");
+  const rows: PlacedRow[] = [];
+  for (const file of files) {
+    if (label === undefined) rows.push(...(await readAllRows(file)));
+    else
+      for (const [i, { safe, ...pair }] of (await readPreferenceFile(file, label)).entries()) {
+        const labels = safe ? { chosen_safe: safe[0], rejected_safe: safe[1] } : {};
+        rows.push({ row: { ...pair, ...labels }, where: `${file}, row ${i + 1}` });
+      }
+  }
+  return rows;
 }
 
 function objectiveOf(job: TrainCommandJob): Objective {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Device, TrainCommandJob } from "../algorithms/jobs.js";
 import { betaSchema, dpoSchema, trainingSchema } from "../algorithms/options.js";
 import { InputError } from "../errors.js";
+import { isHubId } from "../files/hub.js";
 import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import { runTrainCommand } from "./jobs.js";
@@ -24,6 +25,7 @@ interface Given {
   outputDir: string;
   resume?: boolean;
   chat?: boolean;
+  label?: string;
   device: Device;
   json?: boolean;
   [flag: string]: unknown;
@@ -44,9 +46,13 @@ export function addTrainCommand(program: Command): void {
 
   for (const [objective, description] of Object.entries(objectives) as [TrainCommandJob["objective"], string][]) {
     const command = addModelFlags(train.command(objective).description(description))
-      .requiredOption("--data <file>", "rows, .jsonl or .jsonl.gz")
+      .requiredOption("--data <file>", "rows, .jsonl or .jsonl.gz; or a dataset on the hub, its split 'train'")
       .requiredOption("--output-dir <dir>", "gets the adapter or the model, and its checkpoints")
       .option(...chatOption)
+      .option(
+        "--label <column>",
+        "of PKU-SafeRLHF's rows, the preferred response: safer_response_id, better_response_id",
+      )
       .option("--resume", "go on from the last checkpoint in --output-dir");
     if (objective === "dpo") addFlags(command, dpoFlags);
     addFlags(addFlags(command, trainingSchema), seedSchema);
@@ -57,14 +63,15 @@ export function addTrainCommand(program: Command): void {
 }
 
 function trainJob(objective: TrainCommandJob["objective"], given: Given): TrainCommandJob {
-  const { model, adapter, data, outputDir, resume = false, chat = false, device } = given;
+  const { model, adapter, data, label, outputDir, resume = false, chat = false, device } = given;
   const options = readFlags(trainingSchema, given);
   if (adapter !== undefined && !options.use_peft)
     throw new InputError("--adapter goes on training a LoRA adapter: leave out --no-use-peft");
   const job = {
     model,
     adapter: adapter && existing("--adapter", adapter),
-    data: existing("--data", data),
+    data: isHubId(data) ? data : existing("--data", data),
+    label,
     outputDir,
     resume,
     chat,

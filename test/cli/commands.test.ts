@@ -162,6 +162,26 @@ describe("dualign train", () => {
     expect([bread.kept, ship.kept]).toEqual([1, 2]);
   });
 
+  test("PKU-SafeRLHF's columns as they are: --label names the preferred response", async () => {
+    const pku = pairs.map(({ prompt, chosen, rejected }, i) => ({
+      prompt,
+      response_0: i % 2 ? chosen : rejected,
+      response_1: i % 2 ? rejected : chosen,
+      safer_response_id: i % 2 ? 0 : 1,
+      is_response_0_safe: true,
+      is_response_1_safe: true,
+    }));
+    const args = ["train", "reward", "--model", llama, "--max-steps", "2", "--seed", "1", "--max-length", "64"];
+    const train = async (data: string, ...more: string[]) => {
+      const out = join(folder, `pku-${more.length}`);
+      const { status } = await dualign(...args, "--data", data, ...more, "--output-dir", out);
+      expect(status).toBe(0);
+      return bytes(out);
+    };
+    const labelled = await train(rowFile("pku.jsonl", pku), "--label", "safer_response_id");
+    expect(labelled).toEqual(await train(pairFile));
+  });
+
   test("bad rows and options are one line with their place", async () => {
     const bad = rowFile("bad.jsonl", [pairs[0], { prompt: "far?", chosen: " bread." }]);
     const out = ["--output-dir", join(folder, "never")];
