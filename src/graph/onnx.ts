@@ -93,6 +93,10 @@ const valueInfo = (name: string, dtype: DType, shape: Shape) => ({
 
 const bytesOf = (data: TensorData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
+/** Whether a node's lowering computes its value under a name of its own; the others stand for what is there already. */
+const makesName = ({ op }: Node): boolean =>
+  op !== "input" && op !== "weight" && op !== "constant" && op !== "checkpoint";
+
 /** Writes nodes for one graph; the lowerings below speak to it. */
 class Writer {
   readonly nodes: object[] = [];
@@ -110,7 +114,11 @@ class Writer {
     private readonly locate: (file: string) => string,
     readonly device: string,
   ) {
-    for (const tensor of Object.values(graph.outputs)) this.uses.set(tensor, (this.uses.get(tensor) ?? 0) + 1);
+    for (const [name, tensor] of Object.entries(graph.outputs)) {
+      this.uses.set(tensor, (this.uses.get(tensor) ?? 0) + 1);
+      // Computed under the output's own name, so that nothing has to be copied there.
+      if (makesName(tensor.node) && !this.names.has(tensor)) this.names.set(tensor, name);
+    }
     for (const node of order) {
       for (const x of node.inputs) this.uses.set(x, (this.uses.get(x) ?? 0) + 1);
       if (!isOp(node, "input")) continue;
@@ -444,17 +452,16 @@ export function toOnnx(
   for (const node of order) {
     if (fused.has(node as Node<"matmul">)) continue;
     const lower = LOWERINGS[node.op] as Lowering<OpName>;
-    const hasName = node.op !== "input" && node.op !== "weight" && node.op !== "constant" && node.op !== "checkpoint";
     lower(
       w,
       node,
       node.inputs.map((t) => w.name(t)),
-      hasName ? w.name(node.outputs[0]) : "",
+      makesName(node) ? w.name(node.outputs[0]) : "",
     );
   }
   const outputs = Object.entries(graph.outputs).map(([name, t]) => {
     if (w.inputs.has(name)) throw new Error(`'${name}' is the name of an input and of an output`);
-    w.emit("Identity", [w.name(t)], [name]);
+    if (w.name(t) !== name) w.emit("Identity", [w.name(t)], [name]);
     return valueInfo(name, t.dtype, t.shape);
   });
   const inputs = [...w.inputs].map(([name, t]) => valueInfo(name, t.dtype, t.shape));
