@@ -2,6 +2,7 @@
  * How a command tells what it does: JSON lines on standard output, or words for people: results on standard output,
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
+import { aligned } from "../algorithms/pipeline.js";
 import type { ComparedGain, ComparisonRow, EvaluationRow, RunEvent, WinRateRow } from "../algorithms/stages.js";
 
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
@@ -149,14 +150,20 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
       const { reward_gain, safety_gain, kl } = event.predicted;
       return {
         result:
-          `λ = ${event.lambda.map(figure).join(", ")}   (KKT residual ${event.kkt.toExponential(1)}, effective samples ` +
+          `${named(event.policy)}λ = ${event.lambda.map(figure).join(", ")}   (KKT residual ${event.kkt.toExponential(1)}, effective samples ` +
           `per prompt ${figure(event.ess.mean)}, at least ${figure(event.ess.min)})\n` +
           `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}` +
           (event.meaning ?? []).map((line) => `\n${line}`).join(""),
       };
     }
     case "evaluation":
-      return { result: table(event.rows) };
+      return { result: `${named(event.rows[0]?.policy).replace(": ", "\n")}${table(event.rows)}` };
+    case "multiplier":
+      return {
+        result:
+          `${named(event.policy)}iteration ${event.iteration}: λ = ${event.lambda.map(figure).join(", ")}, ` +
+          `measured: safety ${event.gain.map(signed).join(", ")}`,
+      };
     case "judged":
       return { result: event.rows.map(winRate).join("\n") };
     case "eval": {
@@ -173,6 +180,9 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
       return {};
   }
 }
+
+/** A run's one policy needs no name; those of a comparison do. */
+const named = (policy: string | undefined) => (policy === undefined || policy === aligned ? "" : `${policy}: `);
 
 /** A line for each policy: the last of the predictions are the constraints'. */
 function comparison(rows: readonly ComparisonRow[], report: string | null): string {
