@@ -25,6 +25,12 @@ export const signed = (value: Maybe): string => (isNumber(value) && value > 0 ? 
 export const range = (interval: readonly [number, number] | null | undefined): string =>
   interval?.every(isNumber) ? `${signed(interval[0])} to ${signed(interval[1])}` : missing;
 
+/** `0.91 (0.80 to 1.02)`. */
+export const withInterval = (value: Maybe, interval: readonly [number, number] | null | undefined): string =>
+  interval
+    ? `${number(value)} (${number(interval[0])} to ${interval[1] === Infinity ? "no limit" : number(interval[1])})`
+    : number(value);
+
 export const percent = (share: Maybe): string => (isNumber(share) ? `${Math.round(100 * share)} %` : missing);
 
 export const count = (value: Maybe): string => (isNumber(value) ? Math.round(value).toLocaleString("en-US") : missing);

@@ -95,3 +95,13 @@ ${rows.map(
 </table>
 `;
 }
+
+/** What the marks of a figure stand for. */
+export const key = (items: readonly (readonly [kind: string, name: string])[]) =>
+  html`<p class="key">${items.map(([kind, name]) => html`<span class="${kind}">${name}</span> `)}</p>`;
+
+/** `a`, `a and b`, `a, b and c`. */
+export function list(items: readonly (Html | string)[]): Html {
+  const last = items.length - 1;
+  return html`${items.map((item, i) => html`${i === 0 ? "" : i === last ? " and " : ", "}${item}`)}`;
+}

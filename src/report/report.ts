@@ -1,3 +1,4 @@
+import { recipeSection } from "./appendix.js";
 import type { ReportData } from "./data.js";
 import { duration } from "./format.js";
 import { html } from "./html.js";
@@ -6,7 +7,6 @@ import {
   dataSection,
   dualSection,
   question,
-  recipeSection,
   responsesSection,
   scoresSection,
   trainingSection,

@@ -1,38 +1,14 @@
 /** The report's parts, from the verdict down. Each gives `null` if the run has nothing to show there. */
 
 import { cautions } from "./cautions.js";
-import {
-  bandChart,
-  bandTop,
-  distributionChart,
-  extent,
-  histogramChart,
-  ink,
-  type Line,
-  lineChart,
-  planeChart,
-  stripChart,
-} from "./charts.js";
-import type { ConstraintOutcome, Cost, Distribution, Lengths, Outcome, ReportData } from "./data.js";
-import {
-  bytes,
-  count,
-  duration,
-  flops,
-  isNumber,
-  mean,
-  median,
-  missing,
-  number,
-  percent,
-  plural,
-  range,
-  signed,
-} from "./format.js";
+import { distributionChart, extent, ink, lineChart, planeChart, stripChart } from "./charts.js";
+import type { ConstraintOutcome, Distribution, Lengths, Outcome, ReportData } from "./data.js";
+import { convergenceFigure, curvesFigure, essFigure, estimateFigures, klFigure } from "./dualFigures.js";
+import { count, isNumber, mean, number, percent, plural, range, signed, withInterval } from "./format.js";
 import { type Html, html } from "./html.js";
-import { facts, figure, figures, type Section, table } from "./page.js";
+import { facts, figure, figures, key, list, type Section, table } from "./page.js";
 import { responsesTable } from "./responses.js";
-import type { ConstraintSeries, DualSeries } from "./series.js";
+import type { ConstraintSeries } from "./series.js";
 
 /** The question, and the answer in a sentence. */
 export function question(data: ReportData): Html {
@@ -265,9 +241,6 @@ const beforeAndAfter = ({ reference, aligned }: ReportData) =>
     ["outline", `after: ${aligned}`],
   ]);
 
-const key = (items: readonly (readonly [kind: string, name: string])[]) =>
-  html`<p class="key">${items.map(([kind, name]) => html`<span class="${kind}">${name}</span> `)}</p>`;
-
 export function dualSection(data: ReportData): Section | null {
   const { dual, constraints } = data;
   if (!dual) return null;
@@ -285,50 +258,6 @@ export function dualSection(data: ReportData): Section | null {
     body: html`<p>A multiplier λ is the price of safety: training maximizes reward + λ · safety, held near the reference by β. The right price is the lowest point λ* of the dual function D(λ), which is convex and needs only scored samples of the reference. Below it the model would be less safe than asked; above it, it would give up more reward than it must.</p>
 ${figures(items)}`,
   };
-}
-
-function curvesFigure(
-  { name, lambda, margin }: ConstraintOutcome,
-  { curves }: ConstraintSeries,
-  m: number,
-): Html | null {
-  if (curves.length === 0) return null;
-  const lines = curves.map(
-    (curve): Line => ({
-      name: `b = ${number(curve.margin)}`,
-      points: curve.points,
-      emphasis: curve.asked,
-      dot: curve.minimum,
-    }),
-  );
-  return figure(
-    `The dual of ${name}`,
-    lineChart(
-      `The dual function of ${name} for ${plural(curves.length, "margin")}: each curve is convex; for the margin asked, ${number(margin)}, it is lowest at λ = ${number(lambda)}.`,
-      "λ",
-      "D(λ)",
-      lines,
-    ),
-    html`Each curve is D(λ) for one margin b; the strong one is the margin asked, lowest at λ* = ${number(lambda)}. Asking for more safety moves the lowest point to the right: safety costs more.${lambda === 0 ? " Here λ* = 0: maximizing the reward alone meets the margin." : null}${m > 1 ? " The other multipliers stay at their optimum." : null}`,
-  );
-}
-
-function convergenceFigure({ convergence, kkt }: DualSeries): Html | null {
-  const lines = convergence.map(({ solver, points }, i): Line => ({ name: solver, points, emphasis: i === 0 }));
-  if (lines.every(({ points }) => points.filter(([, residual]) => residual > 0).length < 2)) return null;
-  const [first] = convergence;
-  const steps = first.points.at(-1)?.[0];
-  return figure(
-    "Convergence",
-    lineChart(
-      `Residual of the solve after each step, on a logarithmic axis: ${first.solver} ends after ${count(steps)} steps at ${number(kkt)}.`,
-      "steps",
-      "KKT residual",
-      lines,
-      { logY: true, marginRight: 128 },
-    ),
-    html`The residual says how far λ is from satisfying the optimality conditions: it is the certificate of the solve, and ends at ${number(kkt)}. A straight line on this axis is a constant rate. ${convergence.length > 1 ? "The projected gradient is the paper’s solver, shown for comparison." : null}`,
-  );
 }
 
 function frontierFigure(
@@ -376,15 +305,7 @@ export function dataSection(data: ReportData): Section | null {
   constraints.forEach((constraint, j) => {
     const series = dual.constraints[j];
     if (!series) return;
-    items.push(
-      estimateFigure(constraint, series.byPrompts, "prompts", ""),
-      estimateFigure(
-        constraint,
-        series.byResponses,
-        "responses per prompt",
-        "With few responses the samples show little of what can be reached, and λ* comes out too high.",
-      ),
-    );
+    items.push(...estimateFigures(constraint, series));
   });
   items.push(essFigure(dual.ess, counts.responses), klFigure(dual.kl, counts.responses));
   const shown = items.filter((item) => item !== null);
@@ -395,72 +316,6 @@ export function dataSection(data: ReportData): Section | null {
     body: html`<p>The solve sees a sample of prompts and responses, not all of them. If λ* has settled as data grows, more of it would not change the answer. If few responses carry the weight of a prompt, the prediction is optimistic there: a policy cannot be expected to concentrate on the one lucky sample.</p>
 ${figures(shown)}`,
   };
-}
-
-function estimateFigure(
-  { name, lambda }: ConstraintOutcome,
-  points: ConstraintSeries["byPrompts"],
-  what: string,
-  note: string,
-): Html | null {
-  const there = points.filter((point) => isNumber(point.median));
-  if (there.length < 2 || there.every(({ high }) => high === 0)) return null;
-  const half = there[there.length - 2];
-  const infeasible = points.filter((point) => point.infeasible > 0);
-  const spread = `from ${number(half.low)} to ${number(half.high)} with ${count(half.count)} ${what}`;
-  return figure(
-    `λ* of ${name} by ${what}`,
-    bandChart(
-      `λ* of ${name} against ${what} used: it ranges ${spread}, and is ${number(lambda)} with all.`,
-      `${what} used`,
-      "λ*",
-      there,
-      lambda,
-    ),
-    html`Solved again on random subsets: line, the median; band, the smallest and largest. It ranges ${spread}, and is ${number(lambda)} with all.${beyond(there)}${infeasible.length > 0 ? html` Some subsets of up to ${count(infeasible[infeasible.length - 1].count)} ${what} cannot reach the margin at all and have no λ*.` : null} ${note}`,
-  );
-}
-
-function beyond(points: ConstraintSeries["byPrompts"]): string | null {
-  const top = bandTop(points);
-  const highest = Math.max(...points.map(({ high }) => high));
-  return highest > top ? ` The band is cut off at ${number(top)}; it reaches ${number(highest)}.` : null;
-}
-
-function essFigure(ess: readonly number[], responses: number): Html | null {
-  const span = extent(ess);
-  if (span === null) return null;
-  const middle = median(ess);
-  const poor = ess.filter((value) => value < 2).length / ess.filter(isNumber).length;
-  return figure(
-    "Effective sample size",
-    histogramChart(
-      `Effective sample size over prompts: median ${number(middle)} of ${count(responses)} responses; below 2 for ${percent(poor)} of prompts.`,
-      "effective responses",
-      ess,
-      middle,
-      [1, Math.max(responses, span[1])],
-    ),
-    html`How many of a prompt’s ${count(responses)} responses still count after reweighting to the optimum. At ${count(responses)} all count alike; near 1 the prediction rests on a single response, as for ${percent(poor)} of prompts here (below 2).`,
-  );
-}
-
-function klFigure(kl: readonly number[], responses: number): Html | null {
-  const span = extent(kl);
-  if (span === null) return null;
-  const middle = median(kl);
-  const ceiling = Math.log(responses);
-  return figure(
-    "KL to the reference",
-    histogramChart(
-      `KL of the optimum to the reference over prompts: median ${number(middle)} nats; samples cannot show more than ${number(ceiling)}.`,
-      "KL in nats",
-      kl,
-      middle,
-      [0, Math.max(ceiling, span[1])],
-    ),
-    html`How far the optimum moves from the reference on each prompt. With ${count(responses)} responses no more than ln ${count(responses)} = ${number(ceiling)} nats can be seen; prompts near that end would need more responses.`,
-  );
 }
 
 export function trainingSection({ training, aligned }: ReportData): Section | null {
@@ -516,70 +371,4 @@ ${responsesTable(examples, reference, aligned)}`,
   };
 }
 
-export function recipeSection({ recipe, settings, seeds, versions, costs }: ReportData): Section | null {
-  const parts = [
-    costs && costs.length > 0 ? costTable(costs) : null,
-    seeds || versions
-      ? html`<h3>Seeds and versions</h3>${facts([
-          ...Object.entries(seeds ?? {}).map(
-            ([name, seed]) => [`seed: ${name}`, isNumber(seed) ? String(seed) : missing] as const,
-          ),
-          ...Object.entries(versions ?? {}),
-        ])}`
-      : null,
-    recipe ? html`<h3>The recipe as it was written</h3>${code("Recipe", recipe)}` : null,
-    settings ? html`<h3>And as it was run, with flags and defaults</h3>${code("Settings", settings)}` : null,
-  ].filter((part) => part !== null);
-  if (parts.length === 0) return null;
-  return { id: "recipe", title: "How to do it again", body: html`${parts}` };
-}
-
-const code = (name: string, text: string) =>
-  html`<pre tabindex="0" role="region" aria-label="${name}"><code>${text}</code></pre>`;
-
-type Column = readonly [name: string, value: (cost: Cost) => number | undefined, write: (value: number) => string];
-
-const costColumns: readonly Column[] = [
-  ["Tokens", ({ tokens }) => tokens, count],
-  ["Operations", ({ flops }) => flops, flops],
-  ["Peak memory", ({ peakMemoryBytes }) => peakMemoryBytes, bytes],
-];
-
-/** Columns that no stage has a value for are left out. */
-function costTable(costs: readonly Cost[]): Html {
-  const columns = costColumns.filter(([, value]) => costs.some((cost) => isNumber(value(cost))));
-  const cell = (value: number | undefined, write: (value: number) => string) => (isNumber(value) ? write(value) : "–");
-  const total = ([name, value]: Column) => {
-    const values = costs.map(value).filter(isNumber);
-    return name === "Peak memory" ? Math.max(...values) : values.reduce((sum, value) => sum + value, 0);
-  };
-  return html`<h3>What it took</h3>${table(
-    "Time of each piece of work, tokens sampled or passed through training, and the memory it needed",
-    ["Work", "Time", ...columns.map(([name]) => name)],
-    [
-      ...costs.map((cost) => [
-        cost.stage,
-        duration(cost.seconds),
-        ...columns.map(([, value, write]) => cell(value(cost), write)),
-      ]),
-      [
-        html`<b>all</b>`,
-        duration(costs.reduce((sum, { seconds }) => sum + seconds, 0)),
-        ...columns.map((column) => column[2](total(column))),
-      ],
-    ],
-  )}`;
-}
-
 const confidence = ({ confidence }: ReportData) => percent(confidence);
-
-const withInterval = (value: number | null, interval: Outcome["interval"] | undefined) =>
-  interval
-    ? `${number(value)} (${number(interval[0])} to ${interval[1] === Infinity ? "no limit" : number(interval[1])})`
-    : number(value);
-
-/** `a`, `a and b`, `a, b and c`. */
-function list(items: readonly (Html | string)[]): Html {
-  const last = items.length - 1;
-  return html`${items.map((item, i) => html`${i === 0 ? "" : i === last ? " and " : ", "}${item}`)}`;
-}
