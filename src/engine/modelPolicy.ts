@@ -1,4 +1,5 @@
 /** A language model as a run's stages take it: chat messages or text in, responses and log-probabilities out. */
+import { createHash } from "node:crypto";
 import type { Policy, PolicyRef, PolicySample, RowValue, SampledResponse } from "../algorithms/stages.js";
 import type { Runtime } from "../graph/index.js";
 import { linearModules, moduleNames } from "../models/transformer.js";
@@ -36,6 +37,7 @@ export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Poli
   const { tokenizer } = model;
   return {
     hasChatTemplate: tokenizer.hasChatTemplate,
+    vocabulary: vocabularyOf(tokenizer),
     flopsPerToken: flopsPerToken(model),
     async *sample(jobs, options): AsyncGenerator<PolicySample> {
       const requests = jobs.map(({ prompt, promptIndex, sampleIndexes }) => ({
@@ -72,4 +74,11 @@ export function flopsPerToken({ config, weights }: OpenModel): number {
   );
   const blocks = modules.reduce((sum, { inSize, outSize }) => sum + inSize * outSize, 0);
   return 2 * (blocks + config.hiddenSize * (config.score ? 1 : config.vocabSize));
+}
+
+/** Tells vocabularies apart by their size and by what a few hundred of their tokens say. */
+function vocabularyOf(tokenizer: Tokenizer): string {
+  const probes = Array.from({ length: 256 }, (_, i) => Math.floor((i * tokenizer.vocabSize) / 256));
+  const said = probes.map((id) => tokenizer.decode([id]));
+  return `${tokenizer.vocabSize} ${createHash("sha256").update(said.join("\0")).digest("hex")}`;
 }
