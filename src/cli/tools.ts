@@ -5,6 +5,7 @@ import { trainOnPreferences, trainOnSamples } from "../engine/dpoTraining.js";
 import { openPolicy } from "../engine/modelPolicy.js";
 import { openModelScorer } from "../engine/modelScorer.js";
 import { onnxRuntime } from "../engine/onnxruntime.js";
+import { trainSafeRlhf } from "../engine/ppoTraining.js";
 import { datasetFiles } from "../files/hubDataset.js";
 import { openModuleScorer } from "../run/moduleScorer.js";
 import { openJudge } from "../run/openJudge.js";
@@ -16,16 +17,18 @@ import { writeReportFile } from "../run/reportFile.js";
 /** The machinery of a run on a device. */
 export function makeTools(device: Device): Tools {
   const runtime = onnxRuntime({ device });
+  const openScorer: Tools["openScorer"] = async ({ name, model, adapter, module, max_length, batch_size }) => {
+    if (module !== undefined) return openModuleScorer(name, module, batch_size);
+    return openModelScorer(runtime, { name, model: model!, adapter, maxLength: max_length });
+  };
   return {
     readPrompts: (source) => fromFiles(source, (file) => readPromptFile(file, source.column)),
     openPolicy: (ref) => openPolicy(runtime, ref),
-    async openScorer({ name, model, adapter, module, max_length, batch_size }) {
-      if (module !== undefined) return openModuleScorer(name, module, batch_size);
-      return openModelScorer(runtime, { name, model: model!, adapter, maxLength: max_length });
-    },
+    openScorer,
     trainDpo: (job) => trainOnSamples(runtime, job),
     readPreferences: (source) => fromFiles(source, (file) => readPreferenceFile(file, source.label)),
     trainPreferences: (job) => trainOnPreferences(runtime, job),
+    trainSafeRlhf: (job) => trainSafeRlhf(runtime, job, openScorer),
     openJudge,
     peakMemory,
     writeReport: writeReportFile,
