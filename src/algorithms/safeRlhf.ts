@@ -31,7 +31,7 @@ export const safeRlhfSchema = z.strictObject({
   num_return_sequences: count.default(1).describe("responses for each of them"),
   update_iters: count.default(2).describe("passes over the responses of an iteration"),
   train_batch_size: count.default(16).describe("responses for each optimizer step"),
-  actor_lr: positive.optional().describe("of the policy; train.learning_rate by default"),
+  actor_lr: positive.optional().describe("of the policy; half of train.learning_rate by default"),
   critic_lr: positive.optional().describe("of the critics; train.learning_rate by default"),
   lr_scheduler_type: z.enum(["constant", "linear", "cosine"]).default("cosine"),
   lr_warmup_ratio: z.number().min(0).max(1).default(0.03),
@@ -92,8 +92,9 @@ export interface PpoJob {
   readonly constraints: readonly PpoConstraint[];
   readonly prompts: readonly (readonly number[])[];
   readonly options: SafeRlhfOptions;
-  /** For what `options` leave out. */
-  readonly learningRate: number;
+  /** Highest learning rates. */
+  readonly actorRate: number;
+  readonly criticRate: number;
   /** β. */
   readonly klCoefficient: number;
   readonly sampling: SamplingOptions;
@@ -302,8 +303,7 @@ export async function* alignByPpo(runtime: Runtime, job: PpoJob): AsyncGenerator
         const factor = scheduleFactor(options.lr_scheduler_type, steps, allSteps, warmup);
         for (const [n, network] of networks.entries()) {
           const targets = batch.map((episode) => targetsOf(episode, n, lambda));
-          const own = n === 0 ? options.actor_lr : options.critic_lr;
-          const rate = factor * (own ?? job.learningRate);
+          const rate = factor * (n === 0 ? job.actorRate : job.criticRate);
           const result = await network.step(batch, targets, rate, job.maxGradNorm);
           if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradNorm))
             throw new InputError(

@@ -104,7 +104,8 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
     constraints,
     prompts,
     options,
-    learningRate: train.learning_rate,
+    actorRate: options.actor_lr ?? train.learning_rate / 2,
+    criticRate: options.critic_lr ?? train.learning_rate,
     klCoefficient: options.kl_coeff ?? job.beta,
     sampling: samplingOptions(tokenizer, { ...job.sampling, seed }),
     adam: {

@@ -41,7 +41,7 @@ async function job(outputDir: string, options: Record<string, unknown> = {}, mar
     resume: false,
   };
 }
-const SMALL = { prompt_batch_size: 8, train_batch_size: 8, update_iters: 1 };
+const SMALL = { prompt_batch_size: 8, train_batch_size: 8, update_iters: 1, actor_lr: 0.02 };
 
 async function iterationsOf(ppo: PpoLagrangianJob, most = Number.POSITIVE_INFINITY): Promise<PpoIteration[]> {
   const found: PpoIteration[] = [];
