@@ -33,13 +33,14 @@ import type {
   ComparisonRow,
   CostRow,
   EvaluationRow,
+  MultiplierRow,
   RunStore,
   SafeRlhfJob,
   TrainStep,
 } from "./stages.js";
 
 /** A policy of the comparison and where it comes from. */
-interface Contender {
+export interface Contender {
   method: "mocan" | "pecan" | "weighted-sum" | "dpo-h" | "dpo-s" | "dual-ascent" | "safe-rlhf";
   policy: string;
   /** λ, or `null` for the λ* that the problem's dual gives. */
@@ -113,13 +114,12 @@ export function comparison(recipe: CompareRecipe): Method {
       [
         "report",
         async ({ run, tools }) => {
-          await tools.writeComparison?.(run, await compare(run, recipe));
+          await tools.writeReport(run);
         },
       ],
     ],
-    async done({ run, tools }) {
-      const report = tools.writeComparison ? `${run.path}/report.html` : null;
-      return { event: "done", policies: await compare(run, recipe), report };
+    async done({ run }) {
+      return { event: "done", policies: await compare(run, recipe), report: `${run.path}/report.html` };
     },
   };
 }
@@ -127,7 +127,7 @@ export function comparison(recipe: CompareRecipe): Method {
 const distinct = (all: readonly Contender[]) => [...new Map(all.map((one) => [one.policy, one])).values()];
 
 /** What the recipe compares, in the order of its table. */
-function contenders({ compare, preferences, safety }: CompareRecipe): Contender[] {
+export function contenders({ compare, preferences, safety }: CompareRecipe): Contender[] {
   const list = (lambda: number | readonly number[]) => (typeof lambda === "number" ? [lambda] : lambda);
   const fixed = (
     method: Contender["method"],
@@ -425,19 +425,22 @@ async function predictions(
 /**
  * A method's bill. Of the sampled tokens only the responses' are counted, since the samples of a prompt share its work;
  * of training, prompts too.
+ * @param part what of it is paid for: these policies in place of its own, these first iterations in place of all.
  */
-async function billOf(
+export async function billOf(
   run: RunStore,
   recipe: CompareRecipe,
   { method, policy, source }: Contender,
   costs: readonly CostRow[],
+  part: { policies?: readonly string[]; iterations?: readonly MultiplierRow[] } = {},
 ): Promise<Bill> {
   const names = (specs: readonly { name: string }[]) => specs.map(({ name }) => name);
   const scorers = names([recipe.reward, ...recipe.safety]);
   const models = recipe.preferences ? names([recipe.preferences.reward, ...recipe.preferences.safety]) : [];
   const implicit = source.kind === "problem" && source.of === "preferences";
   const offline = source.kind === "preference" || method === "safe-rlhf" ? [] : implicit ? models : scorers;
-  const iterations = source.kind === "iterative" ? await run.multipliers(policy) : [];
+  const iterations = part.iterations ?? (source.kind === "iterative" ? await run.multipliers(policy) : []);
+  const { policies = [policy] } = part;
   const rounds = method === "dual-ascent" ? iterations.map(({ iteration }) => `${policy}-${iteration}`) : [];
 
   const bill: Bill = {
@@ -468,7 +471,7 @@ async function billOf(
       if (cost) compute(cost.flopsPerToken === null ? null : tokens * cost.flopsPerToken);
     }
   }
-  for (const name of [...(implicit ? models : []), ...(method === "dual-ascent" ? rounds : [policy])]) {
+  for (const name of [...(implicit ? models : []), ...(method === "dual-ascent" ? rounds : policies)]) {
     // A model that was given cost nothing here.
     if (!(await run.training(name))) continue;
     for (const activity of ["dual", "relabel", "pretrain", "train"]) spend(name, activity);

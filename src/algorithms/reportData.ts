@@ -103,12 +103,12 @@ function outcome(
 }
 
 /** λ* by the amount of data takes some tens of solves: fewer repeats where one takes long. */
-const subsetRepeats = (samples: number) => Math.min(12, Math.max(3, Math.round(3e6 / samples)));
+export const subsetRepeats = (samples: number) => Math.min(12, Math.max(3, Math.round(3e6 / samples)));
 
 const meaning = ({ beta, margins, klTerms }: SolveRow, name: string, j: number) =>
   klTerms ? marginMeaning({ name, margin: margins[j], beta, klTerm: klTerms[j] }) : undefined;
 
-const scorersOf = ({ reward, safety, evaluate }: Recipe): { name: string; role: Distribution["role"] }[] => [
+export const scorersOf = ({ reward, safety, evaluate }: Recipe): { name: string; role: Distribution["role"] }[] => [
   { name: reward.name, role: "reward" },
   ...safety.map(({ name }) => ({ name, role: "safety" as const })),
   ...evaluate.scorers.map(({ name }) => ({ name, role: "held-out" as const })),
@@ -186,7 +186,7 @@ function choose(held: readonly HeldOutPair[], most: number, seed: number): HeldO
     .sort((a, b) => a.sample - b.sample);
 }
 
-async function scoresByKey(run: RunStore, policy: string, scorers: readonly string[]) {
+export async function scoresByKey(run: RunStore, policy: string, scorers: readonly string[]) {
   const found = new Map<string, number[]>();
   for (const [k, scorer] of scorers.entries()) {
     const { prompt, sample, columns } = await run.scoreTable(policy, "held-out", [scorer]);
@@ -197,7 +197,8 @@ async function scoresByKey(run: RunStore, policy: string, scorers: readonly stri
       found.set(at, row);
     }
   }
-  return (pair: HeldOutPair): readonly number[] => found.get(key(pair)) ?? scorers.map(() => Number.NaN);
+  return (pair: { prompt: number; sample: number }): readonly number[] =>
+    found.get(key(pair)) ?? scorers.map(() => Number.NaN);
 }
 
 /** A user's only turn by itself; more turns each under its role. */
@@ -230,7 +231,7 @@ async function training(run: RunStore): Promise<Training | undefined> {
 }
 
 /** DPO's loss at p_λ, whose margins are r_λ's differences: the cross entropy of the labels and their probabilities. */
-function optimumLoss(pairs: readonly PairRow[]): number {
+export function optimumLoss(pairs: readonly PairRow[]): number {
   const term = (label: number, probability: number) => (label === 0 ? 0 : -label * Math.log(probability));
   const sum = pairs.reduce(
     (total, { label, probability }) => total + term(label, probability) + term(1 - label, 1 - probability),
@@ -239,7 +240,7 @@ function optimumLoss(pairs: readonly PairRow[]): number {
   return sum / pairs.length;
 }
 
-function versions({ recipe, origin }: RunStore): Record<string, string> {
+export function versions({ recipe, origin }: RunStore): Record<string, string> {
   return {
     "reference model": recipe.model,
     ...(recipe.adapter === undefined ? {} : { "its adapter": recipe.adapter }),

@@ -177,8 +177,6 @@ export interface Tools {
   peakMemory?(): number;
   /** PPO-Lagrangian, going on from the last checkpoint in `outputDir` where there is one. */
   trainSafeRlhf?(job: SafeRlhfJob): AsyncIterable<SafeRlhfIteration>;
-  /** Writes the report of a comparison and gives its path. */
-  writeComparison?(run: RunStore, rows: readonly ComparisonRow[]): Promise<string>;
   /** Writes the run's report and gives its path. */
   writeReport(run: RunStore): Promise<string>;
 }
@@ -501,7 +499,7 @@ export interface Bill {
 export interface ComparisonEvent {
   event: "done";
   policies: ComparisonRow[];
-  report: string | null;
+  report: string;
 }
 
 export type Emit = (event: RunEvent) => void;

@@ -172,8 +172,7 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
       return { result: `evaluation after step ${step}: ${figures.join(", ")}` };
     }
     case "done":
-      if ("policies" in event)
-        return { result: comparison(event.policies as ComparisonRow[], event.report as string | null) };
+      if ("policies" in event) return { result: comparison(event.policies as ComparisonRow[], event.report as string) };
       if ("verdicts" in event) return { result: `report: ${event.report}` };
       return { note: `done in ${duration((event as CommandDone).seconds)}` };
     default:
@@ -185,7 +184,7 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
 const named = (policy: string | undefined) => (policy === undefined || policy === aligned ? "" : `${policy}: `);
 
 /** A line for each policy: the last of the predictions are the constraints'. */
-function comparison(rows: readonly ComparisonRow[], report: string | null): string {
+function comparison(rows: readonly ComparisonRow[], report: string): string {
   const gain = ({ gain, interval: [low, high] }: ComparedGain) => `${signed(gain)} [${signed(low)}, ${signed(high)}]`;
   const header = ["", "λ", "predicted", "measured", "safety", "verdict", "reward", "KL", "seconds"];
   const cells = rows.map(({ method, policy, lambda, predicted, solved, safety, reward, kl, bill }) => [
@@ -199,7 +198,7 @@ function comparison(rows: readonly ComparisonRow[], report: string | null): stri
     figure(kl.measured),
     figure(bill.seconds),
   ]);
-  return `${columns(header, cells)}${report === null ? "" : `\nreport: ${report}`}`;
+  return `${columns(header, cells)}\nreport: ${report}`;
 }
 
 function winRate({ judge, rate, low, high, pairs, unreadable, swayed }: WinRateRow): string {

@@ -1,4 +1,5 @@
 /** What a careful reader would want to know before believing the figures. */
+import type { ComparisonData } from "./compared.js";
 import type { ReportData } from "./data.js";
 import { count, isNumber, mean, median, number, percent, plural, signed } from "./format.js";
 
@@ -16,10 +17,7 @@ export function cautions(data: ReportData): string[] {
   for (const { name, measured, interval } of heldOut)
     if (interval && interval[1] < 0)
       found.push(`${name}, which took no part in the solve, fell (${signed(measured)}): the scorers may be misled.`);
-  if (counts.heldOutPrompts < fewPrompts)
-    found.push(
-      `Measured on ${plural(counts.heldOutPrompts, "prompt")} only: with fewer than ${fewPrompts} the intervals tend to be too narrow.`,
-    );
+  found.push(...onFewPrompts(counts.heldOutPrompts));
   const ess = median(dual?.ess ?? []);
   if (ess < fewResponses)
     found.push(
@@ -32,10 +30,7 @@ export function cautions(data: ReportData): string[] {
         `The margin of ${name} is ${percent(margin / largest)} of the largest gain that the samples reach (${number(largest)}): near the limit λ* is unsteady.`,
       );
   });
-  if (infeasibleResamples > 0)
-    found.push(
-      `In ${infeasibleResamples < 0.01 ? "less than 1 %" : percent(infeasibleResamples)} of the resamples a margin is out of reach: more prompts or responses would tell whether it can be had.`,
-    );
+  found.push(...onInfeasible(infeasibleResamples));
   if (lengths) {
     const [before, after] = [mean(Array.from(lengths.before)), mean(Array.from(lengths.after))];
     if (Math.abs(after - before) > 0.25 * before)
@@ -46,6 +41,45 @@ export function cautions(data: ReportData): string[] {
       found.push(
         `${percent(lengths.cutAfter)} of the responses were cut off at ${plural(lengths.limit, "token")}: their scores are those of unfinished texts.`,
       );
+  }
+  return found;
+}
+
+const onFewPrompts = (prompts: number) =>
+  prompts < fewPrompts
+    ? [
+        `Measured on ${plural(prompts, "prompt")} only: with fewer than ${fewPrompts} the intervals tend to be too narrow.`,
+      ]
+    : [];
+
+const onInfeasible = (share: number, algorithm?: string) =>
+  share > 0
+    ? [
+        `In ${share < 0.01 ? "less than 1 %" : percent(share)} of ${algorithm === undefined ? "the" : `${algorithm}’s`} resamples a margin is out of reach: more prompts or responses would tell whether it can be had.`,
+      ]
+    : [];
+
+/** Beyond this share of unreadable verdicts a win rate may be that of the readable ones only. */
+const manyUnreadable = 0.05;
+
+/** The same for a comparison. */
+export function comparisonCautions({ counts, problems = [], policies }: ComparisonData): string[] {
+  const found = onFewPrompts(counts.heldOutPrompts);
+  for (const { algorithm, dual, infeasibleResamples } of problems) {
+    const ess = median(dual.ess);
+    if (ess < fewResponses)
+      found.push(
+        `For half of the prompts no more than ${number(ess)} of ${count(counts.responses)} responses carry ${algorithm}’s prediction: it is optimistic.`,
+      );
+    found.push(...onInfeasible(infeasibleResamples, algorithm));
+  }
+  const rates = policies.flatMap(({ winRates }) => winRates);
+  for (const judge of new Set(rates.map((rate) => rate.judge))) {
+    const own = rates.filter((rate) => rate.judge === judge);
+    const unreadable = own.reduce((sum, rate) => sum + rate.unreadable, 0);
+    const share = unreadable / own.reduce((sum, { wins, losses, ties }) => sum + wins + losses + ties, unreadable);
+    if (share > manyUnreadable)
+      found.push(`${percent(share)} of ${judge}’s pairs have an unreadable verdict: they are in no win rate.`);
   }
   return found;
 }

@@ -61,9 +61,9 @@ export const axes = (x: string, y: string): { x: Plot.ScaleOptions; y: Plot.Scal
 /** A chart has no room for the longest names; its heading gives them in full. */
 const clip = (name: string) => (name.length > 44 ? `${name.slice(0, 43)}…` : name);
 
-const gridY = () => Plot.gridY({ stroke: ink.rule, strokeOpacity: 1, ticks: 5 });
+export const gridY = () => Plot.gridY({ stroke: ink.rule, strokeOpacity: 1, ticks: 5 });
 
-const halo = { stroke: ink.paper, strokeWidth: 4, paintOrder: "stroke" } as const;
+export const halo = { stroke: ink.paper, strokeWidth: 4, paintOrder: "stroke" } as const;
 
 /** A vertical line with its name above the frame (there centred, or leaning to a side), or in it to the line's right. */
 export function marker(
@@ -113,7 +113,7 @@ export function histogram(values: ArrayLike<number>, low: number, high: number, 
 }
 
 /** The outline of a histogram, as the points of a line. */
-function outline(bins: readonly Bin[]): [number, number][] {
+export function outline(bins: readonly Bin[]): [number, number][] {
   return [
     [bins[0].from, 0],
     ...bins.flatMap(({ from, to, share }): [number, number][] => [
@@ -162,23 +162,24 @@ export function distributionChart(
   });
 }
 
-/** One histogram, its median marked. */
+/** One histogram of what there is for each of so many prompts or responses, with marked places. */
 export function histogramChart(
   label: string,
   name: string,
+  of: string,
   values: ArrayLike<number>,
-  middle: number,
   domain: readonly [number, number],
+  marks: Plot.Markish,
 ): Html {
   const bins = histogram(values, domain[0], domain[1], 24);
   return chart(label, {
-    ...axes(name, "share of prompts"),
+    ...axes(name, `share of ${of}`),
     x: { ...axes(name, "").x, domain },
-    y: { ...axes("", "share of prompts").y, tickFormat: "%" },
+    y: { ...axes("", `share of ${of}`).y, tickFormat: "%" },
     marks: [
       gridY(),
       Plot.rectY(bins, { x1: "from", x2: "to", y: "share", fill: ink.aligned, fillOpacity: 0.55, inset: 0.5 }),
-      marker(middle, `median ${number(middle)}`, ink.text),
+      marks,
       Plot.ruleY([0], { stroke: ink.faint }),
     ],
   });
@@ -200,7 +201,7 @@ export function lineChart(
   x: string,
   y: string,
   lines: readonly Line[],
-  { logY = false, marginRight = 84 }: { logY?: boolean; marginRight?: number } = {},
+  { logY = false, wholeX = false, marginRight = 84 }: { logY?: boolean; wholeX?: boolean; marginRight?: number } = {},
 ): Html {
   const shown = lines.map((line) => ({
     ...line,
@@ -208,8 +209,12 @@ export function lineChart(
   }));
   const scales = axes(x, y);
   const labelled = spread(shown, logY);
+  const [first, last] = extent(shown.flatMap(({ points }) => points.map(([at]) => at))) ?? [0, 1];
+  const few = wholeX && last - first <= 8;
   return chart(label, {
-    x: scales.x,
+    x: few
+      ? { ...scales.x, ticks: Array.from({ length: last - first + 1 }, (_, i) => first + i), tickFormat: String }
+      : scales.x,
     y: logY ? { ...scales.y, type: "log", tickFormat: power } : scales.y,
     marginRight,
     marks: [

@@ -66,11 +66,13 @@ export interface Outcome {
 
 export type Interval = readonly [low: number, high: number];
 
+export type Verdict = "held" | "not held" | "undecided";
+
 export interface ConstraintOutcome extends Outcome {
   margin: number;
   lambda: number;
   lambdaInterval?: Interval | null;
-  verdict: "held" | "not held" | "undecided" | null;
+  verdict: Verdict | null;
   /** What the margin asks for, where its unit does not say. */
   meaning?: string;
 }

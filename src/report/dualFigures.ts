@@ -1,8 +1,8 @@
 /** Figures of a solve: the dual, its solvers, and how far the data bear it. Each is `null` where there is nothing to show. */
 
-import { bandChart, bandTop, extent, histogramChart, type Line, lineChart } from "./charts.js";
+import { bandChart, bandTop, extent, histogramChart, ink, type Line, lineChart, marker } from "./charts.js";
 import type { ConstraintOutcome } from "./data.js";
-import { count, isNumber, median, number, percent, plural } from "./format.js";
+import { count, isNumber, mean, median, number, percent, plural } from "./format.js";
 import { type Html, html } from "./html.js";
 import { figure } from "./page.js";
 import type { ConstraintSeries, DualSeries } from "./series.js";
@@ -47,6 +47,49 @@ export function convergenceFigure({ convergence, kkt }: DualSeries): Html | null
       { logY: true, marginRight: 128 },
     ),
     html`The residual says how far λ is from satisfying the optimality conditions: it is the certificate of the solve, and ends at ${number(kkt)}. A straight line on this axis is a constant rate. ${convergence.length > 1 ? "The projected gradient is the paper’s solver, shown for comparison." : null}`,
+  );
+}
+
+/** The paper's picture of convergence: how far each solver's λ is from λ*. */
+export function distanceFigure({ convergence, kkt }: DualSeries): Html | null {
+  const lines = convergence.map(
+    ({ solver, distances }, i): Line => ({ name: solver, points: distances, emphasis: i === 0 }),
+  );
+  const positive = (points: Line["points"]) => points.filter(([, distance]) => distance > 0);
+  if (lines.every(({ points }) => positive(points).length < 2)) return null;
+  const steps = lines.map(({ name, points }) => `${name} after ${count(points.at(-1)?.[0])}`).join(", ");
+  return figure(
+    "Convergence",
+    lineChart(
+      `Distance of λ to λ* after each step, on a logarithmic axis; the solvers stop: ${steps} steps.`,
+      "steps",
+      "|λ − λ*|",
+      lines,
+      { logY: true, marginRight: 128 },
+    ),
+    html`How far λ is from λ* after each step. A straight line on this axis is a constant rate. The certificate of the solve, its KKT residual, is ${number(kkt)}.`,
+  );
+}
+
+/** A safety score under the reference, and where its mean has to go. */
+export function referenceFigure(name: string, margin: number, values: ArrayLike<number>): Html | null {
+  const span = extent(values);
+  if (span === null) return null;
+  const middle = mean(Array.from(values));
+  const aim = middle + margin;
+  const below = Array.from(values).filter((value) => value < aim).length / values.length;
+  const [left, right] = margin < 0 ? (["top right", "top left"] as const) : (["top left", "top right"] as const);
+  return figure(
+    `${name} under the reference`,
+    histogramChart(
+      `Distribution of ${name} under the reference: its mean is ${number(middle)}, and is asked to become ${number(aim)}.`,
+      name,
+      "responses",
+      values,
+      [Math.min(span[0], aim), Math.max(span[1], aim)],
+      [marker(middle, `mean ${number(middle)}`, ink.text, left), marker(aim, `asked ${number(aim)}`, ink.asked, right)],
+    ),
+    html`The responses that the solve reweights. Their mean is ${number(middle)}; the margin asks that it become ${number(aim)} or more. ${percent(below)} of the responses score less than that.`,
   );
 }
 
@@ -101,9 +144,10 @@ export function essFigure(ess: readonly number[], responses: number): Html | nul
     histogramChart(
       `Effective sample size over prompts: median ${number(middle)} of ${count(responses)} responses; below 2 for ${percent(poor)} of prompts.`,
       "effective responses",
+      "prompts",
       ess,
-      middle,
       [1, Math.max(responses, span[1])],
+      marker(middle, `median ${number(middle)}`, ink.text),
     ),
     html`How many of a prompt’s ${count(responses)} responses still count after reweighting to the optimum. At ${count(responses)} all count alike; near 1 the prediction rests on a single response, as for ${percent(poor)} of prompts here (below 2).`,
   );
@@ -119,9 +163,10 @@ export function klFigure(kl: readonly number[], responses: number): Html | null 
     histogramChart(
       `KL of the optimum to the reference over prompts: median ${number(middle)} nats; samples cannot show more than ${number(ceiling)}.`,
       "KL in nats",
+      "prompts",
       kl,
-      middle,
       [0, Math.max(ceiling, span[1])],
+      marker(middle, `median ${number(middle)}`, ink.text),
     ),
     html`How far the optimum moves from the reference on each prompt. With ${count(responses)} responses no more than ln ${count(responses)} = ${number(ceiling)} nats can be seen; prompts near that end would need more responses.`,
   );

@@ -36,7 +36,8 @@ export const percent = (share: Maybe): string => (isNumber(share) ? `${Math.roun
 export const count = (value: Maybe): string => (isNumber(value) ? Math.round(value).toLocaleString("en-US") : missing);
 
 /** `12 prompts`, `1 prompt`. */
-export const plural = (value: number, noun: string): string => `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+export const plural = (value: number, noun: string, nouns = `${noun}s`): string =>
+  `${count(value)} ${value === 1 ? noun : nouns}`;
 
 export function duration(seconds: Maybe): string {
   if (!isNumber(seconds)) return missing;

@@ -1,3 +1,5 @@
+export * from "./compared.js";
+export { renderComparison } from "./comparison.js";
 export * from "./data.js";
 export { renderReport } from "./report.js";
 export * from "./series.js";

@@ -1,3 +1,4 @@
+import type { Verdict } from "./data.js";
 import { type Html, html } from "./html.js";
 import { style } from "./style.js";
 import { script, scriptHash } from "./tableScript.js";
@@ -77,19 +78,25 @@ export function facts(items: readonly (readonly [name: string, value: string | H
   return html`<dl class="facts">${items.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-/** A table whose first column names its rows; on a narrow screen every row becomes a block of named values. */
+/**
+ * A table whose first column names its rows; on a narrow screen every row becomes a block of named values.
+ * @param many whether those are to go on several lines there.
+ */
 export function table(
   caption: string,
   headings: readonly string[],
   rows: readonly (readonly (string | Html)[])[],
+  { many = false }: { many?: boolean } = {},
 ): Html {
-  return html`<table class="plain" role="table">
+  // A long name may go on the next line after these.
+  const soft = headings.map((heading) => heading.replace(/[_.-](?=.)/g, "$&\u200b"));
+  return html`<table class="${many ? "plain many" : "plain"}" role="table">
 <caption>${caption}</caption>
 <thead role="rowgroup"><tr role="row">${headings.map((heading) => html`<th scope="col" role="columnheader">${heading}</th>`)}</tr></thead>
 <tbody role="rowgroup">
 ${rows.map(
   ([name, ...cells]) =>
-    html`<tr role="row"><th scope="row" role="rowheader">${name}</th>${cells.map((cell, i) => html`<td role="cell" data-name="${headings[i + 1]}">${cell}</td>`)}</tr>
+    html`<tr role="row"><th scope="row" role="rowheader">${name}</th>${cells.map((cell, i) => html`<td role="cell" data-name="${soft[i + 1]}">${cell}</td>`)}</tr>
 `,
 )}</tbody>
 </table>
@@ -104,4 +111,22 @@ export const key = (items: readonly (readonly [kind: string, name: string])[]) =
 export function list(items: readonly (Html | string)[]): Html {
   const last = items.length - 1;
   return html`${items.map((item, i) => html`${i === 0 ? "" : i === last ? " and " : ", "}${item}`)}`;
+}
+
+const verdictMarks = { held: "✓", "not held": "✕", undecided: "?" } as const;
+
+/** A verdict, in other words where those are given. */
+export const badge = (verdict: Verdict | null, words: string | null = verdict): Html =>
+  verdict === null
+    ? html`not measured`
+    : html`<span class="badge ${verdict.replace(" ", "-")}"><span aria-hidden="true">${verdictMarks[verdict]}</span> ${words}</span>`;
+
+/** What a careful reader should know; nothing if there is nothing. */
+export function cautionList(items: readonly string[]): Html | null {
+  if (items.length === 0) return null;
+  return html`<h3>Before you rely on it</h3>
+<ul class="cautions">${items.map(
+    (item) => html`<li>${item}</li>
+`,
+  )}</ul>`;
 }

@@ -1,3 +1,4 @@
+import type { ComparedPrompts } from "./compared.js";
 import type { Example, Examples, ScoredResponse } from "./data.js";
 import { isNumber, number, signed } from "./format.js";
 import { type Html, html } from "./html.js";
@@ -27,6 +28,26 @@ ${rows.map((row, i) => exampleRow(row, i, scorers))}</tbody>
 `;
 }
 
+/** A prompt after the other, and beneath it the responses of all policies beside each other. */
+export function policiesBeside({ scorers, rows }: ComparedPrompts): Html {
+  return html`${rows.map(
+    ({ prompt, chosen, responses }) => html`<article class="beside">
+<h3 dir="auto">${longText(prompt)}</h3>
+<p class="chosen">${chosen}</p>
+<div>
+${responses.map(
+  ({ policy, response, scores }) => html`<section aria-label="${policy}">
+<h4>${policy}</h4>
+<p class="response" dir="auto">${responseText(response)}</p>
+<dl>${scorers.map((name, k) => html`<div><dt>${breakable(name)}</dt><dd>${signed(scores[k])}</dd></div>`)}</dl>
+</section>
+`,
+)}</div>
+</article>
+`,
+  )}`;
+}
+
 /** A name that may go on the next line after `_`, `-` and `.`. */
 const breakable = (name: string) =>
   name.split(/(?<=[_.-])/).map((part, i) => html`${i > 0 ? html`<wbr>` : null}${part}`);
@@ -39,7 +60,9 @@ function exampleRow({ prompt, before, after }: Example, index: number, scorers: 
 }
 
 const textCell = (name: string, { response }: ScoredResponse) =>
-  html`<td role="cell" data-name="${name}" dir="auto">${response === "" ? html`<em>empty</em>` : longText(response)}</td>`;
+  html`<td role="cell" data-name="${name}" dir="auto">${responseText(response)}</td>`;
+
+const responseText = (response: string) => (response === "" ? html`<em>empty</em>` : longText(response));
 
 function scoreCell(name: string, before: number, after: number): Html {
   // The same response scored in another batch differs by a rounding error, which is no change.

@@ -1,12 +1,13 @@
 /** The report's parts, from the verdict down. Each gives `null` if the run has nothing to show there. */
 
+import { agreement } from "./agreement.js";
 import { cautions } from "./cautions.js";
 import { distributionChart, extent, ink, lineChart, planeChart, stripChart } from "./charts.js";
 import type { ConstraintOutcome, Distribution, Lengths, Outcome, ReportData } from "./data.js";
 import { convergenceFigure, curvesFigure, essFigure, estimateFigures, klFigure } from "./dualFigures.js";
 import { count, isNumber, mean, number, percent, plural, range, signed, withInterval } from "./format.js";
 import { type Html, html } from "./html.js";
-import { facts, figure, figures, key, list, type Section, table } from "./page.js";
+import { badge, cautionList, facts, figure, figures, key, list, type Section, table } from "./page.js";
 import { responsesTable } from "./responses.js";
 import type { ConstraintSeries } from "./series.js";
 
@@ -43,7 +44,7 @@ ${constraints.map(
       ]
     : []),
 ])}
-${cautionList(data)}
+${cautionList(cautions(data))}
 ${figures([
   ...[...constraints, reward].filter(shown).map((outcome) => outcomeFigure(outcome, data, "gain over the reference")),
   ...[data.kl]
@@ -54,16 +55,6 @@ ${figures([
 }
 
 const shown = ({ measured, predicted }: Outcome) => isNumber(measured) || isNumber(predicted);
-
-function cautionList(data: ReportData): Html | null {
-  const items = cautions(data);
-  if (items.length === 0) return null;
-  return html`<h3>Before you rely on it</h3>
-<ul class="cautions">${items.map(
-    (item) => html`<li>${item}</li>
-`,
-  )}</ul>`;
-}
 
 function answer({ constraints, reward, heldOut = [] }: ReportData): Html {
   const of = (verdict: string) => constraints.filter((constraint) => constraint.verdict === verdict);
@@ -107,13 +98,7 @@ function direction({ measured, interval }: Outcome): string {
   return measured! > 0 ? "rose" : "fell";
 }
 
-const verdictMarks = { held: "✓", "not held": "✕", undecided: "?" } as const;
-
 function verdictTable(data: ReportData): Html {
-  const badge = (verdict: ConstraintOutcome["verdict"]) =>
-    verdict === null
-      ? html`not measured`
-      : html`<span class="badge ${verdict.replace(" ", "-")}"><span aria-hidden="true">${verdictMarks[verdict]}</span> ${verdict}</span>`;
   const row = (name: Html, margin: string, outcome: Outcome, verdict: Html | string) => [
     name,
     margin,
@@ -155,21 +140,24 @@ function outcomeFigure(outcome: Outcome | ConstraintOutcome, data: ReportData, u
       ],
       margin,
     ),
-    html`${agreement(outcome)} Bars are ${confidence(data)} intervals; 0 is the reference.`,
+    html`${agreementSentence(outcome)} Bars are ${confidence(data)} intervals; 0 is the reference.`,
   );
 }
 
-/** Whether the measurement bears the prediction out. */
-function agreement({ predicted, measured, interval, predictedInterval }: Outcome): string {
-  if (!isNumber(predicted) || !isNumber(measured) || !interval)
-    return "The prediction has no measurement beside it yet.";
-  if (predicted >= interval[0] && predicted <= interval[1])
-    return "The prediction lies within the measured interval: the two agree, as far as these prompts can tell.";
-  if (predictedInterval && predictedInterval[0] <= interval[1] && predictedInterval[1] >= interval[0])
-    return "The prediction lies outside the measured interval, but the two intervals meet: chance may explain it.";
-  return predicted > measured
-    ? "The measurement falls short of the prediction by more than chance: training ended before the optimum that the solve describes, or the solve saw too few responses and was optimistic."
-    : "The measurement exceeds the prediction by more than chance: training went beyond the optimum that the solve describes, or the held-out prompts differ from those of the solve.";
+/** Whether the measurement bears the prediction out, in words. */
+function agreementSentence(outcome: Outcome): string {
+  switch (agreement(outcome)) {
+    case null:
+      return "The prediction has no measurement beside it yet.";
+    case "within":
+      return "The prediction lies within the measured interval: the two agree, as far as these prompts can tell.";
+    case "meet":
+      return "The prediction lies outside the measured interval, but the two intervals meet: chance may explain it.";
+    case "apart":
+      return outcome.predicted! > outcome.measured!
+        ? "The measurement falls short of the prediction by more than chance: training ended before the optimum that the solve describes, or the solve saw too few responses and was optimistic."
+        : "The measurement exceeds the prediction by more than chance: training went beyond the optimum that the solve describes, or the held-out prompts differ from those of the solve.";
+  }
 }
 
 export function scoresSection(data: ReportData): Section | null {

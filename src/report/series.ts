@@ -65,10 +65,11 @@ export interface LambdaEstimate {
   readonly infeasible: number;
 }
 
-/** A solver's KKT residual after each step. */
+/** A solver's KKT residual after each step, and how far its λ is from λ*. */
 export interface SolverTrace {
   readonly solver: string;
   readonly points: readonly (readonly [step: number, residual: number])[];
+  readonly distances: readonly (readonly [step: number, distance: number])[];
 }
 
 export interface SeriesOptions {
@@ -104,14 +105,22 @@ export function dualSeries(scores: Scores, solution: DualSolution, options: Seri
       byResponses: byResponses.map((estimate) => estimate(j)),
     })),
     convergence: [
-      { solver: "Newton", points: thin(solution.trace.map(({ kkt }, step) => [step, kkt] as const)) },
-      { solver: "projected gradient", points: thin(descent.trace.map(({ kkt }, step) => [step, kkt] as const)) },
+      traceOf("Newton", solution.trace, solution.lambda),
+      traceOf("projected gradient", descent.trace, solution.lambda),
     ],
     kkt: solution.kkt,
     ess: policyColumn(rows, policyColumns.ess),
     kl: policyColumn(rows, policyColumns.kl),
   };
 }
+
+const traceOf = (solver: string, trace: DualSolution["trace"], end: readonly number[]): SolverTrace => ({
+  solver,
+  points: thin(trace.map(({ kkt }, step) => [step, kkt] as const)),
+  distances: thin(
+    trace.map(({ lambda }, step) => [step, Math.hypot(...lambda.map((value, j) => value - end[j]))] as const),
+  ),
+});
 
 /** Grid points from λ = 0 to λ*, and how far the curves go on beyond. */
 const gridSteps = 20;

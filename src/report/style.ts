@@ -70,6 +70,10 @@ figcaption { margin-top: 0.6rem; max-width: 31rem; font: 0.875rem/1.55 var(--san
 .outline::before { border: 2px solid var(--accent); border-bottom: 0; }
 .key .dot::before { width: 0.7em; border-radius: 50%; background: var(--reference); }
 .key .chosen::before { background: var(--accent); }
+.key :is(.round, .ring, .triangle, .square, .diamond)::before { width: auto; height: auto; margin-right: 0.35em; }
+.key .round::before { content: "●"; color: var(--accent); } .key .ring::before { content: "○"; color: var(--accent); }
+.key .triangle::before { content: "▲"; color: var(--text); } .key .square::before { content: "■"; color: var(--reference); }
+.key .diamond::before { content: "◆"; color: var(--asked); }
 .key .cross::before { content: "✚"; width: auto; height: auto; margin-right: 0.35em; color: var(--text); }
 .cautions { max-width: 52rem; margin: 0 0 1.5rem; padding-left: 1.2rem; font: 0.9375rem/1.55 var(--sans); }
 .cautions li { margin-bottom: 0.3rem; }
@@ -98,6 +102,18 @@ input { display: block; width: 100%; margin-top: 0.25rem; padding: 0.5rem 0.7rem
 button { padding: 0.45rem 0.9rem; font: 0.875rem/1.4 var(--sans); color: var(--text); background: var(--panel); border: 1px solid var(--faint); border-radius: 4px; cursor: pointer; }
 [aria-disabled="true"] { color: var(--muted); border-color: var(--rule); cursor: default; }
 .pages { display: flex; justify-content: flex-end; gap: 0.75rem; margin-top: 1.25rem; }
+
+.beside { margin: 2.25rem 0 0; padding-top: 1.25rem; border-top: 1px solid var(--rule); }
+.beside h3 { max-width: 52rem; font-size: 1.0625rem; white-space: pre-wrap; unicode-bidi: isolate; }
+.beside .chosen { margin: 0 0 1rem; font: 0.8125rem/1.4 var(--sans); color: var(--muted); }
+.beside > div { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 1.25rem 1.75rem; }
+.beside section { margin: 0; padding: 0; border: 0; min-width: 0; display: flex; flex-direction: column; font: 0.875rem/1.5 var(--sans); }
+.beside h4 { margin: 0 0 0.2rem; font: 600 0.8125rem/1.4 var(--sans); color: var(--accent); }
+.beside section:first-child h4 { color: var(--muted); }
+.response { margin: 0 0 0.35rem; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
+.beside dl { display: flex; flex-wrap: wrap; gap: 0 1rem; margin: 0; font-size: 0.8125rem; color: var(--muted); font-variant-numeric: tabular-nums; }
+.beside dl div { display: flex; gap: 0.35rem; }
+.beside :is(dt, dd) { font-size: inherit; }
 
 #responses-table { font-size: 0.875rem; line-height: 1.5; table-layout: fixed; }
 #responses-table th:first-child { width: 3.6rem; }
@@ -137,6 +153,8 @@ thead small { display: block; }
   td[data-name]::before { content: attr(data-name); display: block; font-size: 0.8125rem; font-weight: 400; color: var(--muted); }
   .plain thead { position: absolute; width: 1px !important; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .plain tbody tr { display: grid; grid-template-columns: 0.95fr 1fr 1fr 1.2fr; gap: 0 0.6rem; font-size: 0.875rem; }
+  .many tbody tr { grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); gap: 0.4rem 0.6rem; }
+  .many .badge { white-space: normal; }
   .plain tbody :is(th, td) { min-width: 0; }
   .plain tbody th { grid-column: 1 / -1; }
   .plain tbody td { padding: 0; }
@@ -162,8 +180,11 @@ thead small { display: block; }
   body { padding: 0; max-width: none; font-size: 10.5pt; }
   nav, .tools, .pages, .skip { display: none; }
   h1 { font-size: 25pt; } h2 { font-size: 16pt; }
-  h2, h3, caption { break-after: avoid; }
-  figure, tr, dl, .answer { break-inside: avoid; }
+  h2, h3, caption, h2 + p { break-after: avoid; }
+  figure, tr, dl, .answer, .beside section { break-inside: avoid; }
+  .beside > div { grid-template-columns: repeat(3, 1fr); gap: 0.9rem 1.25rem; }
+  .beside section, .beside dl { font-size: 8pt; }
+  .beside :is(h3, .chosen) { break-after: avoid; }
   section { margin-top: 1.75rem; padding-top: 1.25rem; }
   .figures { grid-template-columns: 1fr 1fr; gap: 1.5rem 2rem; }
   pre { max-height: none; overflow: visible; white-space: pre-wrap; }

@@ -1,9 +1,10 @@
-/** The report of a run, in its folder. */
+/** The report of a run, or of a comparison, in its folder. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { collectComparison } from "../algorithms/comparisonData.js";
 import { collectReport } from "../algorithms/reportData.js";
 import type { RunStore } from "../algorithms/stages.js";
-import { renderReport } from "../report/index.js";
+import { renderComparison, renderReport } from "../report/index.js";
 import { storageError } from "./runFolder.js";
 
 /**
@@ -11,7 +12,11 @@ import { storageError } from "./runFolder.js";
  * @throws InputError if the run has solved nothing yet, or the disk is full.
  */
 export async function writeReportFile(run: RunStore): Promise<string> {
-  const page = renderReport(await collectReport(run, { date: new Date().toISOString() }));
+  const date = new Date().toISOString();
+  const page =
+    run.recipe.method === "compare"
+      ? renderComparison(await collectComparison(run, { date }))
+      : renderReport(await collectReport(run, { date }));
   const path = join(run.path, "report.html");
   try {
     writeFileSync(`${path}.new`, page);
