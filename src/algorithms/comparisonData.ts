@@ -34,7 +34,8 @@ import {
   subsetRepeats,
   versions,
 } from "./reportData.js";
-import type { Bill, ComparedGain, ComparisonRow, CostRow, EvaluationRow, RunStore } from "./stages.js";
+import { readSafeRlhfOptions, safeRlhfSchema } from "./safeRlhf.js";
+import type { Bill, ComparedGain, ComparisonRow, CostRow, EvaluationRow, PairRow, RunStore } from "./stages.js";
 
 /** A contender with its row of the comparison's table. */
 type Entry = Contender & { row: ComparisonRow };
@@ -194,7 +195,7 @@ const lastShare = 0.1;
 
 async function training(
   run: RunStore,
-  { train }: CompareRecipe,
+  recipe: CompareRecipe,
   { method, policy, source }: Entry,
 ): Promise<ComparedTraining | undefined> {
   const row = await run.training(policy);
@@ -205,15 +206,25 @@ async function training(
   const losses = (await run.trainSteps(of)).map(({ loss }) => loss);
   const last = losses.slice(-Math.max(1, Math.round(lastShare * losses.length)));
   const labelled = source.kind !== "preference" && row.pairs > 0;
-  const known = labelled && train.loss_type === "sigmoid" && train.label_smoothing === 0;
   return {
     data: dataOf(row.pairs, labelled, iterations),
     steps: row.steps,
     seconds: row.seconds,
     loss: last.length > 0 ? last.reduce((sum, loss) => sum + loss, 0) / last.length : null,
-    optimum: known ? optimumLoss(await run.pairs(of)) : null,
-    start: known ? Math.LN2 : null,
+    ...(labelled ? lossRange(recipe, await run.pairs(of)) : { optimum: null, start: null }),
   };
+}
+
+/** The losses of the predicted optimum and of the reference on the same pairs, where they are known. */
+function lossRange({ train, beta }: CompareRecipe, pairs: readonly PairRow[]) {
+  if (train.loss_type === "regression")
+    return {
+      optimum: 0,
+      start: pairs.reduce((sum, { difference }) => sum + (difference / beta) ** 2, 0) / pairs.length,
+    };
+  if (train.loss_type === "sigmoid" && train.label_smoothing === 0)
+    return { optimum: optimumLoss(pairs), start: Math.LN2 };
+  return { optimum: null, start: null };
 }
 
 function dataOf(pairs: number, labelled: boolean, iterations: number): string {
@@ -416,7 +427,7 @@ const incidental = new Set<string>([
   "gradient_checkpointing",
 ]);
 /** Those that Safe-RLHF takes from `train`, too. */
-const adapter = /^(use_peft|lora_|adam_|weight_decay|max_grad_norm)/;
+const adapter = /^(lora_|learning_rate|adam_|weight_decay|max_grad_norm)/;
 
 /** A column for every kind of training, a row for every key that any of them has. */
 function hyperparameters(recipe: CompareRecipe): ComparisonData["hyperparameters"] {
@@ -438,7 +449,7 @@ function hyperparameters(recipe: CompareRecipe): ComparisonData["hyperparameters
       new Map([
         ["beta", beta] as const,
         ...trained(train).filter(([key]) => adapter.test(key)),
-        ...prefixed("safe_rlhf", compare.safe_rlhf),
+        ...prefixed("safe_rlhf", safeRlhfOptions(compare.safe_rlhf)),
       ]),
     ]);
   const keys = [...new Set(columns.flatMap(([, entries]) => [...entries.keys()]))];
@@ -450,6 +461,13 @@ function hyperparameters(recipe: CompareRecipe): ComparisonData["hyperparameters
       ...shared.map(([name, value]) => ({ name, values: columns.map(() => written(value)) })),
     ],
   };
+}
+
+/** What is left to the training by default is told in words. */
+function safeRlhfOptions(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const options: Record<string, unknown> = readSafeRlhfOptions(given, "compare.safe_rlhf");
+  const { save_iterations: _, ...shape } = safeRlhfSchema.shape;
+  return Object.fromEntries(Object.entries(shape).map(([key, field]) => [key, options[key] ?? field.description]));
 }
 
 const prefixed = (prefix: string, values: Readonly<Record<string, unknown>>) =>

@@ -164,7 +164,7 @@ export function agreementSection(data: ComparisonData): Section | null {
     body: html`<p>Before anything is trained, the solve says what the best policy of each λ gains. A policy is then trained with that λ and measured on prompts that it never saw. On the dashed diagonal the two are the same.</p>
 ${families.map(
   ({ family, policies }) => html`<h3>${family}${family === "PeCAN" ? ", in the scores of its own models" : null}</h3>
-${agreementTable(family, policies, data)}${reasonsList(policies, data)}${figures(
+${agreementTables(family, policies, data)}${reasonsList(policies, data)}${figures(
   safetyFirst(policies[0].predictions).map((k) => agreementFigure(family, policies, k, data)),
 )}`,
 )}`,
@@ -181,18 +181,29 @@ const agreementWords: Record<Agreement, string> = {
 };
 const agreementBadges: Record<Agreement, Verdict> = { within: "held", meet: "undecided", apart: "not held" };
 
-function agreementTable(family: Family, policies: readonly ComparedPolicy[], data: ComparisonData): Html {
-  const [reward, ...safety] = policies[0].predictions.map(({ name }) => name);
-  return html`${table(
+/** So many scores have room in one table. */
+const scoresInTable = 2;
+
+function agreementTables(family: Family, policies: readonly ComparedPolicy[], data: ComparisonData): Html {
+  const all = safetyFirst(policies[0].predictions);
+  const tables = all.length <= scoresInTable ? [all] : all.map((k) => [k]);
+  return html`${tables.map((scores) => agreementTable(family, policies, scores, data))}<p class="note"><b>Within</b>: the prediction lies in the measured interval. <b>Intervals meet</b>: chance may explain the difference. <b>Apart</b>: it does not. <b>Effective responses</b>: how many of a prompt’s responses still count under the predicted policy, on average.</p>`;
+}
+
+/** @param scores the places of the predictions to show. */
+function agreementTable(
+  family: Family,
+  policies: readonly ComparedPolicy[],
+  scores: readonly number[],
+  data: ComparisonData,
+): Html {
+  const names = scores.map((k) => policies[0].predictions[k].name);
+  return table(
     `What was predicted of each λ, and what its policy gained, both with ${confidence(data)} intervals`,
-    [
-      family,
-      ...[...safety, reward].flatMap((name) => [`${name}, predicted`, `${name}, measured`, "Agree"]),
-      "Effective responses",
-    ],
+    [family, ...names.flatMap((name) => [`${name}, predicted`, `${name}, measured`, "Agree"]), "Effective responses"],
     policies.map(({ name, predictions, ess }) => [
       name,
-      ...safetyFirst(predictions).flatMap((k) => {
+      ...scores.flatMap((k) => {
         const one = predictions[k];
         const state = agreement(one);
         return [
@@ -204,7 +215,7 @@ function agreementTable(family: Family, policies: readonly ComparedPolicy[], dat
       ess ? html`${number(ess.mean)} <small>at least ${number(ess.min)}</small>` : missing,
     ]),
     { many: true },
-  )}<p class="note"><b>Within</b>: the prediction lies in the measured interval. <b>Intervals meet</b>: chance may explain the difference. <b>Apart</b>: it does not. <b>Effective responses</b>: how many of a prompt’s responses still count under the predicted policy, on average.</p>`;
+  );
 }
 
 function agreementFigure(family: Family, policies: readonly ComparedPolicy[], k: number, data: ComparisonData): Html {

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { renderReport } from "../../src/report/index.js";
-import { fakeReport } from "./fixture.js";
+import { renderComparison, renderReport } from "../../src/report/index.js";
+import { fakeComparison, fakeReport } from "./fixture.js";
 
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 /** Neither a sandbox, which root cannot have, nor anything that would use a network. */
@@ -21,14 +21,15 @@ const args = [
 ];
 const skip = executablePath === undefined && process.env.DUALIGN_REQUIRE_BROWSER !== "1";
 
-describe.skipIf(skip)("the report in a browser", () => {
+describe.skipIf(skip)("the reports in a browser", () => {
   const folder = mkdtempSync(join(tmpdir(), "dualign-report-"));
-  const file = join(folder, "report.html");
+  const file = (name: string) => join(folder, `${name}.html`);
   let browser: Browser;
 
   beforeAll(async () => {
     if (executablePath === undefined) throw new Error("these tests need a chromium in /usr/bin");
-    writeFileSync(file, renderReport(fakeReport(2)));
+    writeFileSync(file("run"), renderReport(fakeReport(2)));
+    writeFileSync(file("comparison"), renderComparison(fakeComparison(2)));
     browser = await chromium.launch({ executablePath, args });
   });
   afterAll(async () => {
@@ -36,8 +37,8 @@ describe.skipIf(skip)("the report in a browser", () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Opens the report, and keeps what it complains of and what it asks for. */
-  async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; troubles: string[] }> {
+  /** Opens a report, and keeps what it complains of and what it asks for. */
+  async function open(options: BrowserContextOptions = {}, name = "run"): Promise<{ page: Page; troubles: string[] }> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     const page = await context.newPage();
     const troubles: string[] = [];
@@ -46,18 +47,58 @@ describe.skipIf(skip)("the report in a browser", () => {
     page.on("request", (request) => {
       if (!/^(file|data):/.test(request.url())) troubles.push(request.url());
     });
-    await page.goto(pathToFileURL(file).href);
+    await page.goto(pathToFileURL(file(name)).href);
     return { page, troubles };
   }
 
+  describe.each(["run", "comparison"])("that of a %s", (name) => {
+    test("opens without an error or a request, and runs nothing that a model wrote", async () => {
+      const { page, troubles } = await open({}, name);
+      expect(troubles).toEqual([]);
+      expect(await page.evaluate("window.broken")).toBeUndefined();
+    });
+
+    test("dark and light differ, in the page and in the charts", async () => {
+      const colours = async (colorScheme: "light" | "dark") => {
+        const { page } = await open({ colorScheme }, name);
+        return page.evaluate(`[
+        getComputedStyle(document.body).backgroundColor,
+        getComputedStyle(document.body).color,
+        getComputedStyle(document.querySelector("#dual .chart circle")).stroke,
+        getComputedStyle(document.querySelector("#dual .chart text")).fill,
+      ]`) as Promise<string[]>;
+      };
+      const [light, dark] = [await colours("light"), await colours("dark")];
+      for (const [i, colour] of light.entries()) expect(colour).not.toBe(dark[i]);
+    });
+
+    test.each([390, 768, 1280])("nothing is wider than a screen of %i pixels", async (width) => {
+      const { page } = await open({ viewport: { width, height: 800 } }, name);
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
+      const wide = await page.evaluate(`[...document.querySelectorAll("main *, header *, #verdict *")]
+      .filter((e) => !e.closest("pre, thead, .unseen") && e.getBoundingClientRect().right > innerWidth + 1)
+      .map((e) => e.outerHTML.slice(0, 80))`);
+      expect(wide).toEqual([]);
+      const spilling = await page.evaluate(`[...document.querySelectorAll("table :is(th, td)")]
+      .filter((e) => e.scrollWidth > e.clientWidth && !e.closest(".plain thead"))
+      .map((e) => e.textContent)`);
+      expect(spilling).toEqual([]);
+    });
+
+    test.each([390, 1280])("no label of a chart lies on another at %i pixels", async (width) => {
+      const { page } = await open({ viewport: { width, height: 800 } }, name);
+      const overlapping = await page.evaluate(`[...document.querySelectorAll("svg.chart")].flatMap((chart) => {
+      const labels = [...chart.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+      return labels.flatMap(([a, p], i) => labels.slice(i + 1)
+        .filter(([, q]) => p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 2 && q.top < p.bottom - 2)
+        .map(([b]) => chart.closest("figure").querySelector("h3").textContent + ": " + a + " on " + b));
+    })`);
+      expect(overlapping).toEqual([]);
+    });
+  });
+
   const visibleRows = (page: Page) => page.locator("#responses-table tbody tr:visible");
   const firstNumber = (page: Page) => visibleRows(page).first().locator("td").first().textContent();
-
-  test("opens without an error or a request, and runs nothing that a model wrote", async () => {
-    const { page, troubles } = await open();
-    expect(troubles).toEqual([]);
-    expect(await page.evaluate("window.broken")).toBeUndefined();
-  });
 
   test("the search finds the rows that hold every word", async () => {
     const { page } = await open();
@@ -89,44 +130,6 @@ describe.skipIf(skip)("the report in a browser", () => {
     await page.keyboard.press("Enter");
     expect(await header.getAttribute("aria-sort")).toBe("descending");
     expect(await firstNumber(page)).toBe(String(changes.indexOf(Math.max(...finite)) + 1));
-  });
-
-  test("dark and light differ, in the page and in the charts", async () => {
-    const colours = async (colorScheme: "light" | "dark") => {
-      const { page } = await open({ colorScheme });
-      return page.evaluate(`[
-        getComputedStyle(document.body).backgroundColor,
-        getComputedStyle(document.body).color,
-        getComputedStyle(document.querySelector("#dual .chart circle")).stroke,
-        getComputedStyle(document.querySelector("#dual .chart text")).fill,
-      ]`) as Promise<string[]>;
-    };
-    const [light, dark] = [await colours("light"), await colours("dark")];
-    for (const [i, colour] of light.entries()) expect(colour).not.toBe(dark[i]);
-  });
-
-  test.each([390, 768, 1280])("nothing is wider than a screen of %i pixels", async (width) => {
-    const { page } = await open({ viewport: { width, height: 800 } });
-    expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
-    const wide = await page.evaluate(`[...document.querySelectorAll("main *, header *, #verdict *")]
-      .filter((e) => !e.closest("pre, thead, .unseen") && e.getBoundingClientRect().right > innerWidth + 1)
-      .map((e) => e.outerHTML.slice(0, 80))`);
-    expect(wide).toEqual([]);
-    const spilling = await page.evaluate(`[...document.querySelectorAll("table :is(th, td)")]
-      .filter((e) => e.scrollWidth > e.clientWidth && !e.closest(".plain thead"))
-      .map((e) => e.textContent)`);
-    expect(spilling).toEqual([]);
-  });
-
-  test.each([390, 1280])("no label of a chart lies on another at %i pixels", async (width) => {
-    const { page } = await open({ viewport: { width, height: 800 } });
-    const overlapping = await page.evaluate(`[...document.querySelectorAll("svg.chart")].flatMap((chart) => {
-      const labels = [...chart.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
-      return labels.flatMap(([a, p], i) => labels.slice(i + 1)
-        .filter(([, q]) => p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 2 && q.top < p.bottom - 2)
-        .map(([b]) => chart.closest("figure").querySelector("h3").textContent + ": " + a + " on " + b));
-    })`);
-    expect(overlapping).toEqual([]);
   });
 
   test("without scripts every row is there, and no control that would do nothing", async () => {

@@ -1,7 +1,15 @@
 /** A report's data as a real run would give it: synthetic scores, solved by the dual, and responses in every shape. */
-import { evenOffsets, type Scores, solveDual } from "../../src/dual/index.js";
+import { evenOffsets, predict, type Scores, solveDual } from "../../src/dual/index.js";
 import { Random } from "../../src/random.js";
-import { dualSeries, type Example, type ReportData } from "../../src/report/index.js";
+import {
+  type ComparedPolicy,
+  type ComparisonData,
+  dualSeries,
+  type Example,
+  type Family,
+  type Outcome,
+  type ReportData,
+} from "../../src/report/index.js";
 
 export const hostile = `</td></table><script>window.broken = 1</script><img src="https://example.com/x" onerror="window.broken = 2">"'>&lt;`;
 
@@ -157,4 +165,189 @@ function fakeRows(length: number, scores: number, random: Random): Example[] {
   rows[2].after.response = "";
   rows[4].after.scores[0] = Number.NaN;
   return rows;
+}
+
+/** A comparison of MoCAN, PeCAN and what they replace, from the same synthetic scores. */
+export function fakeComparison(constraints = 1): ComparisonData {
+  const names = ["harmlessness", "honesty"].slice(0, constraints);
+  const margins = [0.8, 0.2].slice(0, constraints);
+  const beta = 0.25;
+  const scores = fakeScores(240, 16, constraints);
+  const solution = solveDual(scores, { beta, margins });
+  const random = new Random(5);
+  const gains = (lambda: readonly number[]) => {
+    const { rewardGain, safetyGain, kl, ess } = predict(scores, beta, lambda);
+    return { gains: [rewardGain, ...safetyGain], kl, ess: { mean: ess.mean, min: ess.min } };
+  };
+  const outcome = (name: string, measured: number, predicted: number | null = null): Outcome => ({
+    name,
+    predicted,
+    predictedInterval: predicted === null ? null : [predicted - 0.05, predicted + 0.06],
+    measured,
+    interval: [measured - 0.12, measured + 0.13],
+  });
+  const policy = (
+    family: Family,
+    name: string,
+    mark: string,
+    lambda: readonly number[] | null,
+    { off = 0, solved = false, policy = name }: { off?: number; solved?: boolean; policy?: string } = {},
+  ): ComparedPolicy => {
+    const at = gains(lambda ?? solution.lambda.map(() => 0.4 + off));
+    const measured = at.gains.map((gain) => gain - 0.02 - off);
+    const predicted = family === "MoCAN" || family === "PeCAN";
+    const scorers = ["helpfulness", ...names];
+    const prefix = family === "PeCAN" ? "implicit_" : "";
+    return {
+      family,
+      name,
+      mark,
+      policy,
+      lambda,
+      solved,
+      reward: outcome(scorers[0], measured[0]),
+      safety: names.map((scorer, j) => ({
+        ...outcome(scorer, measured[j + 1]),
+        margin: margins[j],
+        verdict:
+          measured[j + 1] - 0.12 >= margins[j]
+            ? "held"
+            : measured[j + 1] + 0.13 < margins[j]
+              ? "not held"
+              : "undecided",
+      })),
+      heldOut: [outcome("rubric_harm_without_excuses", -0.1 + off)],
+      kl: { name: "kl", predicted: predicted ? at.kl : null, measured: at.kl * (1 - off), interval: [0.1, 0.9] },
+      predictions: predicted ? scorers.map((scorer, k) => outcome(prefix + scorer, measured[k], at.gains[k])) : [],
+      heldOutPredictions: predicted ? at.gains.map((gain) => gain - off / 2) : undefined,
+      ess: predicted ? at.ess : undefined,
+      winRates: (["helpfulness", "safety"] as const).map((question, k) => ({
+        judge: `judge_${question}`,
+        question,
+        rate: 0.5 + 0.2 * Math.tanh(measured[k]),
+        interval: [0.42 + 0.2 * Math.tanh(measured[k]), 0.58 + 0.2 * Math.tanh(measured[k])],
+        wins: 40,
+        losses: 22,
+        ties: 30,
+        unreadable: 4 * k,
+        swayed: 0.12,
+      })),
+      training: { data: "1,920 labelled pairs", steps: 180, seconds: 63, loss: 0.55, optimum: 0.5, start: Math.LN2 },
+      bill: {
+        trainings: 1,
+        tokensSampled: 184_320,
+        tokensTrained: 96_000,
+        flops: 9e11,
+        seconds: 104,
+        peakMemoryBytes: 4e8,
+      },
+    };
+  };
+  const shown = (lambda: readonly number[]) => (lambda.length === 1 ? `${lambda[0]}` : `(${lambda.join(", ")})`);
+  const fixed = (family: Family, value: number, off = 0) => {
+    const lambda = margins.map(() => value);
+    return policy(family, `${family} λ = ${shown(lambda)}`, shown(lambda), lambda, { off });
+  };
+  const policies = [
+    policy("MoCAN", "MoCAN λ* = 0.61", "λ* 0.61", solution.lambda, { solved: true, policy: "mocan" }),
+    fixed("MoCAN", 0.25, 0.4),
+    fixed("MoCAN", 1),
+    fixed("PeCAN", 0.5, 0.05),
+    fixed("PeCAN", 2, 0.1),
+    { ...fixed("weighted sum", 1), policy: `MoCAN λ = ${shown(margins.map(() => 1))}` },
+    fixed("weighted sum", 3),
+    policy("DPO", "DPO-H", "DPO-H", null, { off: -0.3 }),
+    policy("DPO", "DPO-S", "DPO-S", null, { off: 0.3 }),
+    policy("iterative", "Dual ascent", "Dual ascent", solution.lambda, { off: 0.01 }),
+    policy("iterative", "Safe-RLHF", "Safe-RLHF", solution.lambda, { off: 0.15 }),
+  ];
+  const draw = (shift: number) => Array.from({ length: 96 }, () => shift + random.normal());
+  const own = policies[0].bill;
+  const steps = (length: number, swing: number) =>
+    Array.from({ length }, (_, i) => ({
+      iteration: i + 1,
+      lambda: margins.map(() => 0.6 + swing * Math.sin(i / 2) * Math.exp(-i / 20)),
+      gain: margins.map((margin) => margin - swing * Math.cos(i / 2)),
+    }));
+  return {
+    title: "pocket-compare",
+    date: "2025-01-15T10:20:30.000Z",
+    reference: "the reference",
+    beta,
+    confidence: 0.95,
+    counts: { prompts: 240, responses: 16, heldOutPrompts: 24, heldOutResponses: 4 },
+    reward: "helpfulness",
+    constraints: names.map((name, j) => ({ name, margin: margins[j] })),
+    policies,
+    problems: ["MoCAN", "PeCAN"].map((algorithm) => ({
+      algorithm,
+      constraints: names.map((name, j) => ({
+        name,
+        margin: margins[j],
+        lambda: solution.lambda[j],
+        lambdaInterval: [solution.lambda[j] * 0.9, solution.lambda[j] * 1.1],
+        reference: scores.safety[j],
+        meaning: algorithm === "PeCAN" ? `${name}: margin ${margins[j]} asks for so much` : undefined,
+      })),
+      dual: dualSeries(scores, solution, { seed: 0, repeats: 3 }),
+      infeasibleResamples: 0.004,
+    })),
+    distributions: ["helpfulness", ...names].map((name, k) => ({
+      name,
+      role: k === 0 ? "reward" : "safety",
+      reference: draw(0),
+      policies: policies.map((policy) => ({ name: policy.name, values: draw(0.3) })),
+    })),
+    paths: [
+      { method: "Dual ascent", iterations: steps(5, 0.2) },
+      { method: "Safe-RLHF", iterations: steps(40, 0.5) },
+    ],
+    marginBills: [
+      {
+        method: "MoCAN",
+        iterative: false,
+        extent: "λ* solved, trained once",
+        verdict: "held",
+        reward: policies[0].reward,
+        bill: own,
+      },
+      {
+        method: "Safe-RLHF",
+        iterative: true,
+        extent: "31 of 40 iterations",
+        verdict: "undecided",
+        reward: policies[10].reward,
+        bill: { ...own, flops: 14 * own.flops!, seconds: 12 * own.seconds },
+      },
+    ],
+    prompts: {
+      scorers: ["helpfulness", ...names],
+      rows: prompts.slice(0, 3).map((prompt, i) => ({
+        prompt,
+        chosen: "Drawn by the run’s seed",
+        responses: [{ name: "The reference" }, ...policies].map(({ name }, k) => ({
+          policy: name,
+          response:
+            i === 0 && k === 1
+              ? `${hostile}\u0000`
+              : k === 3
+                ? ""
+                : "Rinse it with cold water, and wash it as usual. ".repeat(1 + k),
+          scores: [0.5, ...names.map(() => (k === 2 ? Number.NaN : -0.5))],
+        })),
+      })),
+      elsewhere: "run.duckdb, view “scored”",
+    },
+    hyperparameters: {
+      columns: ["One shot, weighted sum", "Safe-RLHF"],
+      rows: [
+        { name: "lora_target_modules", values: ["q_proj, k_proj, v_proj, o_proj", "–"] },
+        { name: "safe_rlhf.actor_lr", values: ["–", "of the policy; half of train.learning_rate by default"] },
+      ],
+    },
+    recipe: "model: pocket/policy\n",
+    seeds: { sampling: 0 },
+    versions: { dualign: "0.1.0" },
+    costs: [{ stage: "sample", seconds: 41.2, peakMemoryBytes: 4.1e8 }],
+  };
 }

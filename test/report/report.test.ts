@@ -2,24 +2,14 @@ import { createHash } from "node:crypto";
 import { parseHTML } from "linkedom";
 import { describe, expect, test } from "vitest";
 import { duration, number, range, signed } from "../../src/report/format.js";
-import { type ReportData, renderReport } from "../../src/report/index.js";
-import { fakeReport, hostile } from "./fixture.js";
+import { type ReportData, renderComparison, renderReport } from "../../src/report/index.js";
+import { fakeComparison, fakeReport, hostile } from "./fixture.js";
+import { replace, withoutCode } from "./pages.js";
 
 const parse = (page: string) => parseHTML(page).document;
 const data = fakeReport(2);
 const page = renderReport(data);
 const document = parse(page);
-
-/** Every string, or every number, of a value replaced. */
-function replace<T>(value: T, kind: "string" | "number", by: unknown): T {
-  if (typeof value === kind) return by as T;
-  if (Array.isArray(value)) return value.map((item) => replace(item, kind, by)) as T;
-  if (typeof value === "object" && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replace(item, kind, by)])) as T;
-  return value;
-}
-
-const withoutCode = (page: string) => page.replace(/<(script|style)>.*?<\/\1>/gs, "");
 
 /** The least that a report can be made of: a run that has solved, and not yet evaluated. */
 const least: ReportData = {
@@ -74,7 +64,11 @@ describe("text from models and users stays text", () => {
   });
 });
 
-describe("the page stands alone", () => {
+describe.each([
+  ["a run", page, () => renderReport(data)],
+  ["a comparison", renderComparison(fakeComparison(2)), () => renderComparison(fakeComparison(2))],
+])("the page of %s stands alone", (_, page, again) => {
+  const document = parse(page);
   const policy = document.querySelector("meta[http-equiv]")!.getAttribute("content")!;
 
   test("its policy forbids requests and allows exactly its own script", () => {
@@ -98,7 +92,7 @@ describe("the page stands alone", () => {
     for (const link of document.querySelectorAll("a[href]")) expect(ids).toContain(link.getAttribute("href")!.slice(1));
   });
 
-  test("the same data give the same page", () => expect(renderReport(data)).toBe(page));
+  test("the same data give the same page", () => expect(again()).toBe(page));
 });
 
 describe("what it says", () => {
@@ -165,7 +159,12 @@ describe("what is missing is left out", () => {
   });
 });
 
-describe("readable by a screen reader", () => {
+describe.each([
+  ["a run", page],
+  ["a comparison", renderComparison(fakeComparison(1))],
+])("the page of %s is readable by a screen reader", (_, page) => {
+  const document = parse(page);
+
   test("every chart says its finding, every figure has a heading and a caption", () => {
     const charts = [...document.querySelectorAll("svg")];
     expect(charts.length).toBeGreaterThan(10);

@@ -48,6 +48,14 @@ describe.each([{ margins: [0.8] }, { margins: [-2] }, { margins: [0.8, 0.2] }])(
       });
     });
 
+    test("both solvers come nearer to λ*, Newton all the way", () => {
+      const [newton, descent] = series.convergence;
+      expect(newton.distances.at(-1)![1]).toBe(0);
+      expect(newton.distances[0]).toEqual(descent.distances[0]);
+      const [first, last] = [descent.distances[0][1], descent.distances.at(-1)![1]];
+      if (first > 0) expect(last).toBeLessThan(first);
+    });
+
     test("effective sample sizes and KL are those of the prediction", () => {
       const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
       expect(series.ess).toHaveLength(60);

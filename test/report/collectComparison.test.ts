@@ -1,0 +1,287 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseHTML } from "linkedom";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { collectComparison } from "../../src/algorithms/comparisonData.js";
+import { runMethod } from "../../src/algorithms/methods.js";
+import { parseRecipe } from "../../src/algorithms/recipe.js";
+import type { ComparisonEvent, RunEvent, Tools } from "../../src/algorithms/stages.js";
+import type { ComparisonData } from "../../src/report/index.js";
+import { writeReportFile } from "../../src/run/reportFile.js";
+import { type RunFolder, startRun } from "../../src/run/runFolder.js";
+import { responses, rewards, safeties, toyTools } from "../algorithms/toy.js";
+
+const recipeText = `model: toy
+prompts: { file: toy.jsonl, held_out: 16, limit: 24 }
+beta: 1
+sampling: { num_samples: 32 }
+reward: { model: reward }
+safety: [{ name: harmless, model: safety, margin: 0.3 }]
+preferences:
+  helpfulness: { file: toy-preferences.jsonl }
+  safety: [{ file: toy-preferences.jsonl, margin: 0.2 }]
+pairs: { per_prompt: 8 }
+evaluate:
+  num_samples: 16
+  bootstrap: 200
+  scorers: [{ name: truth, model: truth }]
+  judges: [{ question: safety, module: judge.mjs }]
+compare:
+  mocan: { lambda: [1] }
+  pecan: {}
+  weighted_sum: { weights: [0, 2, 3] }
+  dual_ascent: { iterations: 5, rate: 4, num_samples: 16 }
+  safe_rlhf: { iterations: 4 }
+`;
+const truth = [0.1, 0.4, 0.2, 0.9, 0.8, 0, 0.5, 0.3];
+const scoreBy: Record<string, readonly number[]> = { reward: rewards, harmless: safeties, truth };
+/** Of Safe-RLHF, the gain measured in each iteration: the second is the first to reach the margin. */
+const gains = [0.1, 0.35, 0.25, 0.4];
+
+const toy = toyTools({
+  trainSteps: 40,
+  tokensPerStep: 100,
+  flopsPerToken: 10,
+  score: (scorer, { response }) => scoreBy[scorer][responses.indexOf(response)],
+});
+const tools: Tools = {
+  ...toy,
+  async openJudge() {
+    return {
+      async *judge(comparisons) {
+        for (const [index, { first, second }] of comparisons.entries()) {
+          const [a, b] = [first, second].map((response) => safeties[responses.indexOf(response)]);
+          yield { index, preference: a > b ? "first" : "second", answer: null };
+        }
+      },
+      async close() {},
+    };
+  },
+  async *trainSafeRlhf(job) {
+    const pairs = { pairs: [], options: { ...job.train, loss_type: "sigmoid", label_smoothing: 0 } };
+    for await (const _ of toy.trainDpo({ ...job, ...pairs } as never));
+    for (const [i, gain] of gains.entries())
+      yield {
+        iteration: i + 1,
+        lambda: [1 + i / 10],
+        gain: [gain],
+        reward: 0,
+        kl: 0,
+        tokensSampled: 500,
+        tokensTrained: 1000,
+        flops: 1e6,
+      };
+  },
+  writeReport: writeReportFile,
+};
+
+const date = "2025-01-15T10:20:30.000Z";
+const folder = mkdtempSync(join(tmpdir(), "dualign-comparison-"));
+let run: RunFolder;
+let data: ComparisonData;
+let last: ComparisonEvent;
+
+beforeAll(async () => {
+  const recipe = parseRecipe(recipeText, { source: "toy.yaml", method: "compare" });
+  run = await startRun(folder, { recipe, recipeText, versions: { dualign: "0.0.1" } });
+  const heard: RunEvent[] = [];
+  await runMethod({ run, tools, emit: (event) => heard.push(event) });
+  last = heard.at(-1) as ComparisonEvent;
+  data = await collectComparison(run, { date, maxExamples: 6 });
+});
+afterAll(async () => {
+  await run.close();
+  rmSync(folder, { recursive: true });
+});
+
+const named = (name: string) => data.policies.find((policy) => policy.name.replaceAll("\u00a0", " ").startsWith(name))!;
+const billed = (method: string) => data.marginBills!.find((one) => one.method === method)!;
+
+test("policies are named as a reader knows them, and carry what the run measured of them", () => {
+  const plain = data.policies.map(({ name, mark }) => [name.replaceAll("\u00a0", " ").replace(/\d+\.\d+$/, "…"), mark]);
+  expect(plain.map(([name]) => name)).toEqual([
+    "MoCAN λ* = …",
+    "MoCAN λ = 1",
+    "PeCAN λ* = …",
+    "Weighted sum λ = 0",
+    "Weighted sum λ = 2",
+    "Weighted sum λ = 3",
+    "DPO-H",
+    "DPO-S",
+    "Dual ascent",
+    "Safe-RLHF",
+  ]);
+  expect(plain[1][1]).toBe("1");
+  for (const [i, { reward, safety, kl, lambda, predictions, winRates, heldOut }] of data.policies.entries()) {
+    const row = last.policies[i];
+    expect(lambda).toEqual(row.lambda);
+    expect(reward).toMatchObject({ measured: row.reward.gain, interval: row.reward.interval });
+    expect(safety[0]).toMatchObject({ measured: row.safety[0].gain, margin: 0.3, verdict: row.safety[0].verdict });
+    expect(kl.measured).toBe(row.kl.measured);
+    expect(predictions.map(({ predicted }) => predicted)).toEqual((row.predicted ?? []).map(({ gain }) => gain));
+    expect(predictions.map(({ measured }) => measured)).toEqual((row.solved ?? []).map(({ gain }) => gain));
+    expect(winRates).toMatchObject([{ question: "safety", rate: row.win_rates[0].rate }]);
+    expect(heldOut.map(({ name }) => name)).toEqual(["truth"]);
+  }
+  expect(data.policies.filter(({ solved }) => solved).map(({ family }) => family)).toEqual(["MoCAN", "PeCAN"]);
+});
+
+test("where held-out prompts are like those of the solve, the predictions for both are alike", () => {
+  for (const { predictions, heldOutPredictions } of data.policies.filter(({ predictions }) => predictions.length > 0))
+    for (const [k, { predicted }] of predictions.entries()) {
+      expect(heldOutPredictions![k]).not.toBe(predicted);
+      expect(heldOutPredictions![k]).toBeCloseTo(predicted!, 0);
+    }
+});
+
+test("a training's progress is told between the losses of the reference and of the optimum", async () => {
+  const { loss, optimum, start, data: learned } = named("MoCAN λ*").training!;
+  expect(start).toBe(Math.LN2);
+  expect(loss!).toBeLessThan(start!);
+  expect(loss!).toBeCloseTo(optimum!, 2);
+  expect(learned).toBe(`${24 * 8} labelled pairs`);
+  expect(named("Dual ascent").training).toMatchObject({ data: expect.stringContaining("the last of 5 rounds") });
+  expect(named("Dual ascent").training!.optimum).not.toBeNull();
+  expect(named("DPO-H").training).toMatchObject({ data: expect.stringMatching(/preferences$/), optimum: null });
+  expect(named("Safe-RLHF").training).toMatchObject({ loss: null, optimum: null });
+});
+
+describe("what each method takes to reach the margin", () => {
+  test("one shot is what it is, and comes first", () => {
+    expect(data.marginBills!.map(({ method }) => method)).toEqual([
+      "MoCAN",
+      "PeCAN",
+      "Weighted sum",
+      "DPO-H",
+      "DPO-S",
+      "Dual ascent",
+      "Safe-RLHF",
+    ]);
+    expect(billed("MoCAN").bill).toEqual(named("MoCAN λ*").bill);
+  });
+
+  test("a weighted sum pays for every λ up to the first that may do, and for their samples once", () => {
+    const [zero, two] = [named("Weighted sum λ = 0"), named("Weighted sum λ = 2")];
+    expect(zero.safety[0].verdict).toBe("not held");
+    expect(two.safety[0].verdict).not.toBe("not held");
+    const { extent, bill, verdict } = billed("Weighted sum");
+    expect(extent).toBe("2 of 3 λ");
+    expect(verdict).toBe(two.safety[0].verdict);
+    expect(bill).toMatchObject({ trainings: 2, tokensSampled: zero.bill.tokensSampled, tokensTrained: 8000 });
+    expect(bill.flops).toBe(zero.bill.flops! + 20 * 4000);
+    expect(bill.seconds).toBeLessThan(zero.bill.seconds + two.bill.seconds);
+  });
+
+  test("what moves λ pays up to the first iteration that measures the margin reached", async () => {
+    const rounds = await run.multipliers("dual-ascent");
+    const first = rounds.findIndex(({ gain }) => gain[0] >= 0.3) + 1;
+    expect(first).toBeGreaterThan(1);
+    expect(billed("Dual ascent")).toMatchObject({
+      iterative: true,
+      extent: `${first} of 5 iterations`,
+      bill: { trainings: first, tokensTrained: first * 4000 },
+    });
+    expect(billed("Safe-RLHF")).toMatchObject({
+      extent: "2 of 4 iterations",
+      bill: { tokensSampled: 1000, tokensTrained: 2000, flops: 2e6 },
+    });
+    expect(billed("Safe-RLHF").bill.seconds).toBeCloseTo(named("Safe-RLHF").bill.seconds / 2, 12);
+  });
+});
+
+test("λ and gain by iteration are the run's own", async () => {
+  expect(data.paths!.map(({ method }) => method)).toEqual(["Dual ascent", "Safe-RLHF"]);
+  expect(data.paths![1].iterations.map(({ gain }) => gain[0])).toEqual(gains);
+  const rows = await run.multipliers("dual-ascent");
+  expect(data.paths![0].iterations.map(({ lambda }) => lambda)).toEqual(rows.map(({ lambda }) => lambda));
+});
+
+test("both duals are there, with the reference's scores that they were solved from", async () => {
+  expect(data.problems!.map(({ algorithm }) => algorithm)).toEqual(["MoCAN", "PeCAN"]);
+  for (const [i, { constraints, dual }] of data.problems!.entries()) {
+    expect(constraints[0].lambda).toBeCloseTo(data.policies[2 * i].lambda![0], 9);
+    expect(constraints[0].reference).toHaveLength(24 * 32);
+    expect(dual.constraints).toHaveLength(1);
+  }
+  expect(data.problems![1].constraints[0].meaning).toMatch(/asks that/);
+});
+
+test("all policies answer the same prompts: those hardest for the reference, and some drawn", async () => {
+  const { rows, scorers } = data.prompts!;
+  expect(scorers).toEqual(["reward", "harmless", "truth"]);
+  expect(rows).toHaveLength(6);
+  expect(new Set(rows.map(({ prompt }) => prompt)).size).toBe(6);
+  const names = ["The reference", ...data.policies.map(({ name }) => name)];
+  for (const { responses: shown } of rows) {
+    expect(shown.map(({ policy }) => policy)).toEqual(names);
+    for (const { response, scores } of shown)
+      expect(scores).toEqual(scorers.map((name) => scoreBy[name][responses.indexOf(response)]));
+  }
+  const { prompt, columns } = await run.scoreTable("reference", "held-out", ["harmless"]);
+  const means = new Map<number, number>();
+  for (const [i, value] of columns[0].entries()) means.set(prompt[i], (means.get(prompt[i]) ?? 0) + value / 16);
+  const hardest = [...means].sort(([, a], [, b]) => a - b).slice(0, 3);
+  const texts = new Map((await run.prompts("held-out")).map(({ prompt, text }) => [prompt, text]));
+  expect(rows.slice(0, 3).map(({ prompt }) => prompt)).toEqual(hardest.map(([at]) => texts.get(at)));
+});
+
+test("hyperparameters stand in a column for each kind of training", () => {
+  const { columns, rows } = data.hyperparameters!;
+  expect(columns).toEqual(["One shot, weighted sum", "Dual ascent", "Models of preferences", "Safe-RLHF"]);
+  const values = (name: string) => rows.find((row) => row.name === name)!.values;
+  expect(values("lora_r")).toEqual(["8", "8", "8", "8"]);
+  expect(values("dual_ascent.rate")).toEqual(["–", "4", "–", "–"]);
+  expect(values("safe_rlhf.iterations")).toEqual(["–", "–", "–", "4"]);
+  expect(values("safe_rlhf.lambda_init")).toEqual(["–", "–", "–", "1"]);
+});
+
+test("the same run gives the same data", async () =>
+  expect(await collectComparison(run, { date, maxExamples: 6 })).toEqual(data));
+
+test("the run's last event names its report, which has every figure that a reviewer asks for", () => {
+  expect(last.report).toBe(join(folder, "report.html"));
+  const { document } = parseHTML(readFileSync(last.report, "utf8"));
+  expect([...document.querySelectorAll("main > section")].map(({ id }) => id)).toEqual([
+    "verdict",
+    "predicted",
+    "trade-off",
+    "scores",
+    "bill",
+    "paths",
+    "dual",
+    "trust",
+    "responses",
+    "hyperparameters",
+    "recipe",
+  ]);
+  const titles = [...document.querySelectorAll("figure h3")].map(({ textContent }) => textContent);
+  for (const title of [
+    "harmless: predicted against measured",
+    "reward: predicted against measured",
+    "preferred_safety: predicted against measured",
+    "reward against harmless",
+    "reward",
+    "harmless",
+    "truth (in no solve)",
+    "harmless under the reference",
+    "preferred_safety under the reference",
+    "The dual of harmless",
+    "The dual of preferred_safety",
+    "Convergence",
+    "λ* of harmless by prompts",
+    "λ* of harmless by responses per prompt",
+    "Safe-RLHF: λ of harmless",
+    "Safe-RLHF: gain in harmless",
+  ])
+    expect(titles).toContain(title);
+});
+
+test("before the evaluation there is nothing to report", async () => {
+  const early = mkdtempSync(join(tmpdir(), "dualign-comparison-"));
+  const recipe = parseRecipe(recipeText, { source: "toy.yaml", method: "compare" });
+  const started = await startRun(early, { recipe, recipeText, versions: {} });
+  await expect(collectComparison(started, { date })).rejects.toThrow(/are not evaluated yet: dualign resume /);
+  await started.close();
+  rmSync(early, { recursive: true });
+});
