@@ -199,7 +199,7 @@ function agreementTable(
 ): Html {
   const names = scores.map((k) => policies[0].predictions[k].name);
   return table(
-    `What was predicted of each λ, and what its policy gained, both with ${confidence(data)} intervals`,
+    `Gain in ${names.join(" and ")} that was predicted of each λ, and that its policy made, with ${confidence(data)} intervals`,
     [family, ...names.flatMap((name) => [`${name}, predicted`, `${name}, measured`, "Agree"]), "Effective responses"],
     policies.map(({ name, predictions, ess }) => [
       name,
