@@ -86,7 +86,10 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
   if (examples.length === 0) throw new InputError("there are no rows to train on");
   const plan = planSteps(examples.length, options);
   const all = [...examples, ...evaluation];
-  const longest = Math.max(...all.map((e) => e.prompt.length + Math.max(...e.completions.map((c) => c.length))));
+  const longest = all.reduce(
+    (most, { prompt, completions }) => Math.max(most, ...completions.map((c) => prompt.length + c.length)),
+    0,
+  );
   requireLength(model, longest, "the longest row");
 
   const widest = widestBatch(all, options.batchSize);
