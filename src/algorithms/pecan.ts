@@ -94,7 +94,10 @@ export async function modelOf(
   { name, model, adapter }: PreferenceSpec,
   usePeft: boolean,
 ): Promise<PolicyRef> {
-  if (model !== undefined || adapter !== undefined) return { model: model ?? run.recipe.model, adapter };
+  if (model !== undefined || adapter !== undefined) {
+    const { temperature } = run.recipe.sampling;
+    return { model: model ?? run.recipe.model, adapter, temperature };
+  }
   return trainedPolicy(run, (await run.training(name))!.path, usePeft);
 }
 

@@ -95,12 +95,17 @@ export async function runStages(
   if (await run.isDone("report")) emit(await done(context));
 }
 
-export const referenceOf = ({ model, adapter }: Recipe): PolicyRef => ({ model, adapter });
+export const referenceOf = ({ model, adapter, sampling: { temperature } }: Recipe): PolicyRef => ({
+  model,
+  adapter,
+  temperature,
+});
 
 /** Where a policy that the run has trained lies. */
 export function trainedPolicy({ path, recipe }: RunStore, folder: string, usePeft: boolean): PolicyRef {
   const trained = `${path}/${folder}`;
-  return usePeft ? { model: recipe.model, adapter: trained } : { model: trained };
+  const { temperature } = recipe.sampling;
+  return usePeft ? { model: recipe.model, adapter: trained, temperature } : { model: trained, temperature };
 }
 
 /** Opens a model when it is first needed, and closes it at the end. */

@@ -147,7 +147,14 @@ const common = {
   prompts: trainPrompts,
   beta: betaSchema.default(0.1),
   sampling: samplingSchema
-    .extend({ num_samples: z.number().int().min(2).default(16).describe("responses for each prompt") })
+    .extend({
+      num_samples: z.number().int().min(2).default(16).describe("responses for each prompt"),
+      temperature: z
+        .number()
+        .positive()
+        .default(1)
+        .describe("every policy is the model as decoded at it: when sampled, weighed and trained"),
+    })
     .prefault({}),
   train: trainSchema.prefault({}),
   evaluate: z

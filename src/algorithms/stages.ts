@@ -23,6 +23,8 @@ export type StageName =
 export interface PolicyRef {
   model: string;
   adapter?: string;
+  /** Divides its logits wherever it samples, weighs or trains: the policy is the model as decoded at this temperature. */
+  temperature?: number;
 }
 
 export type FinishReason = "stop" | "length";
@@ -39,7 +41,7 @@ export interface PolicySample {
   sampleIndex: number;
   response: string;
   responseIds: readonly number[];
-  /** Sequence log-probability at temperature 1, in nats; the end token counts where it was drawn. */
+  /** Sequence log-probability at the policy's temperature, in nats; the end token counts where it was drawn. */
   logprob: number;
   finishReason: FinishReason;
 }

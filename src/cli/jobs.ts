@@ -157,7 +157,7 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
     promptIndex,
     sampleIndexes,
   }));
-  const options = samplingOptions(tokenizer, { ...job.sampling, seed: job.seed });
+  const options = samplingOptions(model, { ...job.sampling, seed: job.seed });
   const rows = new Array<Row>(prompts.length * num_samples);
   const begin = performance.now();
   let done = 0;

@@ -7,7 +7,7 @@ import { tokenizePrompt } from "../text/rows.js";
 import { exampleOf } from "../train/examples.js";
 import type { Example, Objective } from "../train/objectives.js";
 import { tokenizeSampled } from "./modelPolicy.js";
-import { type OpenModel, openModel } from "./openModel.js";
+import { type OpenModel, openPolicyModel } from "./openModel.js";
 import { runTraining } from "./training.js";
 
 const objectiveOf = (beta: number, { loss_type, label_smoothing }: DpoObjective): Objective => ({
@@ -19,7 +19,7 @@ const objectiveOf = (beta: number, { loss_type, label_smoothing }: DpoObjective)
 
 /** DPO on pairs of sampled responses: their tokens as they were drawn, their reference log-probabilities as given. */
 export async function* trainOnSamples(runtime: Runtime, job: DpoJob): AsyncGenerator<TrainStep> {
-  const model = await openModel(job.reference.model, job.reference.adapter);
+  const model = await openPolicyModel(job.reference);
   const { max_length } = job.options;
   const examples = job.pairs.flatMap(({ prompt, chosen, rejected, probability, target }): Example[] => {
     const [first, second] = tokenizeSampled(model.tokenizer, [chosen, rejected]);
@@ -43,7 +43,7 @@ export async function* trainOnSamples(runtime: Runtime, job: DpoJob): AsyncGener
 
 /** Plain DPO on preferences, tokenized as `dualign train dpo` does. */
 export async function* trainOnPreferences(runtime: Runtime, job: PreferenceJob): AsyncGenerator<TrainStep> {
-  const model = await openModel(job.reference.model, job.reference.adapter);
+  const model = await openPolicyModel(job.reference);
   const { max_length } = job.options;
   const objective = objectiveOf(job.beta, job.options);
   const examples = job.pairs.flatMap(({ prompt, chosen, rejected }, i) => {

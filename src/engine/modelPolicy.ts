@@ -7,7 +7,7 @@ import { generate, type Sample, type SamplingOptions } from "../sample/generate.
 import { groupByPrompt, treeLogprobs } from "../score/sequences.js";
 import { tokenizePrompt, tokenizeResponse } from "../text/rows.js";
 import type { Tokenizer } from "../text/tokenizer.js";
-import { type OpenModel, openModel } from "./openModel.js";
+import { type OpenModel, openPolicyModel } from "./openModel.js";
 
 /** A sample as rows keep it: the end token stands in the ids only where the model has several and this is not the first. */
 export function asPolicySample(tokenizer: Tokenizer, sample: Sample): PolicySample {
@@ -17,11 +17,14 @@ export function asPolicySample(tokenizer: Tokenizer, sample: Sample): PolicySamp
   return { promptIndex, sampleIndex, response, responseIds: spoken, logprob, finishReason };
 }
 
-/** The options of `generate` from a recipe's or the command line's. */
-export function samplingOptions(tokenizer: Tokenizer, options: Parameters<Policy["sample"]>[1]): SamplingOptions {
+/** The options of `generate` from a recipe's or the command line's. A policy's own temperature stands in for theirs. */
+export function samplingOptions(
+  { tokenizer, config }: OpenModel,
+  options: Parameters<Policy["sample"]>[1],
+): SamplingOptions {
   return {
     maxNewTokens: options.max_new_tokens,
-    temperature: options.temperature,
+    temperature: config.temperature === undefined ? options.temperature : 1,
     topK: options.top_k,
     topP: options.top_p,
     repetitionPenalty: options.repetition_penalty,
@@ -33,7 +36,7 @@ export function samplingOptions(tokenizer: Tokenizer, options: Parameters<Policy
 
 /** Opens a model for a run. Graphs are loaded at their first use and let go after it, so that stages do not add up. */
 export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Policy> {
-  const model = await openModel(ref.model, ref.adapter);
+  const model = await openPolicyModel(ref);
   const { tokenizer } = model;
   return {
     hasChatTemplate: tokenizer.hasChatTemplate,
@@ -45,7 +48,7 @@ export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Poli
         promptIndex,
         sampleIndexes,
       }));
-      for await (const sample of generate(runtime, model, requests, samplingOptions(tokenizer, options)))
+      for await (const sample of generate(runtime, model, requests, samplingOptions(model, options)))
         yield asPolicySample(tokenizer, sample);
     },
     async *logprobs(rows): AsyncGenerator<RowValue> {

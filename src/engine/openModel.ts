@@ -1,4 +1,5 @@
 /** From a folder or hub id to a model that the engine runs, and back to an adapter folder. */
+import type { PolicyRef } from "../algorithms/stages.js";
 import { InputError } from "../errors.js";
 import { type Adapter as AdapterFile, readAdapter, writeAdapter } from "../files/adapter.js";
 import { type ModelFolder, openModelFolder } from "../files/modelFolder.js";
@@ -25,6 +26,12 @@ export async function openModel(pathOrHubId: string, adapter?: string): Promise<
   // Builds the model's graph without loading it: a tensor that is missing or misshapen is told now, not hours later.
   usedWeights(model);
   return adapter === undefined ? model : withAdapter(model, readAdapter(adapter), adapter);
+}
+
+/** Opens a policy's model; its temperature divides the logits of whatever is built from it. */
+export async function openPolicyModel({ model: path, adapter, temperature }: PolicyRef): Promise<OpenModel> {
+  const model = await openModel(path, adapter);
+  return temperature === undefined ? model : { ...model, config: { ...model.config, temperature } };
 }
 
 /**

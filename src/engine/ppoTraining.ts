@@ -24,7 +24,7 @@ import { VALUE_BIAS, VALUE_WEIGHT } from "../train/ppoGraph.js";
 import type { TrainingState } from "../train/trainer.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
 import { asPolicySample, flopsPerToken, samplingOptions } from "./modelPolicy.js";
-import { asScoreModel, type OpenModel, openModel, saveAdapter } from "./openModel.js";
+import { asScoreModel, type OpenModel, openModel, openPolicyModel, saveAdapter } from "./openModel.js";
 
 /** A score of a job, and where its critic starts. */
 export interface PpoScore {
@@ -107,7 +107,7 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
     actorRate: options.actor_lr ?? train.learning_rate / 2,
     criticRate: options.critic_lr ?? train.learning_rate,
     klCoefficient: options.kl_coeff ?? job.beta,
-    sampling: samplingOptions(tokenizer, { ...job.sampling, seed }),
+    sampling: samplingOptions(reference, { ...job.sampling, seed }),
     adam: {
       beta1: train.adam_beta1,
       beta2: train.adam_beta2,
@@ -146,7 +146,7 @@ export async function* trainSafeRlhf(
       safety.push({ ...(await open(spec)), reference: job.referenceSafety[j], margin: spec.margin });
     const { beta, sampling, train, seed, outputDir } = job;
     const events = trainPpoLagrangian(runtime, {
-      reference: await openModel(job.reference.model, job.reference.adapter),
+      reference: await openPolicyModel(job.reference),
       prompts: job.prompts.map(({ text }) => text),
       ...{ reward, safety, beta, options, sampling, train, seed, outputDir },
       resume: true,

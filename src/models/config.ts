@@ -19,6 +19,8 @@ export interface ModelConfig {
   readonly maxPositions: number;
   /** The output head is the embedding table. */
   readonly tiedHead: boolean;
+  /** Divides the logits, 1 where absent: the distribution of the model as it is decoded at this temperature. */
+  readonly temperature?: number;
   readonly queryKeyValueBias: boolean;
   readonly outputBias: boolean;
   readonly mlpBias: boolean;

@@ -10,6 +10,7 @@ import {
   input,
   logSoftmax,
   matmul,
+  mul,
   reshape,
   sqrt,
   sub,
@@ -30,6 +31,10 @@ export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor
   };
 }
 
+/** Hidden states whose logits are those of the model's temperature: dividing before the head costs a vocabulary less. */
+export const atTemperature = ({ temperature = 1 }: ModelConfig, hidden: Tensor): Tensor =>
+  temperature === 1 ? hidden : mul(hidden, 1 / temperature);
+
 /**
  * Log-probabilities of the tokens that `completionFeeds` asks for, one after the other. The head sees only the rows
  * that predict them, in `chunks` parts one after the other, so that the logits of one part bound the memory.
@@ -40,7 +45,7 @@ export function completionLogprobs(config: ModelConfig, p: Parameters, hidden: T
     Array.from({ length: chunks }, (_, k) => {
       const rows = input(`head_rows_${k}`, "int32", [`C${k}`]);
       const targets = input(`targets_${k}`, "int32", [`C${k}`]);
-      const h = gather(hidden, rows);
+      const h = atTemperature(config, gather(hidden, rows));
       if (!trained) return tokenLogprob(h, weight, targets);
       const logprobs = logSoftmax(matmul(h, weight, { transB: true }));
       return reshape(gatherElements(logprobs, reshape(targets, [`C${k}`, 1])), [`C${k}`]);

@@ -93,7 +93,7 @@ beta: 0.1
 sampling:                     # of the reference; names as in transformers
   num_samples: 16             # responses for each prompt
   max_new_tokens: 128
-  temperature: 1              # the method wants the reference's own distribution
+  temperature: 1              # every policy is the model as decoded at it: when sampled, weighed and trained
   top_p: 1
 
 ${given.method === "mocan" ? scorerPart : preferencePart}

@@ -51,7 +51,10 @@ export const tables = {
       ...sampleKey,
       response: ["VARCHAR", ""],
       response_ids: ["INTEGER[]", "its tokens, without the end token"],
-      logprob: ["DOUBLE", "ln probability under its own policy at temperature 1, end token included where it stopped"],
+      logprob: [
+        "DOUBLE",
+        "ln probability under its own policy at the recipe's temperature, end token included where it stopped",
+      ],
       finish_reason: ["VARCHAR", "'stop' or 'length'"],
     },
   },

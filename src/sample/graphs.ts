@@ -25,7 +25,7 @@ import {
   type Tensor,
 } from "../graph/index.js";
 import type { ModelConfig } from "../models/config.js";
-import { outputHead } from "../models/heads.js";
+import { atTemperature, outputHead } from "../models/heads.js";
 import type { Model } from "../models/model.js";
 import { Parameters } from "../models/parameters.js";
 import { type Attend, packedInputs, transformer } from "../models/transformer.js";
@@ -112,11 +112,11 @@ function recording(attend: Attend): { attend: Attend; outputs: Record<string, Te
 
 /**
  * softmax(logits / temperature) [n, vocabulary] with its sums and maxima over blocks [n, blocks] (see choose.ts), the
- * largest logit and ln Σ exp(logits) [n] each: so ln π(token) at temperature 1 needs no second look at the logits.
+ * largest logit and ln Σ exp(logits) [n] each: so ln π(token) at the model's own temperature needs no second look at the logits.
  */
 function distribution(config: ModelConfig, p: Parameters, hidden: Tensor, temperature: number): Record<string, Tensor> {
   const n = hidden.shape[0];
-  const logits = matmul(hidden, outputHead(config, p).weight, { transB: true });
+  const logits = matmul(atTemperature(config, hidden), outputHead(config, p).weight, { transB: true });
   const plain = softmax(logits);
   const probabilities = temperature === 1 ? plain : softmax(mul(logits, 1 / temperature));
   const size = blockSize(config.vocabSize);
