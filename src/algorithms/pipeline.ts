@@ -2,14 +2,13 @@
  * The stages that every method shares. Each reads and writes the run's rows only, so that it can run alone and go on
  * after a kill; each names the policy whose rows they are, so that a run can hold several.
  */
-import { klTerms, type Scores, solveDual } from "../dual/index.js";
+import { klTerms, labelPreferences, type Scores, solveDual } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { Random } from "../random.js";
 import type { Text } from "../text/rows.js";
 import { collectLogprobs, collectSamples, collectScores, reference, type Task } from "./collect.js";
 import { evaluate } from "./evaluation.js";
 import { judgePolicy } from "./judging.js";
-import { labelPairs } from "./pairs.js";
 import type { PromptSource, Recipe, ScorerSpec } from "./recipe.js";
 import type {
   Emit,
@@ -320,19 +319,31 @@ export async function labelPolicy(
   weight = 1,
 ): Promise<void> {
   const { pairs, seed } = run.recipe;
-  const { reward, safety, offsets } = await trainScores(run, problem);
+  const scores = await trainScores(run, problem);
   const samples = await run.samples(reference, "train");
-  const candidates = Array.from({ length: offsets.length - 1 }, (_, i) => ({
-    prompt: samples[offsets[i]].prompt,
-    responses: samples.slice(offsets[i], offsets[i + 1]).map(({ sample, response }, k) => ({
-      sample,
-      text: response,
-      score:
-        lambda.reduce((sum, value, j) => sum + value * safety[j][offsets[i] + k], weight * reward[offsets[i] + k]) /
-        problem.labelDivisor,
+  const preferences = labelPreferences({ ...scores, reward: scores.reward.map((r) => weight * r) }, lambda, {
+    choice: pairs.choice,
+    labels: pairs.labels,
+    perPrompt: pairs.per_prompt,
+    seed,
+    divisor: problem.labelDivisor,
+    same: (a, b) => samples[a].response === samples[b].response,
+  });
+  if (preferences.length === 0)
+    throw new InputError(
+      "no prompt has two different responses, so there is nothing to prefer: raise sampling.num_samples or sampling.temperature",
+    );
+  await run.setPairs(
+    policy,
+    preferences.map(({ first, second, ...labelled }, pair) => ({
+      ...labelled,
+      policy,
+      pair,
+      prompt: samples[first].prompt,
+      first: samples[first].sample,
+      second: samples[second].sample,
     })),
-  }));
-  await run.setPairs(policy, labelPairs(policy, candidates, { ...pairs, seed }));
+  );
 }
 
 /** Trains a policy on its labelled pairs, from the reference. */

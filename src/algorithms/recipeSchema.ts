@@ -117,7 +117,10 @@ const judge = z
   .refine(({ endpoint, model }) => endpoint === undefined || model !== undefined, "needs model beside endpoint");
 
 const pairFields = {
-  choice: z.enum(["random", "all", "informative"]).default("random"),
+  choice: z
+    .enum(["random", "disjoint", "informative", "all"])
+    .default("random")
+    .describe("disjoint: each response in as few pairs as can be; informative: those with the surest preference"),
   labels: z.enum(["soft", "drawn"]).default("soft"),
   per_prompt: count.default(8),
 };

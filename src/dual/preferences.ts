@@ -1,9 +1,19 @@
 import { Random } from "../random.js";
 import type { Scores } from "./scores.js";
 
+/**
+ * Which pairs of a prompt's n samples:
+ * - `random`: any.
+ * - `disjoint`: pair by pair through a random tournament, in which every sample meets every other once, so that each is
+ *   in as few pairs as any choice allows (2 · perPrompt / n, rounded up, where no two are the same). A score's noise is
+ *   its sample's own: training fits it the more, the more pairs repeat it.
+ * - `informative`: those whose scores lie farthest apart, whose labels are the surest.
+ * - `all`: every one.
+ */
+export type PairChoice = "random" | "disjoint" | "informative" | "all";
+
 export interface PreferenceOptions {
-  /** `informative`: the pairs whose scores lie farthest apart, whose labels are the surest. */
-  readonly choice: "random" | "all" | "informative";
+  readonly choice: PairChoice;
   /** `soft`: the label is the probability itself; `drawn`: 1 or 0 drawn with it, as in the paper. */
   readonly labels: "soft" | "drawn";
   /** At most so many pairs per prompt; `all` takes every one. */
@@ -11,6 +21,8 @@ export interface PreferenceOptions {
   readonly seed: number;
   /** Divides the scores before the sigmoid: 1 by METHOD.md, β as in the authors' code for PeCAN. */
   readonly divisor?: number;
+  /** Tells samples of a prompt that are the same response: a pair of those says nothing and is left out. */
+  readonly same?: (a: number, b: number) => boolean;
 }
 
 /** Pairs of one prompt's samples; the indices count samples as `Scores` does. */
@@ -18,7 +30,9 @@ export interface Preference {
   readonly prompt: number;
   readonly first: number;
   readonly second: number;
-  /** σ(r_λ(first) − r_λ(second)): that `first` is preferred (Bradley–Terry). */
+  /** (r_λ(first) − r_λ(second)) / divisor. */
+  readonly difference: number;
+  /** σ(difference): that `first` is preferred (Bradley–Terry). */
   readonly probability: number;
   /** What the training sees: the probability, or a draw from it. */
   readonly label: number;
@@ -33,24 +47,30 @@ export function tiltedScores({ reward, safety }: Scores, lambda: readonly number
 export function labelPreferences(
   scores: Scores,
   lambda: readonly number[],
-  { choice, labels, perPrompt, seed, divisor = 1 }: PreferenceOptions,
+  { choice, labels, perPrompt, seed, divisor = 1, same = () => false }: PreferenceOptions,
 ): Preference[] {
-  const tilted = tiltedScores(scores, lambda);
+  const tilted = tiltedScores(scores, lambda).map((score) => score / divisor);
   const preferences: Preference[] = [];
   for (let prompt = 0; prompt < scores.offsets.length - 1; prompt++) {
     const random = new Random(seed, prompt);
-    let pairs = pairsOf(scores.offsets[prompt], scores.offsets[prompt + 1]);
-    if (choice === "random") pairs = random.shuffle(pairs).slice(0, perPrompt);
+    const start = scores.offsets[prompt];
+    const size = scores.offsets[prompt + 1] - start;
+    const order = Array.from({ length: size }, (_, i) => start + i);
+    if (choice === "disjoint") random.shuffle(order);
+    const meetings = choice === "disjoint" ? tournament(size) : everyPair(size);
+    const pairs = meetings.map(([i, j]): Pair => [order[i], order[j]]).filter(([a, b]) => !same(a, b));
+    if (choice === "random") random.shuffle(pairs);
     if (choice === "informative") {
       const gap = ([a, b]: Pair) => Math.abs(tilted[a] - tilted[b]);
-      pairs = pairs.sort((p, q) => gap(q) - gap(p)).slice(0, perPrompt);
+      pairs.sort((p, q) => gap(q) - gap(p));
     }
-    for (const [a, b] of pairs) {
+    for (const [a, b] of choice === "all" ? pairs : pairs.slice(0, perPrompt)) {
       // Which comes first carries no meaning, so that it cannot carry a bias.
       const [first, second] = random.uniform() < 0.5 ? [a, b] : [b, a];
-      const probability = 1 / (1 + Math.exp((tilted[second] - tilted[first]) / divisor));
+      const difference = tilted[first] - tilted[second];
+      const probability = 1 / (1 + Math.exp(-difference));
       const label = labels === "soft" ? probability : Number(random.uniform() < probability);
-      preferences.push({ prompt, first, second, probability, label });
+      preferences.push({ prompt, first, second, difference, probability, label });
     }
   }
   return preferences;
@@ -58,8 +78,30 @@ export function labelPreferences(
 
 type Pair = readonly [number, number];
 
-function pairsOf(start: number, end: number): Pair[] {
+function everyPair(n: number): Pair[] {
   const pairs: Pair[] = [];
-  for (let a = start; a < end; a++) for (let b = a + 1; b < end; b++) pairs.push([a, b]);
+  for (let a = 0; a < n; a++) for (let b = a + 1; b < n; b++) pairs.push([a, b]);
+  return pairs;
+}
+
+/** Every pair of 0, …, n − 1 once, in such an order that at any place no one is more than one pair ahead of another. */
+function tournament(n: number): Pair[] {
+  const circle = n - 1;
+  const pairs: Pair[] = [];
+  if (n % 2 === 0) {
+    // Perfect matchings, one after the other: in round r, those meet whose places on the circle are as far from r.
+    for (let r = 0; r < circle; r++) {
+      pairs.push([r, circle]);
+      for (let k = 1; k < n / 2; k++) pairs.push([(r + k) % circle, (r - k + circle) % circle]);
+    }
+    return pairs;
+  }
+  // No matching is perfect. Walecki's zigzags split the pairs into rings through all; every second pair of a ring, twice
+  // around, is balanced.
+  for (let turn = 0; turn < circle / 2; turn++) {
+    const ring = [circle];
+    for (let k = 0; k < circle; k++) ring.push((turn + (k % 2 === 1 ? (k + 1) / 2 : circle - k / 2)) % circle);
+    for (let t = 0; t < n; t++) pairs.push([ring[(2 * t) % n], ring[(2 * t + 1) % n]]);
+  }
   return pairs;
 }

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { labelPreferences, tiltedScores } from "../../src/dual/index.js";
 import { toyScores } from "./toy.js";
 
@@ -55,4 +55,64 @@ test("the divisor flattens or sharpens the labels", () => {
   const [sharp] = labelPreferences(scores, lambda, { ...base, divisor: 0.1 });
   const logit = (p: number) => Math.log(p / (1 - p));
   expect(logit(sharp.probability) / logit(plain.probability)).toBeCloseTo(10, 5);
+});
+
+describe("disjoint pairs", () => {
+  const counts = (pairs: readonly { first: number; second: number }[], n: number) => {
+    const used = new Array<number>(n).fill(0);
+    for (const { first, second } of pairs) for (const i of [first, second]) used[i]++;
+    return used;
+  };
+
+  test("use each response as seldom as can be, and no pair twice", () => {
+    for (const n of [2, 3, 4, 7, 8, 16]) {
+      const given = toyScores(3, n, 2);
+      const all = (n * (n - 1)) / 2;
+      for (let perPrompt = 1; perPrompt <= all + 1; perPrompt++) {
+        const pairs = labelPreferences(given, lambda, { ...base, choice: "disjoint", perPrompt });
+        const wanted = Math.min(perPrompt, all);
+        expect(pairs).toHaveLength(3 * wanted);
+        const keys = pairs.map(({ first, second }) => `${Math.min(first, second)} ${Math.max(first, second)}`);
+        expect(new Set(keys).size).toBe(pairs.length);
+        const used = counts(pairs, 3 * n);
+        expect(Math.max(...used)).toBe(Math.ceil((2 * wanted) / n));
+        expect(Math.min(...used)).toBe(Math.floor((2 * wanted) / n));
+      }
+    }
+  });
+
+  test("are any pairs: each is as likely as another", () => {
+    const times = new Map<string, number>();
+    const given = toyScores(6000, 5, 2);
+    for (const { prompt, first, second } of labelPreferences(given, lambda, {
+      ...base,
+      choice: "disjoint",
+      perPrompt: 2,
+    })) {
+      const key = [first, second]
+        .map((i) => i - 5 * prompt)
+        .sort()
+        .join();
+      times.set(key, (times.get(key) ?? 0) + 1);
+    }
+    expect(times.size).toBe(10);
+    // Each of the ten is drawn with probability 1/5: 1200 times, with a standard deviation of 31.
+    for (const count of times.values()) expect(Math.abs(count - 1200)).toBeLessThan(140);
+  });
+
+  test("leave out equal responses, and go on to others", () => {
+    const same = (a: number, b: number) => a % 6 < 3 && b % 6 < 3;
+    const pairs = labelPreferences(scores, lambda, { ...base, choice: "disjoint", same });
+    expect(pairs).toHaveLength(40 * 3);
+    expect(pairs.some(({ first, second }) => same(first, second))).toBe(false);
+  });
+});
+
+test("equal responses are in no pair, whatever the choice", () => {
+  const same = (a: number, b: number) => a % 6 < 4 && b % 6 < 4;
+  for (const choice of ["random", "disjoint", "informative", "all"] as const) {
+    const pairs = labelPreferences(scores, lambda, { ...base, choice, perPrompt: 100, same });
+    expect(pairs).toHaveLength(40 * (15 - 6));
+    expect(pairs.some(({ first, second }) => same(first, second))).toBe(false);
+  }
 });
