@@ -7,7 +7,8 @@ import type { Scores } from "./scores.js";
  * - `disjoint`: pair by pair through a random tournament, in which every sample meets every other once, so that each is
  *   in as few pairs as any choice allows (2 · perPrompt / n, rounded up, where no two are the same). A score's noise is
  *   its sample's own: training fits it the more, the more pairs repeat it.
- * - `informative`: those whose scores lie farthest apart, whose labels are the surest.
+ * - `informative`: the best with the worst, the second best with the second worst and so on: the surest labels. Once every
+ *   sample has its pair, the widest of those left follow in the same way.
  * - `all`: every one.
  */
 export type PairChoice = "random" | "disjoint" | "informative" | "all";
@@ -58,11 +59,11 @@ export function labelPreferences(
     const order = Array.from({ length: size }, (_, i) => start + i);
     if (choice === "disjoint") random.shuffle(order);
     const meetings = choice === "disjoint" ? tournament(size) : everyPair(size);
-    const pairs = meetings.map(([i, j]): Pair => [order[i], order[j]]).filter(([a, b]) => !same(a, b));
+    let pairs = meetings.map(([i, j]): Pair => [order[i], order[j]]).filter(([a, b]) => !same(a, b));
     if (choice === "random") random.shuffle(pairs);
     if (choice === "informative") {
       const gap = ([a, b]: Pair) => Math.abs(tilted[a] - tilted[b]);
-      pairs.sort((p, q) => gap(q) - gap(p));
+      pairs = inRounds(pairs.sort((p, q) => gap(q) - gap(p)));
     }
     for (const [a, b] of choice === "all" ? pairs : pairs.slice(0, perPrompt)) {
       // Which comes first carries no meaning, so that it cannot carry a bias.
@@ -82,6 +83,24 @@ function everyPair(n: number): Pair[] {
   const pairs: Pair[] = [];
   for (let a = 0; a < n; a++) for (let b = a + 1; b < n; b++) pairs.push([a, b]);
   return pairs;
+}
+
+/** Round by round through the pairs in their order, each taking those that share no sample with another of the round. */
+function inRounds(pairs: readonly Pair[]): Pair[] {
+  const rounds: Pair[] = [];
+  for (let left = pairs; left.length > 0; ) {
+    const taken = new Set<number>();
+    const later: Pair[] = [];
+    for (const pair of left) {
+      if (pair.some((sample) => taken.has(sample))) later.push(pair);
+      else {
+        rounds.push(pair);
+        for (const sample of pair) taken.add(sample);
+      }
+    }
+    left = later;
+  }
+  return rounds;
 }
 
 /** Every pair of 0, …, n − 1 once, in such an order that at any place no one is more than one pair ahead of another. */

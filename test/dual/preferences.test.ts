@@ -31,14 +31,14 @@ test("drawn labels are 1 as often as the probability says", () => {
   expect(Math.abs(ones - expected)).toBeLessThan(4 * Math.sqrt(variance));
 });
 
-test("informative pairs are the widest of their prompt", () => {
-  const gap = ({ first, second }: { first: number; second: number }) => Math.abs(tilted[first] - tilted[second]);
-  const all = labelPreferences(scores, lambda, base);
-  const informative = labelPreferences(scores, lambda, { ...base, choice: "informative" });
+test("informative pairs match the best with the worst, the next best with the next worst, and only then anew", () => {
+  const pairs = labelPreferences(scores, lambda, { ...base, choice: "informative", perPrompt: 4 });
   for (let prompt = 0; prompt < 40; prompt++) {
-    const widest = all.filter((pair) => pair.prompt === prompt).map(gap);
-    widest.sort((a, b) => b - a);
-    expect(informative.filter((pair) => pair.prompt === prompt).map(gap)).toEqual(widest.slice(0, 3));
+    const ranked = Array.from({ length: 6 }, (_, i) => 6 * prompt + i).sort((a, b) => tilted[b] - tilted[a]);
+    const own = pairs.filter((pair) => pair.prompt === prompt).map(({ first, second }) => [first, second].sort());
+    for (let k = 0; k < 3; k++) expect(own[k]).toEqual([ranked[k], ranked[5 - k]].sort());
+    // Of the pairs not yet taken, the widest joins the best with the second worst, or the second best with the worst.
+    expect([[ranked[0], ranked[4]].sort(), [ranked[1], ranked[5]].sort()]).toContainEqual(own[3]);
   }
 });
 
