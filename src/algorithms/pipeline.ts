@@ -7,6 +7,7 @@ import { InputError } from "../errors.js";
 import { Random } from "../random.js";
 import type { Text } from "../text/rows.js";
 import { collectLogprobs, collectSamples, collectScores, reference, type Task } from "./collect.js";
+import { certificateCaution } from "./dual.js";
 import { evaluate } from "./evaluation.js";
 import { judgePolicy } from "./judging.js";
 import type { PromptSource, Recipe, ScorerSpec } from "./recipe.js";
@@ -282,7 +283,7 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
         `safety scorer '${safety[j].name}' gave every response the score ${column[0]}: it cannot tell safe from unsafe`,
       );
   const margins = safety.map(({ margin }) => margin);
-  const { lambda, dual, kkt, summary, predicted } = solveDual(scores, { beta, margins });
+  const { lambda, dual, kkt, relativeKkt, converged, summary, predicted } = solveDual(scores, { beta, margins });
   const row: SolveRow = {
     policy,
     beta,
@@ -306,6 +307,7 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
     kkt,
     predicted: { reward_gain: predicted.rewardGain, safety_gain: [...predicted.safetyGain], kl: predicted.kl },
     ess: predicted.ess,
+    caution: certificateCaution({ converged, kkt_relative: relativeKkt, beta }),
     ...(row.klTerms && { kl_terms: [...row.klTerms], meaning: problem.explain!(row) }),
   });
 }

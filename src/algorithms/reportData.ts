@@ -16,6 +16,7 @@ import type {
 } from "../report/data.js";
 import { dualSeries } from "../report/series.js";
 import type { Text } from "../text/rows.js";
+import { certificateCaution } from "./dual.js";
 import { marginMeaning } from "./pecan.js";
 import { aligned, reference, trainScores } from "./pipeline.js";
 import type { Recipe } from "./recipe.js";
@@ -75,6 +76,7 @@ export async function collectReport(run: RunStore, { date, maxExamples = 300 }: 
     distributions: await distributions(run),
     lengths: lengths(held, recipe.sampling.max_new_tokens),
     dual: dualSeries(scores, solution, { seed: recipe.seed, repeats: subsetRepeats(scores.reward.length) }),
+    certificate: certificateCaution({ ...solution, kkt_relative: solution.relativeKkt }),
     infeasibleResamples: intervals.infeasible,
     training: await training(run),
     examples: await examples(run, held, maxExamples),

@@ -435,6 +435,8 @@ export interface SolveEvent {
   kkt: number;
   predicted: Prediction;
   ess: { mean: number; min: number };
+  /** Where the solution misses its certificate. */
+  caution?: string;
   /** PeCAN's d_j, and what each margin asks for in words. */
   kl_terms?: number[];
   meaning?: string[];

@@ -154,6 +154,7 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
           `per prompt ${figure(event.ess.mean)}, at least ${figure(event.ess.min)})\n` +
           `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}` +
           (event.meaning ?? []).map((line) => `\n${line}`).join(""),
+        note: event.caution && `caution: ${event.caution}`,
       };
     }
     case "evaluation":

@@ -12,8 +12,9 @@ const nearLimit = 0.8;
 
 /** One sentence for each thing that weakens the verdict; none if nothing was found. */
 export function cautions(data: ReportData): string[] {
-  const { constraints, heldOut = [], counts, dual, lengths, infeasibleResamples = 0 } = data;
+  const { constraints, heldOut = [], counts, dual, lengths, certificate, infeasibleResamples = 0 } = data;
   const found: string[] = [];
+  if (certificate !== undefined) found.push(`λ* is not certified: ${certificate}.`);
   for (const { name, measured, interval } of heldOut)
     if (interval && interval[1] < 0)
       found.push(`${name}, which took no part in the solve, fell (${signed(measured)}): the scorers may be misled.`);

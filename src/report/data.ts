@@ -31,6 +31,8 @@ export interface ReportData {
   lengths?: Lengths;
   /** What the solve says, from `dualSeries`. */
   dual?: DualSeries;
+  /** What a solution that misses its certificate is warned of. */
+  certificate?: string;
   /** Share of the bootstrap's resamples in which a margin is out of reach. */
   infeasibleResamples?: number;
   training?: Training;

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runMethod } from "../../src/algorithms/methods.js";
+import { collectReport } from "../../src/algorithms/reportData.js";
 import type { DoneEvent, RunEvent, StageName, Tools } from "../../src/algorithms/stages.js";
+import { cautions } from "../../src/report/cautions.js";
 import { type RunFolder, startRun } from "../../src/run/runFolder.js";
 import { referenceLogits, responses, rewards, safeties, softmax, toyRecipe, toyTools } from "./toy.js";
 
@@ -129,4 +131,33 @@ test("bad input: constant safety scores, the same prompt twice, too few prompts"
   expect(new Set(prompts.map(({ text }) => text)).size).toBe(60);
   expect(prompts.filter(({ split }) => split === "held-out")).toHaveLength(40);
   await start();
+});
+
+test("a β too small for the scores is told, in the run and in its report", async () => {
+  const { evaluate, ...recipe } = toyRecipe();
+  await start({ ...recipe, beta: 1e-9, evaluate: { ...evaluate, bootstrap: 100 } });
+  // Every response has scores of its own, so that D has no flat places.
+  let row = 0;
+  const score = () => 1e6 * Math.sin(++row);
+  const heard = await events(toyTools({ score }), ["sample", "score", "dual"]);
+  const caution =
+    /^the KKT residual is .* of the scores' spread, not the 1e-9 of a certified solution: β = 1e-9 is too/;
+  expect(heard.find(({ event }) => event === "solve")).toMatchObject({ caution: expect.stringMatching(caution) });
+  const { certificate, ...rest } = await collectReport(run, { date: "2025-01-15T10:20:30.000Z" });
+  expect(certificate).toMatch(caution);
+  expect(cautions({ ...rest, certificate })).toContain(`λ* is not certified: ${certificate}.`);
+});
+
+test("responses that are all the same leave nothing to prefer", async () => {
+  await start();
+  let row = 0;
+  const toy = toyTools({ score: () => Math.sin(++row) });
+  const openPolicy: Tools["openPolicy"] = async (ref) => {
+    const policy = await toy.openPolicy(ref);
+    const sample: typeof policy.sample = async function* (jobs, options) {
+      for await (const row of policy.sample(jobs, options)) yield { ...row, response: "a" };
+    };
+    return { ...policy, sample };
+  };
+  await expect(events({ ...toy, openPolicy })).rejects.toThrow(/no prompt has two different responses.*raise sampling/);
 });

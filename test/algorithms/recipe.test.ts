@@ -49,7 +49,10 @@ test.each([
   ["beta: -1", "r.yaml:9: 'beta' must be above 0, not -1"],
   ["beta: strong", "r.yaml:9: 'beta' must be a number, not \"strong\""],
   ["sampling: { num_samples: 1 }", "r.yaml:9: 'sampling.num_samples' must be at least 2, not 1"],
-  ["pairs:\n  choice: best", "r.yaml:10: 'pairs.choice' must be one of random, disjoint, informative, all, not \"best\""],
+  [
+    "pairs:\n  choice: best",
+    "r.yaml:10: 'pairs.choice' must be one of random, disjoint, informative, all, not \"best\"",
+  ],
   ["train: { lora_target_modules: [] }", "r.yaml:9: 'train.lora_target_modules' must not be empty"],
   ["sampling: []", "r.yaml:9: 'sampling' must be a group of keys, not []"],
 ])("'%s' is refused with its line", (line, message) => {
