@@ -56,10 +56,17 @@ export type Training = z.infer<typeof trainingSchema>;
 /** What DPO adds; names as in TRL's DPOConfig, `regression` being our own. */
 export const dpoSchema = z.strictObject({
   loss_type: z
-    .enum(["sigmoid", "ipo", "regression"])
+    .enum(["sigmoid", "robust", "ipo", "regression"])
     .default("sigmoid")
-    .describe("regression: log-ratio differences onto those of the optimum, which the pairs give"),
-  label_smoothing: z.number().min(0).lt(0.5).default(0),
+    .describe(
+      "robust: sigmoid without the bias of flipped labels; regression: log-ratio differences onto those of the optimum, which the pairs give",
+    ),
+  label_smoothing: z
+    .number()
+    .min(0)
+    .lt(0.5)
+    .default(0)
+    .describe("the share of the labels that sigmoid softens by, or that robust takes to be flipped"),
 });
 export type DpoObjective = z.infer<typeof dpoSchema>;
 

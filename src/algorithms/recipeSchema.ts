@@ -137,7 +137,7 @@ export type Train = z.infer<typeof trainSchema>;
 /** The training's keys without their defaults, which come from `train`. */
 const pretrainSchema = z.strictObject(
   Object.fromEntries(
-    Object.entries({ ...trainFields, loss_type: z.enum(["sigmoid", "ipo"]) }).map(([key, field]) => [
+    Object.entries({ ...trainFields, loss_type: z.enum(["sigmoid", "robust", "ipo"]) }).map(([key, field]) => [
       key,
       (field instanceof z.ZodDefault ? (field.unwrap() as z.ZodType) : field).optional(),
     ]),

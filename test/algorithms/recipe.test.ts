@@ -123,7 +123,7 @@ test.each([
 
 test("an unknown key of pretrain is refused, and its loss cannot be the regression", () => {
   expect(failure(`${pecan}pretrain: { lora_rank: 4 }\n`)).toMatch(/r.yaml:7: unknown key 'pretrain.lora_rank'/);
-  expect(failure(`${pecan}pretrain: { loss_type: regression }\n`)).toMatch(/must be one of sigmoid, ipo/);
+  expect(failure(`${pecan}pretrain: { loss_type: regression }\n`)).toMatch(/must be one of sigmoid, robust, ipo/);
 });
 
 test("a judge is an endpoint with its model, a module or a rubric", () => {

@@ -34,13 +34,29 @@ const lora = ["--lora-r", "4", "--lora-alpha", "8", "--learning-rate", "1e-3", "
 const bytes = (dir: string) => readFileSync(join(dir, "adapter_model.safetensors"));
 
 describe("dualign train", () => {
-  test("dpo --json tells TRL's losses, and what it took", async () => {
-    const expected = JSON.parse(readFileSync(`${golden}train/dpo-hard.json`, "utf8")).steps;
-    const out = join(folder, "dpo");
+  test.each([
+    ["hard", []],
+    ["robust", ["--loss-type", "robust", "--label-smoothing", "0.1"]],
+  ])("dpo --json tells TRL's losses (%s), and what it took", async (name, loss) => {
+    const expected = JSON.parse(readFileSync(`${golden}train/dpo-${name}.json`, "utf8")).steps;
+    const out = join(folder, `dpo-${name}`);
     const adapter = ["--adapter", `${golden}train/lora-zero`];
     const order = ["--max-length", "64", "--no-shuffle", "--json"];
     const { status, events } = await dualign(
-      ...["train", "dpo", "--model", llama, ...adapter, "--data", pairFile, "--output-dir", out, ...lora, ...order],
+      ...[
+        "train",
+        "dpo",
+        "--model",
+        llama,
+        ...adapter,
+        "--data",
+        pairFile,
+        "--output-dir",
+        out,
+        ...lora,
+        ...loss,
+        ...order,
+      ],
     );
     expect(status).toBe(0);
     const steps = events.filter(({ event }) => event === "step");
