@@ -7,6 +7,15 @@ import { InputError } from "../errors.js";
 import { improvement } from "../evaluate/improvement.js";
 import { collectSamples, reference } from "./collect.js";
 import { byPrompt } from "./evaluation.js";
+import {
+  collectEnumerated,
+  enumeratedCounts,
+  exactFigures,
+  exactProblems,
+  exactRows,
+  scoreEnumerated,
+  weighEnumerated,
+} from "./exactComparison.js";
 import { scorerProblem } from "./mocan.js";
 import { implicitProblem, modelOf, pretrain } from "./pecan.js";
 import {
@@ -33,7 +42,10 @@ import type {
   ComparisonRow,
   CostRow,
   EvaluationRow,
+  ExactProblem,
   MultiplierRow,
+  PolicyRef,
+  ProblemName,
   RunStore,
   SafeRlhfJob,
   TrainStep,
@@ -45,7 +57,7 @@ export interface Contender {
   policy: string;
   /** λ, or `null` for the λ* that the problem's dual gives. */
   source:
-    | { kind: "problem"; of: "scorers" | "preferences"; lambda: readonly number[] | null; reward: 0 | 1 }
+    | { kind: "problem"; of: ProblemName; lambda: readonly number[] | null; reward: 0 | 1 }
     | { kind: "preference"; spec: PreferenceSpec }
     | { kind: "iterative" };
 }
@@ -56,7 +68,8 @@ export function comparison(recipe: CompareRecipe): Method {
   const asked = preferences && { ...preferences, pretrain: recipe.pretrain, scale: recipe.pairs.scale };
   const implicit = asked && implicitProblem(asked, recipe.beta);
   const all = contenders(recipe);
-  const problems: Record<"scorers" | "preferences", Problem> = { scorers, preferences: implicit ?? scorers };
+  const problems: Record<ProblemName, Problem> = { scorers, preferences: implicit ?? scorers };
+  const { enumerate } = recipe.evaluate;
   /** Policies to label and train, each once. */
   const trained = distinct(all).flatMap(({ policy, source }) =>
     source.kind === "problem" ? [{ policy, ...source }] : [],
@@ -65,12 +78,20 @@ export function comparison(recipe: CompareRecipe): Method {
   return {
     stages: [
       ["pretrain", async (context) => asked && pretrain(context, asked)],
-      ["sample", sampleReference],
+      [
+        "sample",
+        async (context) => {
+          if (enumerate) await collectEnumerated(context, enumerate);
+          await sampleReference(context);
+        },
+      ],
       [
         "score",
         async (context) => {
-          await scoreReference(context, scorers, "score");
-          if (implicit) await scoreReference(context, implicit, "score");
+          for (const problem of implicit ? [scorers, implicit] : [scorers]) {
+            await scoreReference(context, problem, "score");
+            if (enumerate) await scoreEnumerated(context, problem);
+          }
         },
       ],
       [
@@ -109,6 +130,7 @@ export function comparison(recipe: CompareRecipe): Method {
         async (context) => {
           for (const { policy, source } of distinct(all))
             await evaluateContender(context, recipe, problems, policy, source);
+          if (enumerate) await compareExactly(context, recipe, problems, distinct(all));
         },
       ],
       [
@@ -119,7 +141,13 @@ export function comparison(recipe: CompareRecipe): Method {
       ],
     ],
     async done({ run }) {
-      return { event: "done", policies: await compare(run, recipe), report: `${run.path}/report.html` };
+      const exact = await exactOptima(run, recipe);
+      return {
+        event: "done",
+        policies: await compare(run, recipe),
+        ...(exact && { exact }),
+        report: `${run.path}/report.html`,
+      };
     },
   };
 }
@@ -129,17 +157,13 @@ const distinct = (all: readonly Contender[]) => [...new Map(all.map((one) => [on
 /** What the recipe compares, in the order of its table. */
 export function contenders({ compare, preferences, safety }: CompareRecipe): Contender[] {
   const list = (lambda: number | readonly number[]) => (typeof lambda === "number" ? [lambda] : lambda);
-  const fixed = (
-    method: Contender["method"],
-    of: "scorers" | "preferences",
-    lambda: number | readonly number[],
-  ): Contender => ({
+  const fixed = (method: Contender["method"], of: ProblemName, lambda: number | readonly number[]): Contender => ({
     method,
     // A fixed λ is the same training whoever chose it.
     policy: `${of === "scorers" ? "mocan" : "pecan"}-${list(lambda).join("-")}`,
     source: { kind: "problem", of, lambda: list(lambda), reward: 1 },
   });
-  const oneShot = (method: "mocan" | "pecan", of: "scorers" | "preferences"): Contender[] => {
+  const oneShot = (method: "mocan" | "pecan", of: ProblemName): Contender[] => {
     const asked = compare[method];
     if (!asked) return [];
     const solved: Contender = { method, policy: method, source: { kind: "problem", of, lambda: null, reward: 1 } };
@@ -231,7 +255,7 @@ function largestGain({ offsets }: Scores, values: Float64Array): number {
 async function evaluateContender(
   context: Context,
   recipe: CompareRecipe,
-  problems: Record<"scorers" | "preferences", Problem>,
+  problems: Record<ProblemName, Problem>,
   policy: string,
   source: Contender["source"],
 ): Promise<void> {
@@ -242,8 +266,56 @@ async function evaluateContender(
     const more = [recipe.reward, ...recipe.safety, ...recipe.evaluate.scorers];
     return evaluatePolicy(context, problems.preferences, policy, { more });
   }
-  const ref = source.kind === "preference" ? await modelOf(run, source.spec, recipe.pretrain.use_peft) : undefined;
-  await evaluatePolicy(context, problems.scorers, policy, { ref });
+  await evaluatePolicy(context, problems.scorers, policy, { ref: await contenderRef(run, recipe, policy, source) });
+}
+
+/** Where a contender's policy lies. */
+async function contenderRef(
+  run: RunStore,
+  recipe: CompareRecipe,
+  policy: string,
+  source: Contender["source"],
+): Promise<PolicyRef> {
+  if (source.kind === "preference") return modelOf(run, source.spec, recipe.pretrain.use_peft);
+  return trainedPolicy(run, (await run.training(policy))!.path, recipe.train.use_peft);
+}
+
+/** Every policy against π* of the scorers' problem, and those of PeCAN against that of its own too. */
+async function compareExactly(
+  context: Context,
+  recipe: CompareRecipe,
+  problems: Record<ProblemName, Problem>,
+  policies: readonly Contender[],
+): Promise<void> {
+  const { run } = context;
+  for (const { policy, source } of policies)
+    await weighEnumerated(context, policy, await contenderRef(run, recipe, policy, source));
+  const rows = [];
+  for (const name of recipe.compare.pecan ? (["scorers", "preferences"] as const) : (["scorers"] as const)) {
+    const weighed = [];
+    for (const contender of policies) {
+      const { policy, source } = contender;
+      const own = source.kind === "problem" ? source.of : source.kind === "iterative" ? "scorers" : null;
+      if (name === "preferences" && own !== name) continue;
+      // Trained on safety alone, it has no λ in a problem with the reward.
+      const aims = own === name && !(source.kind === "problem" && source.reward === 0);
+      weighed.push({
+        policy,
+        lambda: aims ? await lambdaOf(run, contender) : null,
+        predicted: (aims && (await run.solve(policy))?.safetyGain) || null,
+      });
+    }
+    rows.push(...(await exactRows(run, name, problems[name], weighed)));
+  }
+  await run.setExact(rows);
+}
+
+/** The problems' exact optima, where the recipe asks to enumerate. */
+export async function exactOptima(run: RunStore, recipe: CompareRecipe): Promise<ExactProblem[] | undefined> {
+  if (!recipe.evaluate.enumerate) return undefined;
+  const solved = async (policy: string) => (await run.solve(policy))?.lambda ?? null;
+  const sampled = { scorers: await solved("mocan"), preferences: await solved("pecan") };
+  return exactProblems(await run.exact(), await enumeratedCounts(run), sampled);
 }
 
 /** The loop that one shot replaces: train for a λ, measure the violation with the trained policy, move λ, train again. */
@@ -351,8 +423,10 @@ const trainedTokens = (steps: readonly TrainStep[]) => steps.reduce((sum, { toke
 export async function compare(run: RunStore, recipe: CompareRecipe): Promise<ComparisonRow[]> {
   const rows: ComparisonRow[] = [];
   const costs = await run.costs();
+  const exact = recipe.evaluate.enumerate ? await run.exact() : [];
   for (const contender of contenders(recipe)) {
     const { method, policy, source } = contender;
+    const own = exact.filter((row) => row.policy === policy);
     const evaluations = new Map((await run.evaluations(policy)).map((row) => [row.scorer, row]));
     const found = (name: string) => evaluations.get(name)!;
     const implicit = source.kind === "problem" && source.of === "preferences";
@@ -379,6 +453,9 @@ export async function compare(run: RunStore, recipe: CompareRecipe): Promise<Com
         interval: [low, high],
         unreadable,
       })),
+      ...(own.length > 0 && {
+        exact: own.map((row) => exactFigures(method === "weighted-sum" ? { ...row, predictedViolation: null } : row)),
+      }),
       bill: await billOf(run, recipe, contender, costs),
     });
   }

@@ -5,12 +5,14 @@ import { InputError } from "../errors.js";
 import { Random } from "../random.js";
 import type {
   ComparedDistribution,
+  ComparedExact,
   ComparedPolicy,
   ComparedProblem,
   ComparedPrompt,
   ComparedPrompts,
   ComparedTraining,
   ComparisonData,
+  ExactOutcome,
   Family,
   MarginBill,
   MultiplierPath,
@@ -19,7 +21,7 @@ import type {
 import type { Cost, Outcome } from "../report/data.js";
 import { count, number } from "../report/format.js";
 import { dualSeries } from "../report/series.js";
-import { billOf, type Contender, compare, contenders } from "./compare.js";
+import { billOf, type Contender, compare, contenders, exactOptima } from "./compare.js";
 import { byPrompt } from "./evaluation.js";
 import type { Training } from "./options.js";
 import { marginMeaning } from "./pecan.js";
@@ -35,7 +37,16 @@ import {
   versions,
 } from "./reportData.js";
 import { readSafeRlhfOptions, safeRlhfSchema } from "./safeRlhf.js";
-import type { Bill, ComparedGain, ComparisonRow, CostRow, EvaluationRow, PairRow, RunStore } from "./stages.js";
+import type {
+  Bill,
+  ComparedGain,
+  ComparisonRow,
+  CostRow,
+  EvaluationRow,
+  ExactFigures,
+  PairRow,
+  RunStore,
+} from "./stages.js";
 
 /** A contender with its row of the comparison's table. */
 type Entry = Contender & { row: ComparisonRow };
@@ -75,6 +86,7 @@ export async function collectComparison(
     constraints: recipe.safety.map(({ name, margin }) => ({ name, margin })),
     policies,
     problems: await problems(run, recipe),
+    exact: await exact(run, recipe, entries, different),
     distributions: await distributions(run, recipe, different),
     paths: await paths(run, entries),
     marginBills: await marginBills(run, recipe, entries, costs),
@@ -263,6 +275,44 @@ async function problems(run: RunStore, recipe: CompareRecipe): Promise<ComparedP
     });
   }
   return found;
+}
+
+/** The exact optima, and every policy against them, where the recipe asks to enumerate. */
+async function exact(
+  run: RunStore,
+  recipe: CompareRecipe,
+  entries: readonly Entry[],
+  policies: readonly ComparedPolicy[],
+): Promise<ComparedExact[] | undefined> {
+  // What is left of a margin that holds with equality is rounding.
+  const settled = (values: readonly number[]) => values.map((value) => (Math.abs(value) < 1e-9 ? 0 : value));
+  const outcome = (name: string, figures: ExactFigures): ExactOutcome => ({
+    name,
+    klToOptimum: figures.kl_to_optimum,
+    klToOwn: figures.kl_to_own,
+    violation: settled(figures.violation),
+    ownViolation: figures.own_violation,
+    predictedViolation: figures.predicted_violation,
+    rewardGain: figures.reward_gain,
+    objectiveGap: figures.objective_gap,
+  });
+  const optima = await exactOptima(run, recipe);
+  return optima?.map(({ problem, prompts, responses, lambda, sampled_lambda, optimum, reference }) => {
+    const aim = problem === "preferences" ? recipe.preferences! : recipe;
+    const trained = policies.flatMap(({ policy, name }) => {
+      const { row } = entries.find((entry) => entry.policy === policy)!;
+      return (row.exact ?? []).filter((figures) => figures.problem === problem).map((found) => outcome(name, found));
+    });
+    return {
+      algorithm: problem === "preferences" ? "PeCAN" : "MoCAN",
+      constraints: aim.safety.map(({ name, margin }) => ({ name, margin })),
+      prompts,
+      responses,
+      lambda,
+      sampledLambda: sampled_lambda,
+      rows: [outcome("The reference", reference), ...(optimum ? [outcome("π*", optimum)] : []), ...trained],
+    };
+  });
 }
 
 /** A comparison of given λ alone may have margins that cannot be reached. */

@@ -218,8 +218,22 @@ const comparison = z.strictObject({
   safe_rlhf: z.record(z.string(), z.unknown()).optional().describe("PPO-Lagrangian, with its options"),
 });
 
+const enumeration = z.strictObject({
+  max_responses: count.default(4096).describe("most responses to a prompt that may be enumerated"),
+});
+
 export const compareSchema = z.strictObject({
   ...common,
+  evaluate: common.evaluate
+    .unwrap()
+    .extend({
+      enumerate: enumeration
+        .optional()
+        .describe(
+          "compare with the exact optimum over every response of at most sampling.max_new_tokens tokens; for models of a few tokens",
+        ),
+    })
+    .prefault({}),
   reward: scorer,
   safety: z.array(constraint).min(1),
   preferences: z
@@ -280,6 +294,7 @@ export type CompareRecipe = CommonRecipe & {
   preferences?: { reward: PreferenceSpec; safety: PreferenceConstraintSpec[] };
   pretrain: Train;
   pairs: PecanRecipe["pairs"];
+  evaluate: { enumerate?: z.infer<typeof enumeration> };
   compare: z.infer<typeof comparison>;
 };
 
@@ -288,7 +303,7 @@ export type Recipe = MocanRecipe | PecanRecipe | CompareRecipe;
 export type MethodName = Recipe["method"];
 
 /** The names that a run gives its own rows. */
-const reserved = /^(reference|aligned|kl|(mocan|pecan|dpo|dual-ascent|safe-rlhf)(-.*)?)$/;
+const reserved = /^(reference|enumerated|optimum|aligned|kl|(mocan|pecan|dpo|dual-ascent|safe-rlhf)(-.*)?)$/;
 
 type Fail = (path: readonly (string | number)[], message: string) => Error;
 
@@ -344,6 +359,15 @@ export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fai
   const call = namer(fail);
   const { reward, safety, preferences, pretrain, compare, ...rest } = recipe;
   if (!preferences && compare.pecan) throw fail(["compare", "pecan"], "'compare.pecan' needs 'preferences'");
+  const { sampling, evaluate } = recipe;
+  for (const [key, off] of Object.entries({ top_k: 0, top_p: 1, repetition_penalty: 1 } as const)) {
+    const value = sampling[key as "top_k"];
+    if (evaluate.enumerate && value !== off)
+      throw fail(
+        ["evaluate", "enumerate"],
+        `'evaluate.enumerate' needs the policy's whole distribution, which 'sampling.${key}' ${value} changes: set that to ${off}`,
+      );
+  }
   const lists = [
     ["mocan", "lambda", compare.mocan?.lambda, safety.length],
     ["pecan", "lambda", compare.pecan?.lambda, preferences?.safety.length],
@@ -366,7 +390,7 @@ export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fai
     preferences: preferences && namedPreferences(preferences, "preferred_safety", ["preferences"], call),
     pretrain: pretraining(recipe.train, pretrain),
     compare,
-    evaluate: namedEvaluate(recipe, call),
+    evaluate: { ...namedEvaluate(recipe, call), enumerate: evaluate.enumerate },
   };
 }
 

@@ -70,8 +70,12 @@ export interface Policy {
   sample(jobs: readonly SampleJob[], options: Sampling & { seed: number }): AsyncIterable<PolicySample>;
   /** Sequence log-probabilities, in nats. */
   logprobs(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
+  /** Every response of at most `maxNewTokens` tokens to a prompt, where these are no more than `most`; their number. */
+  enumerate?(prompt: Text, maxNewTokens: number, most: number): { total: number; responses?: EnumeratedResponse[] };
   close(): Promise<void>;
 }
+
+export type EnumeratedResponse = Omit<SampledResponse, "prompt">;
 
 /** A score function as its model or module gives it, before the recipe's sign and scale. */
 export interface Scorer {
@@ -312,6 +316,35 @@ export interface WinRateRow {
   high: number;
 }
 
+/** Whose scores state a comparison's problem: the scorers', or those of the models of preferences. */
+export type ProblemName = "scorers" | "preferences";
+
+/**
+ * A policy against the exact optimum π* of a problem, every response to the held-out prompts counted with its
+ * probability. Violations are b_j − the gain, a value for each constraint: positive where the margin is missed.
+ */
+export interface ExactRow {
+  /** 'reference', 'optimum' for π* itself, or a trained policy. */
+  policy: string;
+  problem: ProblemName;
+  /** The exact λ* for 'optimum'; what a trained policy was trained for, where that is this problem. */
+  lambda: readonly number[] | null;
+  /** KL(π ‖ π*), in nats; null where no policy reaches the margins. */
+  klToOptimum: number | null;
+  /** KL(π ‖ p_λ) to the exact optimum of the policy's own λ. */
+  klToOwn: number | null;
+  /** KL(π ‖ π_ref). */
+  kl: number;
+  rewardGain: number;
+  safetyGain: readonly number[];
+  violation: readonly number[];
+  /** That of the exact p_λ, and what the offline solve said of p_λ from samples. */
+  ownViolation: readonly number[] | null;
+  predictedViolation: readonly number[] | null;
+  /** E r − β KL(π ‖ π_ref): that of π* minus the policy's. Below 0 where a policy buys reward with safety. */
+  objectiveGap: number | null;
+}
+
 /** An iteration of a method that moves λ as it trains. */
 export interface MultiplierRow {
   policy: string;
@@ -407,6 +440,10 @@ export interface RunStore {
   verdicts(judge: string, policy: string): Promise<VerdictRow[]>;
   setWinRates(policy: string, rows: readonly WinRateRow[]): Promise<void>;
   winRates(policy: string): Promise<WinRateRow[]>;
+  /** Takes the place of all such rows. */
+  setExact(rows: readonly ExactRow[]): Promise<void>;
+  /** Only for a run whose recipe asks to enumerate. */
+  exact(): Promise<ExactRow[]>;
   /** Adds to what the run has under the same policy and activity. */
   addCost(row: CostRow): Promise<void>;
   costs(): Promise<CostRow[]>;
@@ -479,7 +516,37 @@ export interface ComparisonRow {
   safety: (ComparedGain & { margin: number; verdict: Verdict })[];
   kl: { measured: number; interval: [number, number] };
   win_rates: { judge: string; question: Question; rate: number; interval: [number, number]; unreadable: number }[];
+  /** Where the recipe asks to enumerate: against π* of the scorers' problem, and of PeCAN's own. */
+  exact?: ExactFigures[];
   bill: Bill;
+}
+
+/** An {@link ExactRow} of one policy. */
+export interface ExactFigures {
+  problem: ProblemName;
+  kl_to_optimum: number | null;
+  kl_to_own: number | null;
+  kl: number;
+  reward_gain: number;
+  safety_gain: readonly number[];
+  violation: readonly number[];
+  own_violation: readonly number[] | null;
+  predicted_violation: readonly number[] | null;
+  objective_gap: number | null;
+}
+
+/** A problem's exact optimum on the held-out prompts. */
+export interface ExactProblem {
+  problem: ProblemName;
+  prompts: number;
+  /** Enumerated, all prompts together. */
+  responses: number;
+  /** The exact λ*, and the one that the solve found from samples of the training prompts. */
+  lambda: readonly number[] | null;
+  sampled_lambda: readonly number[] | null;
+  /** Null where no policy reaches the margins. */
+  optimum: ExactFigures | null;
+  reference: ExactFigures;
 }
 
 export interface ComparedGain {
@@ -503,6 +570,7 @@ export interface Bill {
 export interface ComparisonEvent {
   event: "done";
   policies: ComparisonRow[];
+  exact?: ExactProblem[];
   report: string;
 }
 

@@ -7,3 +7,4 @@ export * from "./preferences.js";
 export * from "./reach.js";
 export * from "./scores.js";
 export * from "./solve.js";
+export * from "./weighted.js";

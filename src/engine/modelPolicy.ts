@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Policy, PolicyRef, PolicySample, RowValue, SampledResponse } from "../algorithms/stages.js";
 import type { Runtime } from "../graph/index.js";
 import { linearModules, moduleNames } from "../models/transformer.js";
+import { countResponses, enumerateResponses } from "../sample/enumerate.js";
 import { generate, type Sample, type SamplingOptions } from "../sample/generate.js";
 import { groupByPrompt, treeLogprobs } from "../score/sequences.js";
 import { tokenizePrompt, tokenizeResponse } from "../text/rows.js";
@@ -54,6 +55,22 @@ export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Poli
     async *logprobs(rows): AsyncGenerator<RowValue> {
       const { trees, order } = groupByPrompt(tokenizeSampled(tokenizer, rows));
       for await (const { index, value } of treeLogprobs(runtime, model, trees)) yield { index: order[index], value };
+    },
+    enumerate(prompt, maxNewTokens, most) {
+      const { vocabSize, maxPositions } = model.config;
+      const room = maxPositions - tokenizePrompt(tokenizer, prompt, "a prompt").length;
+      const { stopIds } = tokenizer;
+      const space = { vocabSize, stopIds, maxNewTokens: Math.min(maxNewTokens, room) };
+      const total = countResponses(space);
+      if (total > most) return { total };
+      const responses = Array.from(enumerateResponses(space), (ids, sampleIndex) => {
+        const stopped = stopIds.includes(ids[ids.length - 1]);
+        const finishReason = stopped ? ("stop" as const) : ("length" as const);
+        const sample = { promptIndex: 0, sampleIndex, ids, logprob: Number.NaN, finishReason };
+        const { response, responseIds } = asPolicySample(tokenizer, sample);
+        return { response, responseIds, finishReason };
+      });
+      return { total, responses };
     },
     async close() {},
   };

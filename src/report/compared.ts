@@ -23,6 +23,8 @@ export interface ComparisonData {
   policies: readonly ComparedPolicy[];
   /** Whose λ was solved: by the scorers (MoCAN), by preferences (PeCAN). */
   problems?: readonly ComparedProblem[];
+  /** Where every response was enumerated: each problem's exact optimum, and the policies against it. */
+  exact?: readonly ComparedExact[];
   distributions?: readonly ComparedDistribution[];
   /** Of the methods that move λ as they train. */
   paths?: readonly MultiplierPath[];
@@ -111,6 +113,33 @@ export interface SolvedConstraint {
   reference: ArrayLike<number>;
   /** What the margin asks for, where its unit does not say. */
   meaning?: string;
+}
+
+export interface ComparedExact {
+  /** Whose problem it is: "MoCAN" of the scorers', "PeCAN" of that of its models. */
+  algorithm: string;
+  constraints: readonly { readonly name: string; readonly margin: number }[];
+  prompts: number;
+  /** Enumerated, all prompts together. */
+  responses: number;
+  /** The exact λ*, and the one solved from samples; `null`: out of reach, or not solved. */
+  lambda: readonly number[] | null;
+  sampledLambda: readonly number[] | null;
+  /** The reference, π* itself if there is one, and every policy. */
+  rows: readonly ExactOutcome[];
+}
+
+/** Of one policy; lists have a value for each constraint, violations are margin − gain. */
+export interface ExactOutcome {
+  name: string;
+  /** KL to π*, and to the exact optimum of the policy's own λ. */
+  klToOptimum: number | null;
+  klToOwn: number | null;
+  violation: readonly number[];
+  ownViolation: readonly number[] | null;
+  predictedViolation: readonly number[] | null;
+  rewardGain: number;
+  objectiveGap: number | null;
 }
 
 /** Scores of the held-out responses, one value per response. */

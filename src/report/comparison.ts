@@ -8,6 +8,7 @@ import {
   distributionsSection,
   dualDataSection,
   dualsSection,
+  exactSection,
   hyperparametersSection,
   pathsSection,
   sideBySideSection,
@@ -20,6 +21,7 @@ import { footer } from "./report.js";
 export function renderComparison(data: ComparisonData): string {
   const parts = [
     agreementSection,
+    exactSection,
     tradeOffSection,
     distributionsSection,
     billSection,

@@ -5,6 +5,7 @@ import { extent, ink, lineChart } from "./charts.js";
 import type {
   Bill,
   ComparedDistribution,
+  ComparedExact,
   ComparedPolicy,
   ComparisonData,
   Family,
@@ -302,6 +303,67 @@ function reasons(policy: ComparedPolicy, responses: number): string[] {
 function progressOf(training: ComparedPolicy["training"]): number | null {
   if (!training || !isNumber(training.loss) || !isNumber(training.optimum) || !isNumber(training.start)) return null;
   return (training.start - training.loss) / (training.start - training.optimum);
+}
+
+/** Policies against the exact optimum, where every response was enumerated. */
+export function exactSection({ exact = [], beta }: ComparisonData): Section | null {
+  if (exact.length === 0) return null;
+  const [{ prompts, responses }] = exact;
+  return {
+    id: "exact",
+    title: "Against the exact optimum",
+    body: html`<p>Every response that there is to the ${plural(prompts, "held-out prompt")}, ${count(responses)} in all, was counted with its probability under every policy, so that these figures are exact: the best policy π* that holds the margins is known, and so is how far each policy is from it.</p>
+${exact.map(
+  (
+    problem,
+  ) => html`${exact.length > 1 ? html`<h3>${problem.algorithm}${problem.algorithm === "PeCAN" ? ", in the scores of its own models" : null}</h3>` : null}
+${exactTable(problem)}${facts(multiplierFacts(problem))}`,
+)}<p class="note"><b>Violation</b>: the margin minus the gain, so that a policy with more than 0 misses the margin. <b>At its λ</b>: the violation of the exact optimum p_λ of the λ that the policy was trained for, which is what training aims at. <b>Predicted</b>: the same as the solve found it from samples of the training prompts. <b>Objective</b>: reward − ${number(beta)} · KL to the reference, how far below that of π*; less than 0 where a policy buys reward with safety.</p>`,
+  };
+}
+
+function exactTable({ algorithm, constraints, rows }: ComparedExact): Html {
+  const several = constraints.length > 1;
+  const of = (name: string, what: string) => (several ? `${name}: ${what}` : what);
+  const signedOr = (values: readonly number[] | null, j: number) => (values ? signed(values[j]) : missing);
+  return table(
+    `${algorithm === "PeCAN" ? "PeCAN’s policies" : "Every policy"} against π*, exactly; KL in nats`,
+    [
+      "Policy",
+      "KL to π*",
+      "KL to its p_λ",
+      ...constraints.flatMap(({ name }) => [
+        of(name, "violation"),
+        of(name, "violation at its λ"),
+        of(name, "violation predicted"),
+      ]),
+      "Reward gain",
+      "Objective below π*",
+    ],
+    rows.map((row) => [
+      row.name,
+      html`<b>${number(row.klToOptimum)}</b>`,
+      number(row.klToOwn),
+      ...constraints.flatMap((_, j) => [
+        html`<b>${signed(row.violation[j])}</b>`,
+        signedOr(row.ownViolation, j),
+        signedOr(row.predictedViolation, j),
+      ]),
+      signed(row.rewardGain),
+      row.objectiveGap === null ? missing : signed(row.objectiveGap),
+    ]),
+    { many: true },
+  );
+}
+
+function multiplierFacts({ constraints, lambda, sampledLambda }: ComparedExact) {
+  return constraints.flatMap(({ name }, j) => {
+    const of = constraints.length > 1 ? ` of ${name}` : "";
+    return [
+      [`Exact λ*${of} on the held-out prompts`, lambda ? number(lambda[j]) : "none: no policy reaches the margins"],
+      ...(sampledLambda ? [[`λ*${of} from samples of the training prompts`, number(sampledLambda[j])] as const] : []),
+    ] as (readonly [string, string])[];
+  });
 }
 
 export function tradeOffSection(data: ComparisonData): Section | null {

@@ -16,6 +16,7 @@ import { differingKeys, type Recipe } from "../algorithms/recipe.js";
 import type {
   CostRow,
   EvaluationRow,
+  ExactRow,
   LogprobRow,
   MultiplierRow,
   PairRow,
@@ -459,6 +460,37 @@ export class RunFolder implements RunStore {
       "SELECT * FROM win_rates WHERE policy = $1 ORDER BY rowid",
       policy,
     )) as unknown as WinRateRow[];
+  }
+
+  setExact(rows: readonly ExactRow[]): Promise<void> {
+    return this.replace(
+      "exact",
+      "true",
+      [],
+      rows.map(({ policy, problem, lambda, klToOptimum, klToOwn, kl, violation, objectiveGap, ...row }) => ({
+        policy,
+        problem,
+        multipliers: lambda,
+        kl_to_optimum: klToOptimum,
+        kl_to_own: klToOwn,
+        kl,
+        reward_gain: row.rewardGain,
+        safety_gain: row.safetyGain,
+        violation,
+        own_violation: row.ownViolation,
+        predicted_violation: row.predictedViolation,
+        objective_gap: objectiveGap,
+      })),
+    );
+  }
+
+  async exact(): Promise<ExactRow[]> {
+    return (await this.query(
+      `SELECT policy, problem, multipliers AS "lambda", kl_to_optimum AS "klToOptimum", kl_to_own AS "klToOwn", kl,
+         reward_gain AS "rewardGain", safety_gain AS "safetyGain", violation, own_violation AS "ownViolation",
+         predicted_violation AS "predictedViolation", objective_gap AS "objectiveGap"
+       FROM exact ORDER BY rowid`,
+    )) as unknown as ExactRow[];
   }
 
   async addCost({ policy, activity, seconds, flopsPerToken, peakMemoryBytes }: CostRow): Promise<void> {

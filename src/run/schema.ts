@@ -12,7 +12,10 @@ interface Table {
 export const schemaVersion = "3";
 
 const sampleKey = {
-  policy: ["VARCHAR", "'reference', or the name of a trained policy: 'aligned', or a comparison's"],
+  policy: [
+    "VARCHAR",
+    "'reference', the name of a trained policy ('aligned', or a comparison's), or 'enumerated': every response there is",
+  ],
   prompt: ["INTEGER", "prompts.prompt"],
   sample: ["INTEGER", "number of the response among its prompt's, from 0"],
 } as const;
@@ -53,7 +56,7 @@ export const tables = {
       response_ids: ["INTEGER[]", "its tokens, without the end token"],
       logprob: [
         "DOUBLE",
-        "ln probability under its own policy at the recipe's temperature, end token included where it stopped",
+        "ln probability under its own policy ('enumerated': the reference) at the recipe's temperature, end token included where it stopped",
       ],
       finish_reason: ["VARCHAR", "'stop' or 'length'"],
     },
@@ -174,6 +177,25 @@ export const tables = {
       rate: ["DOUBLE", "ties count half"],
       low: ["DOUBLE", "bootstrap interval, prompts resampled"],
       high: ["DOUBLE", ""],
+    },
+  },
+  exact: {
+    comment:
+      "policies against a problem's exact optimum pi*, every response to the held-out prompts counted with its probability; lists hold one value for each constraint",
+    key: ["policy", "problem"],
+    columns: {
+      policy: ["VARCHAR", "'reference', 'optimum' for pi* itself, or a trained policy"],
+      problem: ["VARCHAR", "whose scores state it: 'scorers' or 'preferences'"],
+      multipliers: ["DOUBLE[]", "lambda: exact for 'optimum', else what the policy was trained for in this problem"],
+      kl_to_optimum: ["DOUBLE", "KL(policy || pi*), in nats; null where no policy reaches the margins"],
+      kl_to_own: ["DOUBLE", "KL(policy || p_lambda), the exact optimum of its own lambda"],
+      kl: ["DOUBLE", "KL(policy || reference)"],
+      reward_gain: ["DOUBLE", ""],
+      safety_gain: ["DOUBLE[]", ""],
+      violation: ["DOUBLE[]", "margin minus safety_gain: positive where the margin is missed"],
+      own_violation: ["DOUBLE[]", "of the exact p_lambda"],
+      predicted_violation: ["DOUBLE[]", "of p_lambda as the solve found it from samples"],
+      objective_gap: ["DOUBLE", "reward - beta * KL to the reference: that of pi* minus the policy's"],
     },
   },
   multipliers: {

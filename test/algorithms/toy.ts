@@ -177,6 +177,13 @@ function toyPolicy(
         yield { index, value: Math.log(probabilities[responseIds[0]]) };
       }
     },
+    enumerate: (_prompt, _maxNewTokens, most) => ({
+      total: responses.length,
+      responses:
+        responses.length > most
+          ? undefined
+          : responses.map((response, k) => ({ response, responseIds: [k], finishReason: "stop" })),
+    }),
     async close() {},
   };
 }
