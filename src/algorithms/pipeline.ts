@@ -280,7 +280,7 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
   for (const [j, column] of scores.safety.entries())
     if (column.every((value) => value === column[0]))
       throw new InputError(
-        `safety scorer '${safety[j].name}' gave every response the score ${column[0]}: it cannot tell safe from unsafe`,
+        `safety scorer '${safety[j].name}' gave every response the score ${column[0]}: it cannot tell safe from unsafe; start a run with another`,
       );
   const margins = safety.map(({ margin }) => margin);
   const { lambda, dual, kkt, relativeKkt, converged, summary, predicted } = solveDual(scores, { beta, margins });

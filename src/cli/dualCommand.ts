@@ -6,7 +6,6 @@ import { trainScores } from "../algorithms/pipeline.js";
 import { InfeasibleError } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { type OpenScores, readScores } from "../files/scores.js";
-import { openRun } from "../run/runFolder.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
 interface Flags {
@@ -95,6 +94,7 @@ async function open(path: string, logProbsBeta: number | undefined): Promise<Ope
   const isRun = existsSync(path) && statSync(path).isDirectory() && logProbsBeta === undefined;
   if (!isRun) return readScores(path, { logProbsBeta });
   if (!existsSync(join(path, "run.duckdb"))) throw new InputError(`${path}: is a folder, but not one of a run`);
+  const { openRun } = await import("../run/runFolder.js");
   const run = await openRun(path);
   try {
     return { scores: await trainScores(run) };

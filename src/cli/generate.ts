@@ -3,7 +3,6 @@ import type { Device } from "../algorithms/jobs.js";
 import { samplingSchema } from "../algorithms/options.js";
 import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
-import { runGenerate } from "./jobs.js";
 
 const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samples.unwrap().default(1) });
 
@@ -34,6 +33,7 @@ export function addGenerateCommand(program: Command): void {
         sampling: readFlags(flags, given),
         seed: readFlags(seedSchema, given).seed,
       };
+      const { runGenerate } = await import("./jobs.js");
       await report(runGenerate(job), given.json);
     },
   );

@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
 import { chatOption, existing, report } from "./common.js";
-import { runLogprobs } from "./jobs.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
 interface Given extends StageFlags {
@@ -35,6 +34,7 @@ export function addLogprobsCommand(program: Command): void {
       chat,
       device,
     };
+    const { runLogprobs } = await import("./jobs.js");
     await report(runLogprobs(job), given.json);
   });
 }

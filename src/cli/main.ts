@@ -1,6 +1,5 @@
 import { Command, CommanderError } from "commander";
 import { InputError } from "../errors.js";
-import { storageError } from "../run/runFolder.js";
 import { addCompareCommand } from "./compare.js";
 import { addDualCommand } from "./dualCommand.js";
 import { addGenerateCommand } from "./generate.js";
@@ -45,21 +44,26 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await makeProgram().parseAsync(argv);
   } catch (error) {
-    process.exitCode = tell(error);
+    process.exitCode = await tell(error);
   }
 }
 
 /** Prints an error as one line and gives the exit code. */
-function tell(thrown: unknown): number {
+async function tell(thrown: unknown): Promise<number> {
   // Commander has printed its own; help and version are no errors.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-  const error = storageError(thrown, process.cwd());
+  const error = thrown instanceof InputError ? thrown : await asStorageError(thrown);
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`dualign: ${oneLine(message)}\n`);
   if (error instanceof InputError) return error.exitCode;
   if (process.env.DUALIGN_DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   else process.stderr.write("dualign: this is a fault of dualign; DUALIGN_DEBUG=1 shows where it happened\n");
   return 1;
+}
+
+async function asStorageError(thrown: unknown): Promise<unknown> {
+  const { storageError } = await import("../run/runFolder.js");
+  return storageError(thrown, process.cwd());
 }
 
 const oneLine = (text: string) => text.trim().replace(/\s*\n\s*/g, " ");

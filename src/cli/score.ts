@@ -3,7 +3,6 @@ import { z } from "zod";
 import { InputError } from "../errors.js";
 import { chatOption, existing, report } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
-import { runScore } from "./jobs.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
 const flags = z.strictObject({
@@ -43,6 +42,7 @@ export function addScoreCommand(program: Command): void {
       device,
       maxLength: max_length,
     };
+    const { runScore } = await import("./jobs.js");
     await report(runScore(job), given.json);
   });
 }

@@ -1,17 +1,13 @@
 /** Commands on a run: `mocan` and `pecan` from a recipe, `resume`, and each stage alone. */
 import type { Command } from "commander";
 import type { Device } from "../algorithms/jobs.js";
-import { runMethod } from "../algorithms/methods.js";
 import type { MethodName } from "../algorithms/recipe.js";
-import type { RunEvent, StageName } from "../algorithms/stages.js";
+import type { StageName } from "../algorithms/stages.js";
 import { InputError } from "../errors.js";
-import { LiveStatus } from "../run/liveStatus.js";
-import { readRecipe } from "../run/recipeFile.js";
-import { openRun, type RunFolder, startRun } from "../run/runFolder.js";
 import { addRunFlags } from "./common.js";
-import { makeReporter } from "./progress.js";
-import { makeTools } from "./tools.js";
-import { versions } from "./versions.js";
+
+/** Loaded where a run is worked on: it takes longer than all the rest of the command line. */
+const machinery = () => import("./runs.js");
 
 export const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
@@ -33,9 +29,11 @@ export function addStageFlags(command: Command): Command {
 
 /** Does one stage of a run, starting the run from `--recipe` where that is given. */
 export async function runStage(stage: StageName, folder: string, given: StageFlags): Promise<void> {
-  if (given.recipe === undefined && given.set) throw new InputError("--set changes a recipe: give --recipe too");
-  const run = given.recipe === undefined ? await openRun(folder) : await start(folder, given.recipe, given.set);
-  await proceed(run, folder, given, [stage]);
+  const { recipe, set } = given;
+  if (recipe === undefined && set) throw new InputError("--set changes a recipe: give --recipe too");
+  const { goOn, startFrom } = await machinery();
+  if (recipe === undefined) await goOn(folder, given, [stage]);
+  else await startFrom({ folder, recipe, set }, given, [stage]);
 }
 
 /** Stages that no other command shares its name with. */
@@ -96,7 +94,8 @@ export async function runFromRecipe(
   ];
   if (recipe === undefined && set.length === 0)
     throw new InputError(`give a recipe ('dualign init' writes one), or its parts by flags: dualign ${method} --help`);
-  await proceed(await start(given.run, recipe, set, method), given.run, given);
+  const { startFrom } = await machinery();
+  await startFrom({ folder: given.run, recipe, set, method }, given);
 }
 
 /** A setting of a key to a text. */
@@ -105,47 +104,5 @@ export const setting = (key: string, value: string) => `${key}=${JSON.stringify(
 export function addResumeCommand(program: Command): void {
   addRunFlags(
     program.command("resume").description("go on with a run that was stopped").argument("<run>", "run folder"),
-  ).action(async (folder: string, given: StageFlags) => proceed(await openRun(folder), folder, given));
-}
-
-/** Starts a run from a recipe for `method`, whichever by default, and what `set` changes in it. */
-async function start(
-  folder: string,
-  recipeFile: string | undefined,
-  set: readonly string[] = [],
-  method?: MethodName,
-): Promise<RunFolder> {
-  const { recipe, text } = readRecipe(recipeFile, set, method);
-  return startRun(folder, { recipe, recipeText: text, versions: versions() });
-}
-
-/** Runs stages to their end. Ctrl-C may stop them anywhere: what is done is in the database. */
-async function proceed(
-  run: RunFolder,
-  folder: string,
-  { json = false, device }: { json?: boolean; device: Device },
-  only?: readonly StageName[],
-): Promise<void> {
-  const reporter = makeReporter({ json });
-  const live = new LiveStatus(run.path);
-  const interrupt = () => {
-    reporter.close();
-    process.stderr.write(`dualign: interrupted; 'dualign resume ${folder}' goes on from here\n`);
-    process.exit(130);
-  };
-  process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
-  try {
-    const emit = (event: RunEvent) => {
-      live.note(event);
-      reporter.emit(event);
-    };
-    await runMethod({ run, tools: makeTools(device), emit }, only);
-  } finally {
-    process.removeListener("SIGINT", interrupt);
-    process.removeListener("SIGTERM", interrupt);
-    reporter.close();
-    live.clear();
-    await run.close();
-  }
+  ).action(async (folder: string, given: StageFlags) => (await machinery()).goOn(folder, given));
 }

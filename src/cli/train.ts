@@ -6,7 +6,6 @@ import { InputError } from "../errors.js";
 import { isHubId } from "../files/hub.js";
 import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
-import { runTrainCommand } from "./jobs.js";
 import { addStageFlags, runStage } from "./stages.js";
 
 const dpoFlags = z.strictObject({ beta: betaSchema.default(0.1), ...dpoSchema.shape });
@@ -57,6 +56,7 @@ export function addTrainCommand(program: Command): void {
     if (objective === "dpo") addFlags(command, dpoFlags);
     addFlags(addFlags(command, trainingSchema), seedSchema);
     addRunFlags(command).action(async (given: Given) => {
+      const { runTrainCommand } = await import("./jobs.js");
       await report(runTrainCommand(trainJob(objective, given)), given.json);
     });
   }

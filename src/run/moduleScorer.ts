@@ -15,22 +15,25 @@ export type ScoreFunction = (rows: { prompt: Text; response: string }[]) => numb
  */
 export async function openModuleScorer(name: string, file: string, batchSize: number): Promise<Scorer> {
   const score = await loadFunction<ScoreFunction>(`scorer '${name}'`, file, "(rows) => number[]");
+  const what = `scorer '${name}' (${file})`;
   return {
     async *score(rows: readonly SampledResponse[]): AsyncGenerator<RowValue> {
       for (let start = 0; start < rows.length; start += batchSize) {
         const batch = rows.slice(start, start + batchSize).map(({ prompt, response }) => ({ prompt, response }));
         const shown = { items: "scores", first: show(batch[0]) };
-        const values = await callWithRows(`scorer '${name}'`, score, batch, shown);
-        for (const [i, value] of values.entries()) yield { index: start + i, value: number(name, value, batch[i]) };
+        const values = await callWithRows(what, score, batch, shown);
+        for (const [i, value] of values.entries()) yield { index: start + i, value: number(what, value, batch[i]) };
       }
     },
     async close() {},
   };
 }
 
-function number(name: string, value: unknown, row: { prompt: Text; response: string }): number {
+function number(what: string, value: unknown, row: { prompt: Text; response: string }): number {
   if (typeof value === "number" && Number.isFinite(value)) return value;
-  throw new InputError(`scorer '${name}' gave ${kind(value)} in place of a finite number for ${show(row)}`);
+  throw new InputError(
+    `${what} gave ${kind(value)} in place of a finite number for ${show(row)}: correct it and go on, what is scored is kept`,
+  );
 }
 
 const show = ({ prompt, response }: { prompt: Text; response: string }) =>

@@ -98,7 +98,7 @@ sampling:                     # of the reference; names as in transformers
 
 ${given.method === "mocan" ? scorerPart : preferencePart}
 train:                        # one DPO run with the same beta; names as in TRL and PEFT
-  loss_type: sigmoid          # or ipo, or regression (onto the log-ratios that the optimum is known to have)
+  loss_type: sigmoid          # or robust, ipo, or regression (onto the log-ratios that the optimum is known to have)
   lora_r: 8
   lora_alpha: 16
   learning_rate: 5.0e-4
