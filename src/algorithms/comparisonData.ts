@@ -291,8 +291,8 @@ async function exact(
     klToOptimum: figures.kl_to_optimum,
     klToOwn: figures.kl_to_own,
     violation: settled(figures.violation),
-    ownViolation: figures.own_violation,
-    predictedViolation: figures.predicted_violation,
+    ownViolation: figures.own_violation && settled(figures.own_violation),
+    predictedViolation: figures.predicted_violation && settled(figures.predicted_violation),
     rewardGain: figures.reward_gain,
     objectiveGap: figures.objective_gap,
   });

@@ -318,24 +318,24 @@ ${exact.map(
     problem,
   ) => html`${exact.length > 1 ? html`<h3>${problem.algorithm}${problem.algorithm === "PeCAN" ? ", in the scores of its own models" : null}</h3>` : null}
 ${exactTable(problem)}${facts(multiplierFacts(problem))}`,
-)}<p class="note"><b>Violation</b>: the margin minus the gain, so that a policy with more than 0 misses the margin. <b>At its λ</b>: the violation of the exact optimum p_λ of the λ that the policy was trained for, which is what training aims at. <b>Predicted</b>: the same as the solve found it from samples of the training prompts. <b>Objective</b>: reward − ${number(beta)} · KL to the reference, how far below that of π*; less than 0 where a policy buys reward with safety.</p>`,
+)}<p class="note"><b>Violation</b>: the margin minus the gain, so that a policy with more than 0 misses the margin. <b>Its own optimum</b>: the exact best policy of the λ that a policy was trained for, which is what its training aims at. <b>Predicted</b>: the violation of that as the solve found it from samples of the training prompts. <b>Objective</b>: reward − ${number(beta)} · KL to the reference, how far below that of π*; less than 0 where a policy buys reward with safety.</p>`,
   };
 }
 
 function exactTable({ algorithm, constraints, rows }: ComparedExact): Html {
   const several = constraints.length > 1;
-  const of = (name: string, what: string) => (several ? `${name}: ${what}` : what);
+  const of = (name: string, what: string) => (several ? `${name}: ${what.toLowerCase()}` : what);
   const signedOr = (values: readonly number[] | null, j: number) => (values ? signed(values[j]) : missing);
   return table(
     `${algorithm === "PeCAN" ? "PeCAN’s policies" : "Every policy"} against π*, exactly; KL in nats`,
     [
       "Policy",
       "KL to π*",
-      "KL to its p_λ",
+      "KL to its own optimum",
       ...constraints.flatMap(({ name }) => [
-        of(name, "violation"),
-        of(name, "violation at its λ"),
-        of(name, "violation predicted"),
+        of(name, "Violation"),
+        of(name, "Of its own optimum"),
+        of(name, "Predicted"),
       ]),
       "Reward gain",
       "Objective below π*",

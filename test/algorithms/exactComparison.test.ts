@@ -6,6 +6,7 @@ import { collectComparison } from "../../src/algorithms/comparisonData.js";
 import { runMethod } from "../../src/algorithms/methods.js";
 import { type CompareRecipe, parseRecipe } from "../../src/algorithms/recipe.js";
 import type { ComparisonEvent, RunEvent, Tools } from "../../src/algorithms/stages.js";
+import { number } from "../../src/report/format.js";
 import { renderComparison } from "../../src/report/index.js";
 import { type RunFolder, startRun } from "../../src/run/runFolder.js";
 import { referenceLogits, rewards, safeties, softmax, toyTools } from "./toy.js";
@@ -118,7 +119,10 @@ test("every policy is told its distance from π*, as sums over the responses giv
   expect(found.kl_to_own).toBeCloseTo(kl(trained("pecan"), best(pecan.lambda![0], r, g)), 6);
 
   const page = renderComparison(await collectComparison(run!, { date: "2025-01-15T10:20:30.000Z" }));
-  expect(page).toContain("Against the exact optimum");
+  const section = page.slice(page.indexOf('<section id="exact"'), page.indexOf('<section id="trade-off"'));
+  expect(section).toContain("Every response that there is to the 6 held-out prompts, 48 in all");
+  for (const { exact } of done.policies)
+    for (const { kl_to_optimum } of exact!) expect(section).toContain(`<b>${number(kl_to_optimum)}</b>`);
 });
 
 test("a second run does nothing again, and a stopped one goes on", async () => {

@@ -172,6 +172,19 @@ test("every policy answers the same prompts, beside each other", () => {
   }
 });
 
+test("where every response is counted, each policy stands beside the exact optimum", () => {
+  const [scorers, preferences] = [...document.querySelectorAll("#exact table")];
+  const cells = (table: Element) =>
+    [...table.querySelectorAll("tbody tr")].map((row) => [...row.children].map(({ textContent }) => textContent));
+  const [reference, optimum, first] = cells(scorers);
+  expect([reference[0], optimum[0], first[0]]).toEqual(["The reference", "π*", data.policies[0].name]);
+  expect(cells(scorers)).toHaveLength(2 + data.policies.length);
+  expect(first[1]).toBe("0.20");
+  expect(reference[3]).toBe(`+${data.constraints[0].margin.toFixed(2)}`);
+  expect(cells(preferences)[0][1]).toBe("n/a");
+  expect(words(document, "#exact")).toContain("none: no policy reaches the margins");
+});
+
 describe("what is missing is left out", () => {
   test("a comparison of two baselines alone", () => {
     const { problems: _, distributions: __, paths: ___, marginBills: ____, prompts: _____, ...rest } = data;
@@ -179,7 +192,8 @@ describe("what is missing is left out", () => {
       ...rest,
       policies: data.policies.slice(7, 9).map(({ training: _, ...one }) => ({ ...one, winRates: [] })),
     };
-    const page = renderComparison({ ...least, hyperparameters: undefined, recipe: undefined, costs: [] });
+    const nothing = { exact: undefined, hyperparameters: undefined, recipe: undefined, costs: [] };
+    const page = renderComparison({ ...least, ...nothing });
     expect([...parse(page).querySelectorAll("main > section")].map(({ id }) => id)).toEqual([
       "verdict",
       "trade-off",
