@@ -318,7 +318,7 @@ ${exact.map(
     problem,
   ) => html`${exact.length > 1 ? html`<h3>${problem.algorithm}${problem.algorithm === "PeCAN" ? ", in the scores of its own models" : null}</h3>` : null}
 ${exactTable(problem)}${facts(multiplierFacts(problem))}`,
-)}<p class="note"><b>Violation</b>: the margin minus the gain, so that a policy with more than 0 misses the margin. <b>Its own optimum</b>: the exact best policy of the λ that a policy was trained for, which is what its training aims at. <b>Predicted</b>: the violation of that as the solve found it from samples of the training prompts. <b>Objective</b>: reward − ${number(beta)} · KL to the reference, how far below that of π*; less than 0 where a policy buys reward with safety.</p>`,
+)}<p class="note"><b>Violation</b>: the margin minus the gain, so that a policy with more than 0 misses the margin. <b>Its optimum</b>: the exact best policy of the λ that a policy was trained for, which is what its training aims at. <b>Predicted</b>: the violation of that as the solve found it from samples of the training prompts. <b>Objective</b>: reward − ${number(beta)} · KL to the reference, how far below that of π*; less than 0 where a policy buys reward with safety.</p>`,
   };
 }
 
@@ -331,11 +331,11 @@ function exactTable({ algorithm, constraints, rows }: ComparedExact): Html {
     [
       "Policy",
       "KL to π*",
-      "KL to its own optimum",
+      "KL to its optimum",
       ...constraints.flatMap(({ name }) => [
         of(name, "Violation"),
-        of(name, "Of its own optimum"),
-        of(name, "Predicted"),
+        of(name, "Violation of its optimum"),
+        of(name, "Violation predicted"),
       ]),
       "Reward gain",
       "Objective below π*",

@@ -173,15 +173,13 @@ test("every policy answers the same prompts, beside each other", () => {
 });
 
 test("where every response is counted, each policy stands beside the exact optimum", () => {
-  const [scorers, preferences] = [...document.querySelectorAll("#exact table")];
-  const cells = (table: Element) =>
-    [...table.querySelectorAll("tbody tr")].map((row) => [...row.children].map(({ textContent }) => textContent));
-  const [reference, optimum, first] = cells(scorers);
+  const scorers = rows(document, "exact");
+  const [reference, optimum, first] = scorers;
   expect([reference[0], optimum[0], first[0]]).toEqual(["The reference", "π*", data.policies[0].name]);
-  expect(cells(scorers)).toHaveLength(2 + data.policies.length);
+  expect(scorers).toHaveLength(2 + data.policies.length);
   expect(first[1]).toBe("0.20");
   expect(reference[3]).toBe(`+${data.constraints[0].margin.toFixed(2)}`);
-  expect(cells(preferences)[0][1]).toBe("n/a");
+  expect(rows(document, "exact", 1)[0][1]).toBe("n/a");
   expect(words(document, "#exact")).toContain("none: no policy reaches the margins");
 });
 
