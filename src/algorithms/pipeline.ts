@@ -2,7 +2,7 @@
  * The stages that every method shares. Each reads and writes the run's rows only, so that it can run alone and go on
  * after a kill; each names the policy whose rows they are, so that a run can hold several.
  */
-import { klTerms, labelPreferences, type Scores, solveDual } from "../dual/index.js";
+import { InfeasibleError, klTerms, labelPreferences, type Scores, solveDual } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { Random } from "../random.js";
 import type { Text } from "../text/rows.js";
@@ -272,6 +272,17 @@ export async function trainScores(
   return { reward: columns[0], safety: columns.slice(1), offsets: Uint32Array.from([...starts, prompt.length]) };
 }
 
+/** Adds to a margin out of reach what to do about it in a run, which keeps what it has. */
+function reachable<T>({ path }: RunStore, solve: () => T): T {
+  try {
+    return solve();
+  } catch (error) {
+    if (!(error instanceof InfeasibleError)) throw error;
+    const advice = `the samples and scores are kept: lower the margin in the recipe and go on with --run ${path}`;
+    throw new InfeasibleError(`${error.message}; ${advice}`, error.reach, error.largestMargins);
+  }
+}
+
 /** Solves a problem's dual for a policy to be trained. */
 export async function solveProblem({ run, emit }: Context, problem: Problem, policy: string): Promise<void> {
   const { beta } = run.recipe;
@@ -283,7 +294,9 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
         `safety scorer '${safety[j].name}' gave every response the score ${column[0]}: it cannot tell safe from unsafe; start a run with another`,
       );
   const margins = safety.map(({ margin }) => margin);
-  const { lambda, dual, kkt, relativeKkt, converged, summary, predicted } = solveDual(scores, { beta, margins });
+  const { lambda, dual, kkt, relativeKkt, converged, summary, predicted } = reachable(run, () =>
+    solveDual(scores, { beta, margins }),
+  );
   const row: SolveRow = {
     policy,
     beta,

@@ -48,7 +48,8 @@ export interface NewRun {
 }
 
 /**
- * Opens the run in a folder, or starts it there.
+ * Opens the run in a folder, or starts it there. Until a run is solved, its margins and what follows from them may change:
+ * a margin out of reach need not cost the samples and scores that told so.
  * @throws InputError if the folder's run was started from another recipe (names the keys that differ), if another
  * process has it open, or if it was written by another version of dualign's schema.
  */
@@ -60,12 +61,18 @@ export async function startRun(folder: string, run: NewRun): Promise<RunFolder> 
     if (!(await isRun(connection))) await create(connection, run);
     const store = await RunFolder.read(path, instance, connection);
     const differing = differingKeys(store.recipe, plain(run.recipe));
-    if (differing.length > 0)
-      throw new InputError(
-        `the run in ${path} was started from another recipe (${differing.slice(0, 6).join(", ")}${differing.length > 6 ? ", …" : ""} differ${differing.length === 1 ? "s" : ""}): ` +
-          `give --run another folder, or go on with the old recipe by 'dualign resume ${folder}'`,
-      );
-    return store;
+    if (differing.length === 0) return store;
+    if (differing.every(isOpenUntilSolved) && !(await isSolved(connection))) {
+      await inTransaction(connection, async () => {
+        await connection.run("DELETE FROM meta WHERE name IN ('recipe', 'recipe_sha256', 'recipe_text')");
+        await append(connection, "meta", recipeEntries(run));
+      });
+      return await RunFolder.read(path, instance, connection);
+    }
+    throw new InputError(
+      `the run in ${path} was started from another recipe (${differing.slice(0, 6).join(", ")}${differing.length > 6 ? ", …" : ""} differ${differing.length === 1 ? "s" : ""}): ` +
+        `give --run another folder, or go on with the old recipe by 'dualign resume ${folder}'`,
+    );
   } catch (error) {
     release(instance, connection);
     throw storageError(error, path);
@@ -112,15 +119,32 @@ async function isRun(connection: DuckDBConnection): Promise<boolean> {
   return names.length > 0;
 }
 
+/** What neither samples nor scores depend on. */
+const isOpenUntilSolved = (key: string) => /^(beta|safety\.\d+\.margin|pairs\..+|train\..+)$/.test(key);
+
+/** PeCAN and comparisons train before they solve. */
+async function isSolved(connection: DuckDBConnection): Promise<boolean> {
+  const found = await connection.runAndReadAll(
+    "SELECT 1 FROM solves UNION ALL SELECT 1 FROM pairs UNION ALL SELECT 1 FROM training_steps LIMIT 1",
+  );
+  return found.currentRowCount > 0;
+}
+
+function recipeEntries({ recipe, recipeText }: NewRun) {
+  const value = JSON.stringify(recipe);
+  return [
+    { name: "recipe", value },
+    { name: "recipe_sha256", value: createHash("sha256").update(value).digest("hex") },
+    { name: "recipe_text", value: recipeText },
+  ];
+}
+
 async function create(connection: DuckDBConnection, run: NewRun) {
   await inTransaction(connection, async () => {
     for (const statement of createStatements()) await connection.run(statement);
-    const recipe = JSON.stringify(run.recipe);
     await append(connection, "meta", [
       { name: "schema", value: schemaVersion },
-      { name: "recipe", value: recipe },
-      { name: "recipe_sha256", value: createHash("sha256").update(recipe).digest("hex") },
-      { name: "recipe_text", value: run.recipeText },
+      ...recipeEntries(run),
       { name: "versions", value: JSON.stringify(run.versions) },
       { name: "seed", value: String(run.recipe.seed) },
       { name: "started", value: new Date().toISOString() },

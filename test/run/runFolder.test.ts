@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -103,6 +104,23 @@ test("a run from another recipe is refused, the differing keys named", async () 
     /was started from another recipe \(train.lora_r, seed differ\): give --run another folder/,
   );
   await (await start()).close();
+});
+
+test("until the run is solved, its margin and its training may change; afterwards they may not", async () => {
+  await (await start()).close();
+  const recipe = { ...toyRecipe("train: { lora_r: 4 }") };
+  recipe.safety = [{ ...recipe.safety[0], margin: 0.125 }];
+  const run = await startRun(folder, { recipe, recipeText: "# changed", versions: { dualign: "0" } });
+  expect(run.meta.recipe_text).toBe("# changed");
+  expect(run.recipe.safety[0].margin).toBe(0.125);
+  expect(run.recipe.train.lora_r).toBe(4);
+  await run.addTrainSteps("aligned", [{ step: 1, steps: 2, loss: 0.7, learning_rate: 1, grad_norm: 1, tokens: 1 }]);
+  await run.close();
+  const again = await openRun(folder);
+  expect(again.recipe.train.lora_r).toBe(4);
+  expect(again.meta.recipe_sha256).toBe(createHash("sha256").update(JSON.stringify(again.recipe)).digest("hex"));
+  await again.close();
+  await expect(start()).rejects.toThrow(/another recipe \(train.lora_r, safety.0.margin differ\)/);
 });
 
 test("a folder without a run, with another database, or with another schema version", async () => {
