@@ -396,7 +396,10 @@ async function marginBills(
   return found;
 }
 
-/** Up to the first iteration that measured the margins reached, or all. */
+/**
+ * Up to the first iteration that measured the margins reached once λ had settled, or all. Where λ swings past λ*, the
+ * margin is reached sooner, by a policy that gives up more reward than was asked.
+ */
 async function iterativeBill(
   run: RunStore,
   recipe: CompareRecipe,
@@ -404,7 +407,9 @@ async function iterativeBill(
   costs: readonly CostRow[],
 ): Promise<Pick<MarginBill, "extent" | "bill">> {
   const all = await run.multipliers(entry.policy);
-  const first = all.findIndex(({ gain }) => recipe.safety.every(({ margin }, j) => gain[j] >= margin));
+  const settled = settlesAt(all.map(({ lambda }) => lambda));
+  const reached = (gain: readonly number[]) => recipe.safety.every(({ margin }, j) => gain[j] >= margin);
+  const first = all.findIndex(({ gain }, i) => i >= settled && reached(gain));
   const iterations = first < 0 ? all : all.slice(0, first + 1);
   const bill = reported(await billOf(run, recipe, entry, costs, { iterations }));
   if (entry.method === "safe-rlhf") {
@@ -413,6 +418,14 @@ async function iterativeBill(
     bill.seconds *= tokens(iterations) / tokens(all);
   }
   return { extent: `${iterations.length} of ${all.length} iterations`, bill };
+}
+
+/** From where on λ stays within a tenth of where it ends, of the largest multiplier. */
+export function settlesAt(path: readonly (readonly number[])[]): number {
+  const last = path[path.length - 1] ?? [];
+  const tolerance = 0.1 * Math.max(...last);
+  const off = path.findLastIndex((lambda) => lambda.some((value, j) => Math.abs(value - last[j]) > tolerance));
+  return off + 1;
 }
 
 async function prompts(

@@ -666,7 +666,7 @@ function marginBillTable(bills: readonly MarginBill[]): Html {
     const found = bill === own.bill ? null : ratio(of(bill), of(own.bill));
     return found === null ? null : html` <small>×\u00a0${times(found)}</small>`;
   };
-  return html`<p>What each method took to reach the margin that was asked for. Small figures are multiples of what ${own.method} took. A method that moves λ is charged up to the first iteration whose own measurement reaches the margin, a weighted sum up to the first λ whose policy may: both in their favour. Margin and reward are those of the policy that a method ends with, on held-out prompts.</p>
+  return html`<p>What each method took to reach the margin that was asked for. Small figures are multiples of what ${own.method} took. A method that moves λ is charged up to the first iteration whose own measurement reaches the margin with a λ that has settled (from there on within a tenth of its last), a weighted sum up to the first λ whose policy may: both in their favour, since neither could be known at that point. Margin and reward are those of the policy that a method ends with, on held-out prompts.</p>
 ${table(
   "Work of each method until it reaches the margin",
   ["Method", "Margin", "Reward", ...billHeadings],

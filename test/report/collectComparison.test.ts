@@ -37,7 +37,8 @@ compare:
 const truth = [0.1, 0.4, 0.2, 0.9, 0.8, 0, 0.5, 0.3];
 const scoreBy: Record<string, readonly number[]> = { reward: rewards, harmless: safeties, truth };
 /** Of Safe-RLHF, the gain measured in each iteration: the second is the first to reach the margin. */
-const gains = [0.1, 0.35, 0.25, 0.4];
+const gains = [0.4, 0.35, 0.25, 0.4];
+const swings = [2, 1.25, 1.2, 1.3];
 
 const toy = toyTools({
   trainSteps: 40,
@@ -64,7 +65,7 @@ const tools: Tools = {
     for (const [i, gain] of gains.entries())
       yield {
         iteration: i + 1,
-        lambda: [1 + i / 10],
+        lambda: [swings[i]],
         gain: [gain],
         reward: 0,
         kl: 0,
@@ -173,9 +174,11 @@ describe("what each method takes to reach the margin", () => {
     expect(bill.seconds).toBeLessThan(zero.bill.seconds + two.bill.seconds);
   });
 
-  test("what moves λ pays up to the first iteration that measures the margin reached", async () => {
+  test("what moves λ pays up to the first iteration that measures the margin reached with a λ that has settled", async () => {
     const rounds = await run.multipliers("dual-ascent");
-    const first = rounds.findIndex(({ gain }) => gain[0] >= 0.3) + 1;
+    const [last] = rounds[rounds.length - 1].lambda;
+    const near = rounds.map(({ lambda: [value] }) => Math.abs(value - last) <= 0.1 * last);
+    const first = rounds.findIndex(({ gain }, i) => gain[0] >= 0.3 && near.slice(i).every(Boolean)) + 1;
     expect(first).toBeGreaterThan(1);
     expect(billed("Dual ascent")).toMatchObject({
       iterative: true,
