@@ -75,6 +75,25 @@ test("what is done is not done again", async () => {
   expect(heard.at(-1)?.event).toBe("done");
 });
 
+test("the report alone is written anew, however often it is asked for; no other stage is", async () => {
+  await start();
+  await events(toyTools());
+  let written = 0;
+  const tools = {
+    ...toyTools(),
+    writeReport: async () => {
+      written++;
+      return "page.html";
+    },
+  };
+  await events(tools);
+  expect(written).toBe(0);
+  await events(tools, ["report"]);
+  expect(written).toBe(1);
+  const [stage] = await events(tools, ["evaluate"]);
+  expect(stage).toMatchObject({ stage: "evaluate", state: "skipped" });
+});
+
 test("each stage alone, in order, does the same as all at once", async () => {
   await start();
   await expect(events(toyTools(), ["dual"])).rejects.toThrow(/'dual' needs the stage 'score' first: dualign score /);
