@@ -8,7 +8,8 @@ import type { Scores } from "./scores.js";
  *   in as few pairs as any choice allows (2 · perPrompt / n, rounded up, where no two are the same). A score's noise is
  *   its sample's own: training fits it the more, the more pairs repeat it.
  * - `informative`: the best with the worst, the second best with the second worst and so on: the surest labels. Once every
- *   sample has its pair, the widest of those left follow in the same way.
+ *   sample has its pair, the widest of those left follow in the same way. Few of them leave a prompt's middling samples
+ *   out: where responses recur, nothing holds those back.
  * - `all`: every one.
  */
 export type PairChoice = "random" | "disjoint" | "informative" | "all";

@@ -123,7 +123,7 @@ seed: 0
 }
 
 const pairsPart = `pairs:
-  choice: random              # or disjoint (each response in few pairs), informative (the surest preferences), all
+  choice: random              # or informative (surest preferences: where pairs are few), disjoint, all
   labels: soft                # the preference's probability itself; 'drawn' tosses for it, as in the paper
   per_prompt: 8
 `;
