@@ -22,6 +22,7 @@ import type { Cost, Outcome } from "../report/data.js";
 import { count, number } from "../report/format.js";
 import { dualSeries } from "../report/series.js";
 import { billOf, type Contender, compare, contenders, exactOptima } from "./compare.js";
+import { certificateCaution } from "./dual.js";
 import { byPrompt } from "./evaluation.js";
 import type { Training } from "./options.js";
 import { marginMeaning } from "./pecan.js";
@@ -272,6 +273,7 @@ async function problems(run: RunStore, recipe: CompareRecipe): Promise<ComparedP
       })),
       dual: dualSeries(scores, solution, { seed, repeats: subsetRepeats(scores.reward.length) }),
       infeasibleResamples: intervals.infeasible,
+      certificate: certificateCaution({ ...solution, kkt_relative: solution.relativeKkt }),
     });
   }
   return found;

@@ -66,7 +66,8 @@ const manyUnreadable = 0.05;
 /** The same for a comparison. */
 export function comparisonCautions({ counts, problems = [], policies }: ComparisonData): string[] {
   const found = onFewPrompts(counts.heldOutPrompts);
-  for (const { algorithm, dual, infeasibleResamples } of problems) {
+  for (const { algorithm, dual, infeasibleResamples, certificate } of problems) {
+    if (certificate !== undefined) found.push(`${algorithm}’s λ* is not certified: ${certificate}.`);
     const ess = median(dual.ess);
     if (ess < fewResponses)
       found.push(

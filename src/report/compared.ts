@@ -102,6 +102,8 @@ export interface ComparedProblem {
   dual: DualSeries;
   /** Share of the bootstrap's resamples in which a margin is out of reach. */
   infeasibleResamples: number;
+  /** What a solution that misses its certificate is warned of. */
+  certificate?: string;
 }
 
 export interface SolvedConstraint {

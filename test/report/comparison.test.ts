@@ -133,6 +133,14 @@ test("the trade-off plane and the win rates name every policy once", () => {
   }
 });
 
+test("a λ* that missed its certificate is told, whose it is and by how much", () => {
+  const [first, ...rest] = data.problems!;
+  const problems = [{ ...first, certificate: "the KKT residual is 2e-5" }, ...rest];
+  const told = `${first.algorithm}’s λ* is not certified: the KKT residual is 2e-5.`;
+  expect(parse(renderComparison({ ...data, problems })).body.textContent).toContain(told);
+  expect(document.body.textContent).not.toContain("not certified");
+});
+
 test("the bill of each method stands beside that of one shot", () => {
   const [own, rlhf] = rows(document, "bill");
   expect(own.join()).not.toContain("×");
