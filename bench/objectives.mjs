@@ -22,6 +22,8 @@ const { values: flags } = parseArgs({
 });
 ready({ build: true });
 const { openRun } = await import("../dist/run/runFolder.js");
+const { promptOffsets } = await import("../dist/algorithms/evaluation.js");
+const { labelledPair, referenceOf } = await import("../dist/algorithms/pipeline.js");
 const { labelPreferences, tiltedScores } = await import("../dist/dual/preferences.js");
 const { trainOnSamples } = await import("../dist/engine/dpoTraining.js");
 const { openPolicy } = await import("../dist/engine/modelPolicy.js");
@@ -49,7 +51,7 @@ const prompts = new Map((await run.prompts()).map((row) => [row.prompt, row.text
 const [train, held] = [await readSplit("train"), await readSplit("held-out")];
 await run.close();
 
-const reference = { model: recipe.model, adapter: recipe.adapter, temperature: recipe.sampling.temperature };
+const reference = referenceOf(recipe);
 const scorers = [];
 for (const spec of [recipe.reward, ...recipe.safety])
   scorers.push({
@@ -78,9 +80,8 @@ for (const [name, variant] of Object.entries(variants)) {
 async function readSplit(split) {
   const samples = await run.samples("reference", split);
   const names = [recipe.reward.name, ...recipe.safety.map(({ name }) => name)];
-  const { columns } = await run.scoreTable("reference", split, names);
-  const offsets = samples.flatMap(({ prompt }, i) => (i === 0 || samples[i - 1].prompt !== prompt ? [i] : []));
-  return { samples, offsets: [...offsets, samples.length], reward: columns[0], safety: columns.slice(1) };
+  const { prompt, columns } = await run.scoreTable("reference", split, names);
+  return { samples, offsets: promptOffsets(prompt), reward: columns[0], safety: columns.slice(1) };
 }
 
 /** The optimum's weights over a split's samples: its gains over the reference, its KL and β ln Z of every prompt. */
@@ -110,19 +111,10 @@ function labelled({ choice = "random", labels = "soft" }, seed) {
   const { samples } = train;
   const same = (a, b) => samples[a].response === samples[b].response;
   const perPrompt = recipe.pairs.per_prompt;
-  return labelPreferences(train, lambda, { choice, labels, perPrompt, seed, same }).map((pair) => {
-    const [first, second] = [samples[pair.first], samples[pair.second]];
-    const prompt = prompts.get(first.prompt);
-    const swap = pair.label < 0.5;
-    const [chosen, rejected] = swap ? [second, first] : [first, second];
-    return {
-      prompt,
-      chosen: { ...chosen, prompt },
-      rejected: { ...rejected, prompt },
-      probability: swap ? 1 - pair.label : pair.label,
-      target: (swap ? -pair.difference : pair.difference) / beta,
-    };
-  });
+  const response = (i) => ({ ...samples[i], prompt: prompts.get(samples[i].prompt) });
+  return labelPreferences(train, lambda, { choice, labels, perPrompt, seed, same }).map((pair) =>
+    labelledPair(response(pair.first), response(pair.second), pair, beta),
+  );
 }
 
 /** Trains one variant and measures it: gains over the reference, KL, and the gap, each a mean over the held-out prompts. */
@@ -150,7 +142,7 @@ async function measure(variant, seed) {
   }));
   const seconds = (performance.now() - start) / 1000;
   const policy = await openPolicy(runtime, { ...reference, adapter: outputDir });
-  const starts = held.offsets.slice(0, -1);
+  const starts = [...held.offsets.slice(0, -1)];
   const jobs = starts.map((at, place) => ({
     prompt: prompts.get(held.samples[at].prompt),
     promptIndex: place,

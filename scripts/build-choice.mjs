@@ -10,6 +10,7 @@ import { ready } from "./ready.mjs";
 ready({ build: true });
 const { Random } = await import("../dist/random.js");
 const { writeSafetensors } = await import("../dist/files/safetensors.js");
+const { wholeWords } = await import("../dist/pocket/tokenizer.js");
 
 const seed = 1;
 const end = "<|end|>";
@@ -54,31 +55,10 @@ json("tokenizer_config.json", {
   eos_token: end,
   pad_token: end,
 });
-json("tokenizer.json", {
-  version: "1.0",
-  truncation: null,
-  padding: null,
-  added_tokens: [
-    { id: 0, content: end, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
-  ],
-  normalizer: null,
-  pre_tokenizer: { type: "WhitespaceSplit" },
-  post_processor: null,
-  decoder: null,
-  model: {
-    type: "BPE",
-    dropout: null,
-    unk_token: null,
-    continuing_subword_prefix: null,
-    end_of_word_suffix: null,
-    fuse_unk: false,
-    byte_fallback: false,
-    // Words are taken whole; there is nothing to merge.
-    ignore_merges: true,
-    vocab: Object.fromEntries(words.map((word, id) => [word, id])),
-    merges: [],
-  },
-});
+json(
+  "tokenizer.json",
+  wholeWords(words, 1, { pre_tokenizer: { type: "WhitespaceSplit" }, post_processor: null, decoder: null }),
+);
 
 const random = new Random(seed);
 const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers } = shape;

@@ -23,7 +23,7 @@ import { count, number } from "../report/format.js";
 import { dualSeries } from "../report/series.js";
 import { billOf, type Contender, compare, contenders, exactOptima } from "./compare.js";
 import { certificateCaution } from "./dual.js";
-import { byPrompt } from "./evaluation.js";
+import { promptOffsets } from "./evaluation.js";
 import type { Training } from "./options.js";
 import { marginMeaning } from "./pecan.js";
 import { reference, trainScores } from "./pipeline.js";
@@ -174,7 +174,7 @@ async function heldOutPredictions(run: RunStore, recipe: CompareRecipe, { source
   const aim = source.kind === "problem" && source.of === "preferences" ? recipe.preferences! : recipe;
   const scorers = [aim.reward, ...aim.safety].map(({ name }) => name);
   const { prompt, columns } = await run.scoreTable(reference, "held-out", scorers);
-  const { offsets } = byPrompt({ prompt, columns });
+  const offsets = promptOffsets(prompt);
   const [reward, ...safety] = columns;
   const { rewardGain, safetyGain } = predict({ reward, safety, offsets }, recipe.beta, row.lambda!);
   return [rewardGain, ...safetyGain];
@@ -273,7 +273,7 @@ async function problems(run: RunStore, recipe: CompareRecipe): Promise<ComparedP
       })),
       dual: dualSeries(scores, solution, { seed, repeats: subsetRepeats(scores.reward.length) }),
       infeasibleResamples: intervals.infeasible,
-      certificate: certificateCaution({ ...solution, kkt_relative: solution.relativeKkt }),
+      certificate: certificateCaution(solution),
     });
   }
   return found;
@@ -423,7 +423,7 @@ async function iterativeBill(
 }
 
 /** From where on λ stays within a tenth of where it ends, of the largest multiplier. */
-export function settlesAt(path: readonly (readonly number[])[]): number {
+function settlesAt(path: readonly (readonly number[])[]): number {
   const last = path[path.length - 1] ?? [];
   const tolerance = 0.1 * Math.max(...last);
   const off = path.findLastIndex((lambda) => lambda.some((value, j) => Math.abs(value - last[j]) > tolerance));

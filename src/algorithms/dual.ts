@@ -101,11 +101,11 @@ export function infeasibleResult(
 /** A caution on a solution that misses its certificate; none on one that has it. */
 export function certificateCaution({
   converged,
-  kkt_relative,
+  relativeKkt,
   beta,
-}: Pick<SolveResult, "converged" | "kkt_relative" | "beta">): string | undefined {
+}: Pick<DualSolution, "converged" | "relativeKkt" | "beta">): string | undefined {
   if (converged) return undefined;
-  return `the KKT residual is ${kkt_relative.toExponential(1)} of the scores' spread, not the 1e-9 of a certified solution: β = ${beta} is too small beside these scores, or a margin too close to the largest reachable one`;
+  return `the KKT residual is ${relativeKkt.toExponential(1)} of the scores' spread, not the 1e-9 of a certified solution: β = ${beta} is too small beside these scores, or a margin too close to the largest reachable one`;
 }
 
 /**

@@ -92,11 +92,17 @@ export async function doneEvent(run: RunStore, policy: string): Promise<DoneEven
   };
 }
 
-/** A score of a split's samples, grouped by prompt. */
-export function byPrompt({ prompt, columns: [values] }: Pick<ScoreTable, "prompt" | "columns">): PromptScores {
+/** Where each prompt's rows start in rows that are sorted by prompt, and their number at the end. */
+export function promptOffsets(prompt: ScoreTable["prompt"]): Uint32Array {
   const starts = [...prompt.keys()].filter((i) => i === 0 || prompt[i] !== prompt[i - 1]);
-  return { values, offsets: Uint32Array.from([...starts, prompt.length]) };
+  return Uint32Array.from([...starts, prompt.length]);
 }
+
+/** A score of a split's samples, grouped by prompt. */
+export const byPrompt = ({ prompt, columns: [values] }: Pick<ScoreTable, "prompt" | "columns">): PromptScores => ({
+  values,
+  offsets: promptOffsets(prompt),
+});
 
 /** ln π/π_ref of the policy's own samples: their mean estimates its KL. */
 async function logRatios(run: RunStore, reference: string, policy: string): Promise<PromptScores> {

@@ -6,7 +6,7 @@ import { type DualOptions, solveWeighted, type WeightedScores } from "../dual/in
 import { InputError } from "../errors.js";
 import { type Distribution, divergence, expectation, normalized, tilted, totals } from "../evaluate/exact.js";
 import { collectLogprobs, reference, store, type Task } from "./collect.js";
-import { byPrompt } from "./evaluation.js";
+import { promptOffsets } from "./evaluation.js";
 import { type Context, ensurePrompts, type Problem, referenceOf, withPolicy } from "./pipeline.js";
 import type { CompareRecipe } from "./recipe.js";
 import type {
@@ -102,7 +102,7 @@ export async function exactRows(
   const { beta } = run.recipe;
   const margins = safety.map(({ margin }) => margin);
   const table = await run.scoreTable(enumerated, "held-out", [reward, ...safety.map(({ name }) => name)]);
-  const { offsets } = byPrompt(table);
+  const offsets = promptOffsets(table.prompt);
   const scores = { reward: table.columns[0], safety: table.columns.slice(1), offsets };
   const prior = distribution(reference, await run.samples(enumerated, "held-out"), offsets);
   const lambda = solve({ ...scores, logWeights: prior.logprobs }, { beta, margins });

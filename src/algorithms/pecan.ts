@@ -94,10 +94,8 @@ export async function modelOf(
   { name, model, adapter }: PreferenceSpec,
   usePeft: boolean,
 ): Promise<PolicyRef> {
-  if (model !== undefined || adapter !== undefined) {
-    const { temperature } = run.recipe.sampling;
-    return { model: model ?? run.recipe.model, adapter, temperature };
-  }
+  if (model !== undefined || adapter !== undefined)
+    return { ...referenceOf(run.recipe), ...(model !== undefined && { model }), adapter };
   return trainedPolicy(run, (await run.training(name))!.path, usePeft);
 }
 

@@ -8,12 +8,13 @@ import { Random } from "../random.js";
 import type { Text } from "../text/rows.js";
 import { collectLogprobs, collectSamples, collectScores, reference, type Task } from "./collect.js";
 import { certificateCaution } from "./dual.js";
-import { evaluate } from "./evaluation.js";
+import { evaluate, promptOffsets } from "./evaluation.js";
 import { judgePolicy } from "./judging.js";
 import type { PromptSource, Recipe, ScorerSpec } from "./recipe.js";
 import type {
   Emit,
   LabelledPair,
+  PairRow,
   Policy,
   PolicyRef,
   PromptRow,
@@ -105,8 +106,8 @@ export const referenceOf = ({ model, adapter, sampling: { temperature } }: Recip
 /** Where a policy that the run has trained lies. */
 export function trainedPolicy({ path, recipe }: RunStore, folder: string, usePeft: boolean): PolicyRef {
   const trained = `${path}/${folder}`;
-  const { temperature } = recipe.sampling;
-  return usePeft ? { model: recipe.model, adapter: trained, temperature } : { model: trained, temperature };
+  const place = usePeft ? { adapter: trained } : { model: trained, adapter: undefined };
+  return { ...referenceOf(recipe), ...place };
 }
 
 /** Opens a model when it is first needed, and closes it at the end. */
@@ -268,9 +269,7 @@ export async function trainScores(
   },
 ): Promise<Scores> {
   const { prompt, columns } = await run.scoreTable(reference, "train", [reward, ...safety.map(({ name }) => name)]);
-  const starts: number[] = [];
-  for (let i = 0; i < prompt.length; i++) if (i === 0 || prompt[i] !== prompt[i - 1]) starts.push(i);
-  return { reward: columns[0], safety: columns.slice(1), offsets: Uint32Array.from([...starts, prompt.length]) };
+  return { reward: columns[0], safety: columns.slice(1), offsets: promptOffsets(prompt) };
 }
 
 /** Adds to a margin out of reach what to do about it in a run, which keeps what it has. */
@@ -321,7 +320,7 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
     kkt,
     predicted: { reward_gain: predicted.rewardGain, safety_gain: [...predicted.safetyGain], kl: predicted.kl },
     ess: predicted.ess,
-    caution: certificateCaution({ converged, kkt_relative: relativeKkt, beta }),
+    caution: certificateCaution({ converged, relativeKkt, beta }),
     ...(row.klTerms && { kl_terms: [...row.klTerms], meaning: problem.explain!(row) }),
   });
 }
@@ -412,16 +411,26 @@ async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPai
       const { response, responseIds, finishReason, logprob } = samples.get(key(prompt, sample))!;
       return { prompt: prompts.get(prompt)!, response, responseIds, finishReason, logprob };
     };
-    const firstChosen = label >= 0.5;
-    const [chosen, rejected] = firstChosen ? [first, second] : [second, first];
-    return {
-      prompt: prompts.get(prompt)!,
-      chosen: response(chosen),
-      rejected: response(rejected),
-      probability: Math.max(label, 1 - label),
-      target: (firstChosen ? difference : -difference) / beta,
-    };
+    return labelledPair(response(first), response(second), { label, difference }, beta);
   });
+}
+
+/** Two responses to a prompt as the training takes them: the likelier one is chosen. */
+export function labelledPair(
+  first: LabelledPair["chosen"],
+  second: LabelledPair["chosen"],
+  { label, difference }: Pick<PairRow, "label" | "difference">,
+  beta: number,
+): LabelledPair {
+  const firstChosen = label >= 0.5;
+  const [chosen, rejected] = firstChosen ? [first, second] : [second, first];
+  return {
+    prompt: first.prompt,
+    chosen,
+    rejected,
+    probability: Math.max(label, 1 - label),
+    target: (firstChosen ? difference : -difference) / beta,
+  };
 }
 
 /**

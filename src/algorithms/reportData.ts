@@ -76,7 +76,7 @@ export async function collectReport(run: RunStore, { date, maxExamples = 300 }: 
     distributions: await distributions(run),
     lengths: lengths(held, recipe.sampling.max_new_tokens),
     dual: dualSeries(scores, solution, { seed: recipe.seed, repeats: subsetRepeats(scores.reward.length) }),
-    certificate: certificateCaution({ ...solution, kkt_relative: solution.relativeKkt }),
+    certificate: certificateCaution(solution),
     infeasibleResamples: intervals.infeasible,
     training: await training(run),
     examples: await examples(run, held, maxExamples),

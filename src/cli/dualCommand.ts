@@ -79,7 +79,7 @@ async function solve(flags: Flags): Promise<void> {
   try {
     const result = await solveFromFile(source, options);
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : table(result));
-    const caution = certificateCaution(result);
+    const caution = certificateCaution({ ...result, relativeKkt: result.kkt_relative });
     if (caution !== undefined) process.stderr.write(`dualign: ${caution}\n`);
   } catch (error) {
     if (json && error instanceof InfeasibleError)

@@ -64,7 +64,10 @@ export function labelPreferences(
     if (choice === "random") random.shuffle(pairs);
     if (choice === "informative") {
       const gap = ([a, b]: Pair) => Math.abs(tilted[a] - tilted[b]);
-      pairs = inRounds(pairs.sort((p, q) => gap(q) - gap(p)));
+      pairs = inRounds(
+        pairs.sort((p, q) => gap(q) - gap(p)),
+        perPrompt,
+      );
     }
     for (const [a, b] of choice === "all" ? pairs : pairs.slice(0, perPrompt)) {
       // Which comes first carries no meaning, so that it cannot carry a bias.
@@ -86,10 +89,13 @@ function everyPair(n: number): Pair[] {
   return pairs;
 }
 
-/** Round by round through the pairs in their order, each taking those that share no sample with another of the round. */
-function inRounds(pairs: readonly Pair[]): Pair[] {
+/**
+ * Round by round through the pairs in their order, each taking those that share no sample with another of the round,
+ * until there are `most`: all rounds of n samples would take n³.
+ */
+function inRounds(pairs: readonly Pair[], most: number): Pair[] {
   const rounds: Pair[] = [];
-  for (let left = pairs; left.length > 0; ) {
+  for (let left = pairs; left.length > 0 && rounds.length < most; ) {
     const taken = new Set<number>();
     const later: Pair[] = [];
     for (const pair of left) {

@@ -11,40 +11,13 @@ const pieces = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+
 export function tokenizerFiles(): { tokenizerJson: object; tokenizerConfig: object } {
   const specials = Object.values(special);
   const tokens = [...new Set([...specials, ...byteLetters(), ...words()])];
-  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
   return {
-    tokenizerJson: {
-      version: "1.0",
-      truncation: null,
-      padding: null,
-      added_tokens: specials.map((content, id) => ({
-        id,
-        content,
-        single_word: false,
-        lstrip: false,
-        rstrip: false,
-        normalized: false,
-        special: true,
-      })),
-      normalizer: null,
+    tokenizerJson: wholeWords(tokens, specials.length, {
       pre_tokenizer: byteLevel,
       post_processor: byteLevel,
       decoder: byteLevel,
-      model: {
-        type: "BPE",
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        // A known word is taken whole; there is nothing to merge in the bytes of others.
-        ignore_merges: true,
-        vocab,
-        merges: [],
-      },
-    },
+    }),
     tokenizerConfig: {
       tokenizer_class: "PreTrainedTokenizerFast",
       model_max_length: 128,
@@ -54,6 +27,43 @@ export function tokenizerFiles(): { tokenizerJson: object; tokenizerConfig: obje
       chat_template:
         "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}" +
         "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}",
+    },
+  };
+}
+
+/** tokenizer.json of a vocabulary of whole words, whose first `specials` are special tokens. */
+export function wholeWords(
+  tokens: readonly string[],
+  specials: number,
+  steps: { pre_tokenizer: object; post_processor: object | null; decoder: object | null },
+): object {
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: tokens.slice(0, specials).map((content, id) => ({
+      id,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    })),
+    normalizer: null,
+    ...steps,
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      // A known word is taken whole; there is nothing to merge in what is left.
+      ignore_merges: true,
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges: [],
     },
   };
 }

@@ -112,7 +112,8 @@ function recording(attend: Attend): { attend: Attend; outputs: Record<string, Te
 
 /**
  * softmax(logits / temperature) [n, vocabulary] with its sums and maxima over blocks [n, blocks] (see choose.ts), the
- * largest logit and ln Σ exp(logits) [n] each: so ln π(token) at the model's own temperature needs no second look at the logits.
+ * largest logit and ln Σ exp(logits) [n] each: so ln π(token) at the model's own temperature needs no second look at the
+ * logits.
  */
 function distribution(config: ModelConfig, p: Parameters, hidden: Tensor, temperature: number): Record<string, Tensor> {
   const n = hidden.shape[0];
