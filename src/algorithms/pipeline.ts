@@ -272,12 +272,12 @@ export async function trainScores(
   return { reward: columns[0], safety: columns.slice(1), offsets: promptOffsets(prompt) };
 }
 
-/** Adds to a margin out of reach what to do about it in a run, which keeps what it has. */
-function reachable<T>({ path }: RunStore, solve: () => T): T {
+/** Adds to a margin out of reach what to do about it in a run that has trained nothing yet: it keeps what it has. */
+function reachable<T>({ path, recipe }: RunStore, solve: () => T): T {
   try {
     return solve();
   } catch (error) {
-    if (!(error instanceof InfeasibleError)) throw error;
+    if (!(error instanceof InfeasibleError) || recipe.method !== "mocan") throw error;
     const advice = `the samples and scores are kept: lower the margin in the recipe and go on with --run ${path}`;
     throw new InfeasibleError(`${error.message}; ${advice}`, error.reach, error.largestMargins);
   }
