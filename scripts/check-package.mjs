@@ -55,7 +55,8 @@ for (const entry of Object.keys(exports)) {
 
 run("npx", ["--no-install", "dualign", "init", "recipe.yaml"]);
 const schema = /\$schema=(\S+)/.exec(readFileSync(join(folder, "recipe.yaml"), "utf8"))?.[1];
-if (schema === undefined || !existsSync(new URL(schema, pathToFileURL(`${folder}/`)))) fail(`init names no schema: ${schema}`);
+if (schema === undefined || !existsSync(new URL(schema, pathToFileURL(`${folder}/`))))
+  fail(`init names no schema: ${schema}`);
 
 const small = ["prompts.limit=16", "prompts.held_out=8", "sampling.num_samples=8", "evaluate.num_samples=2"];
 const settings = flags.quick ? small.flatMap((setting) => ["--set", setting]) : [];

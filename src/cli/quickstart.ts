@@ -1,8 +1,8 @@
 /** `dualign quickstart`: the pocket run, whose recipe, models and prompts are inside the package. */
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import type { Device } from "../algorithms/jobs.js";
 import { addRunFlags } from "./common.js";
+import type { Device } from "./jobOptions.js";
 import { collect } from "./stages.js";
 
 /** Path of the quickstart's recipe: the same from `src/cli` in a checkout and from `dist/cli` in an installed package. */
