@@ -1,6 +1,13 @@
 /** Log-probabilities of given responses, and scores of given sequences. */
 import type { Executable, float32, Runtime } from "../graph/index.js";
-import { completionFeeds, completionLogprobs, scoreFeeds, sequenceLogprobs, sequenceScores } from "../models/heads.js";
+import {
+  completionFeeds,
+  completionLogprobs,
+  headChunks,
+  scoreFeeds,
+  sequenceLogprobs,
+  sequenceScores,
+} from "../models/heads.js";
 import { type Model, requireLength } from "../models/model.js";
 import { pack, type TokenTree } from "../models/packing.js";
 import { Parameters } from "../models/parameters.js";
@@ -23,13 +30,6 @@ export interface SequenceValue {
 }
 
 const TOKENS_PER_BATCH = 2048;
-/** The head's logits take tokens × vocabulary floats; parts of about this many bytes are computed at a time. */
-const LOGIT_BYTES = 1 << 26;
-
-/** How many parts to cut the head's rows into. */
-export const headChunks = (rows: number, vocabSize: number): number =>
-  Math.max(1, Math.ceil((rows * vocabSize * 4) / LOGIT_BYTES));
-
 interface Batch {
   readonly trees: readonly TokenTree[];
   /** Where each completion of the batch stands among the caller's. */
