@@ -1,23 +1,23 @@
 /** What the commands that are no pipeline do: files in, models driven, files and figures out. */
 import { existsSync } from "node:fs";
-import type { GenerateJob, LogprobsJob, ScoreJob, TrainCommandJob } from "../algorithms/jobs.js";
-import type { TrainStep } from "../algorithms/stages.js";
-import { asPolicySample, samplingOptions } from "../engine/modelPolicy.js";
-import { openModelScorer } from "../engine/modelScorer.js";
-import { onnxRuntime } from "../engine/onnxruntime.js";
-import { openModel } from "../engine/openModel.js";
-import { runTraining } from "../engine/training.js";
 import { InputError } from "../errors.js";
 import { datasetFiles } from "../files/hubDataset.js";
 import { type PlacedRow, readAllRows, readPrompts, writeRows } from "../files/jsonl.js";
+import { readPreferenceFile } from "../files/preferenceFile.js";
+import type { TrainStep } from "../ports/trainer.js";
+import { onnxRuntime } from "../providers/onnx/onnxruntime.js";
+import { openModel } from "../providers/onnx/openModel.js";
+import { asPolicySample, samplingOptions } from "../providers/onnx/policy.js";
+import { openModelScorer } from "../providers/onnx/scorer.js";
+import { runTraining } from "../providers/onnx/training.js";
 import { Random } from "../random.js";
-import { readPreferenceFile } from "../run/preferenceFile.js";
 import { generate } from "../sample/generate.js";
 import { groupByPrompt, treeLogprobs } from "../score/sequences.js";
 import { asChat, asUserTurn, type Row, readText, tokenizePrompt, tokenizeResponse } from "../text/rows.js";
 import { exampleOf } from "../train/examples.js";
 import type { Example, Objective } from "../train/objectives.js";
 import type { StepEvent } from "../train/trainer.js";
+import type { GenerateJob, LogprobsJob, ScoreJob, TrainCommandJob } from "./jobOptions.js";
 import type { CommandEvent } from "./progress.js";
 
 const secondsSince = (start: number) => (performance.now() - start) / 1000;

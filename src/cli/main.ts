@@ -62,7 +62,7 @@ async function tell(thrown: unknown): Promise<number> {
 }
 
 async function asStorageError(thrown: unknown): Promise<unknown> {
-  const { storageError } = await import("../run/runFolder.js");
+  const { storageError } = await import("../store/runFolder.js");
   return storageError(thrown, process.cwd());
 }
 

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import { z } from "zod";
-import type { Device, TrainCommandJob } from "../algorithms/jobs.js";
-import { betaSchema, dpoSchema, trainingSchema } from "../algorithms/options.js";
 import { InputError } from "../errors.js";
 import { isHubId } from "../files/hub.js";
+import { betaSchema, dpoSchema, trainingSchema } from "../recipe/options.js";
 import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
+import type { Device, TrainCommandJob } from "./jobOptions.js";
 import { addStageFlags, runStage } from "./stages.js";
 
 const dpoFlags = z.strictObject({ beta: betaSchema.default(0.1), ...dpoSchema.shape });

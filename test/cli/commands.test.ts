@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { trainingSchema } from "../../src/algorithms/options.js";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
-import { openModel } from "../../src/engine/openModel.js";
-import { runTraining } from "../../src/engine/training.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
+import { openModel } from "../../src/providers/onnx/openModel.js";
+import { runTraining } from "../../src/providers/onnx/training.js";
+import { trainingSchema } from "../../src/recipe/options.js";
 import { exampleOf } from "../../src/train/examples.js";
 import { dualign } from "./run.js";
 

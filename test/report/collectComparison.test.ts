@@ -3,14 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { collectComparison } from "../../src/algorithms/comparisonData.js";
-import { runMethod } from "../../src/algorithms/methods.js";
-import { parseRecipe } from "../../src/algorithms/recipe.js";
-import type { ComparisonEvent, RunEvent, Tools } from "../../src/algorithms/stages.js";
+import { writeReportFile } from "../../src/cli/reportFile.js";
+import { runMethod } from "../../src/methods/methods.js";
+import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
+import type { Tools } from "../../src/ports/world.js";
+import { parseRecipe } from "../../src/recipe/parse.js";
+import { collectComparison } from "../../src/report/collectComparison.js";
 import type { ComparisonData } from "../../src/report/index.js";
-import { writeReportFile } from "../../src/run/reportFile.js";
-import { type RunFolder, startRun } from "../../src/run/runFolder.js";
-import { responses, rewards, safeties, toyTools } from "../algorithms/toy.js";
+import { type RunFolder, startRun } from "../../src/store/runFolder.js";
+import { responses, rewards, safeties, toyTools } from "../methods/toy.js";
 
 const recipeText = `model: toy
 prompts: { file: toy.jsonl, held_out: 16, limit: 24 }

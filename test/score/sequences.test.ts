@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
 import type { Model } from "../../src/models/model.js";
 import type { TokenTree } from "../../src/models/packing.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import {
   batchTrees,
   groupByPrompt,

@@ -1,8 +1,9 @@
 /** Training runs of TRL (oracles/dpo.py, sft.py, reward.py), and ours set up alike. */
-import { type OpenModel, openModel } from "../../src/engine/openModel.js";
+
 import { readTensor } from "../../src/files/safetensors.js";
 import type { Runtime } from "../../src/graph/index.js";
 import { allParameters } from "../../src/models/lora.js";
+import { type OpenModel, openModel } from "../../src/providers/onnx/openModel.js";
 import { treeLogprobs } from "../../src/score/sequences.js";
 import type { Row } from "../../src/text/rows.js";
 import { exampleOf } from "../../src/train/examples.js";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
-import { openModel } from "../../src/engine/openModel.js";
 import { readAdapter } from "../../src/files/adapter.js";
 import { readHeader, readTensor } from "../../src/files/safetensors.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
+import { openModel } from "../../src/providers/onnx/openModel.js";
 import type { Example, Objective } from "../../src/train/objectives.js";
 import { StepGraph } from "../../src/train/step.js";
 import type { StepEvent, TrainerOptions } from "../../src/train/trainer.js";
