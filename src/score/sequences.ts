@@ -63,31 +63,6 @@ export function batchTrees(trees: readonly TokenTree[], tokensPerBatch = TOKENS_
   return batches;
 }
 
-/**
- * Rows that share a prompt as trees, at most `most` completions and `tokens` tokens each. `order[i]` is the row of the
- * i-th completion, trees in order.
- */
-export function groupByPrompt(
-  rows: readonly { readonly prompt: readonly number[]; readonly response: readonly number[] }[],
-  tokens = TOKENS_PER_BATCH / 4,
-): { trees: TokenTree[]; order: number[] } {
-  const groups = new Map<string, number[][]>();
-  for (const [i, row] of rows.entries()) {
-    const key = row.prompt.join(",");
-    const parts = groups.get(key) ?? [];
-    if (parts.length === 0) groups.set(key, parts);
-    const last = parts.at(-1);
-    const size = last?.reduce((n, j) => n + rows[j].response.length, row.prompt.length) ?? 0;
-    if (last && size + row.response.length <= tokens) last.push(i);
-    else parts.push([i]);
-  }
-  const parts = [...groups.values()].flat();
-  return {
-    trees: parts.map((part) => ({ prompt: rows[part[0]].prompt, completions: part.map((i) => rows[i].response) })),
-    order: parts.flat(),
-  };
-}
-
 async function* evaluate(
   model: Model,
   trees: readonly TokenTree[],

@@ -78,9 +78,10 @@ export class StepGraph {
       checkpointing: checkpointing && options.gradient,
     });
     const record = recordOf(objective);
-    const values = record.values === "scores"
-      ? sequenceScores(config, p, hidden, model.where)
-      : sequenceLogprobs(completionLogprobs(config, p, hidden, chunks));
+    const values =
+      record.values === "scores"
+        ? sequenceScores(config, p, hidden, model.where)
+        : sequenceLogprobs(completionLogprobs(config, p, hidden, chunks));
     const loss = record.loss(objective, values);
     const outputs: Record<string, Tensor> = { loss, values };
     if (options.gradient) outputs.gradient = gradients(loss, [p.flat!])[0];

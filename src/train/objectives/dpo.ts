@@ -32,7 +32,10 @@ export const dpo: ObjectiveRecord<DpoObjective> = {
   feeds(objective, examples, scale) {
     const { columns, perToken } = dpoLossOf(objective.lossType);
     const rows = examples.map((e) => columns({ ...e, probability: e.probability ?? 1 }, objective, scale));
-    return { ...pairFeeds(examples, rows, { perToken }), reference: vector(examples.flatMap((e) => [...e.reference!])) };
+    return {
+      ...pairFeeds(examples, rows, { perToken }),
+      reference: vector(examples.flatMap((e) => [...e.reference!])),
+    };
   },
   metrics({ beta }, examples, values) {
     const mean = (of: (i: number) => number) => meanOver(examples, of);
@@ -58,11 +61,12 @@ export function knownLoss(
   if (pairs.length === 0) return null;
   const { known } = dpoLossOf(lossType);
   let [start, optimum] = [0, 0];
-  for (const pair of pairs) {
+  for (const [i, pair] of pairs.entries()) {
     const loss = known(pair, options);
     if (!loss) return null;
-    start += loss.start;
+    // As running mean: that of equal values is exact.
+    start += (loss.start - start) / (i + 1);
     optimum += loss.optimum;
   }
-  return { start: start / pairs.length, optimum: optimum / pairs.length };
+  return { start, optimum: optimum / pairs.length };
 }
