@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { InputError } from "../errors.js";
 import { type KeyPath, type MethodName, parseRecipe, type Recipe } from "../recipe/parse.js";
 
@@ -59,6 +60,17 @@ const within = (folder: string, path: string) => {
   return short.startsWith("..") ? path : `./${short}`;
 };
 
+/** Path of the JSON Schema of recipes, which the build writes. */
+export const recipeSchemaFile = fileURLToPath(new URL("../../dist/recipe.schema.json", import.meta.url));
+
+/** The schema as a recipe in `folder` names it to editors: relative where the package lies below it, else a file URL. */
+const schemaReference = (folder: string) => {
+  const short = relative(resolve(folder), recipeSchemaFile);
+  return short.startsWith("..") || isAbsolute(short)
+    ? pathToFileURL(recipeSchemaFile).href
+    : `./${short.replaceAll("\\", "/")}`;
+};
+
 export interface TemplateOptions {
   method: MethodName;
   model?: string;
@@ -70,7 +82,8 @@ export interface TemplateOptions {
 /** A commented recipe to start from, with every key that most people set. */
 export function recipeTemplate(given: TemplateOptions): string {
   const prompts = given.prompts ? within(given.folder, resolve(given.prompts)) : "./prompts.jsonl";
-  return `# A dualign recipe: 'dualign ${given.method} THIS_FILE --run runs/first' runs it.
+  return `# yaml-language-server: $schema=${schemaReference(given.folder)}
+# A dualign recipe: 'dualign ${given.method} THIS_FILE --run runs/first' runs it.
 # Paths are relative to this file; ~ and \${NAME} are expanded. Any key can be set for one run: --set beta=0.05
 
 # The reference model: a Hugging Face folder, or a hub id.
