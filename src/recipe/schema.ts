@@ -1,6 +1,7 @@
 /** What a recipe may hold. Which method it is for follows from its keys: scorers, preference data, or a comparison. */
 import { z } from "zod";
-import { betaSchema, dpoSchema, samplingSchema, trainingSchema } from "./options.js";
+import { betaSchema, samplingSchema } from "./options.js";
+import { pretraining, pretrainSchema, type Train, trainSchema } from "./train.js";
 
 const name = z.string().min(1);
 const count = z.number().int().positive();
@@ -128,21 +129,6 @@ const scale = z
   .enum(["formula", "authors"])
   .default("formula")
   .describe("PeCAN's scores in the labels: s_λ, or s_λ/β as in the authors' code");
-
-const trainFields = { ...trainingSchema.shape, ...dpoSchema.shape };
-
-const trainSchema = z.strictObject(trainFields);
-export type Train = z.infer<typeof trainSchema>;
-
-/** The training's keys without their defaults, which come from `train`. */
-const pretrainSchema = z.strictObject(
-  Object.fromEntries(
-    Object.entries({ ...trainFields, loss_type: z.enum(["sigmoid", "robust", "ipo"]) }).map(([key, field]) => [
-      key,
-      (field instanceof z.ZodDefault ? (field.unwrap() as z.ZodType) : field).optional(),
-    ]),
-  ),
-) as z.ZodType<Partial<Train>>;
 
 const common = {
   model: name,
@@ -407,9 +393,4 @@ function namedPreferences(
       call(labelled(spec, "safer_response_id"), numbered(fallback, i, safety.length), [...path, "safety", i]),
     ),
   };
-}
-
-/** Preference data has no targets to regress onto. */
-function pretraining(train: Train, pretrain: Partial<Train> | undefined): Train {
-  return { ...train, loss_type: train.loss_type === "regression" ? "sigmoid" : train.loss_type, ...pretrain };
 }

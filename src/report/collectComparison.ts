@@ -7,23 +7,16 @@ import { InputError } from "../errors.js";
 import { billOf, type Contender, compare, contenders, exactOptima } from "../methods/compare/compare.js";
 import { marginMeaning } from "../methods/pecan.js";
 import type { Bill, ComparedGain, ComparisonRow, ExactFigures } from "../ports/events.js";
-import type { CostRow, EvaluationRow, PairRow } from "../ports/rows.js";
+import type { CostRow, EvaluationRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import { Random } from "../random.js";
-import type { Training } from "../recipe/options.js";
+import { dpoObjective, type Training } from "../recipe/options.js";
 import type { CompareRecipe } from "../recipe/parse.js";
+import { readSafeRlhfOptions, safeRlhfSchema } from "../recipe/safeRlhf.js";
 import { reference } from "../stages/collect.js";
 import { trainScores } from "../stages/score.js";
-import { readSafeRlhfOptions, safeRlhfSchema } from "../train/ppoTrainer.js";
-import {
-  optimumLoss,
-  type ReportOptions,
-  readable,
-  scorersOf,
-  scoresByKey,
-  subsetRepeats,
-  versions,
-} from "./collectRun.js";
+import { knownLoss } from "../train/objectives/dpo.js";
+import { type ReportOptions, readable, scorersOf, scoresByKey, subsetRepeats, versions } from "./collectRun.js";
 import type {
   ComparedDistribution,
   ComparedExact,
@@ -213,25 +206,15 @@ async function training(
   const losses = (await run.trainSteps(of)).map(({ loss }) => loss);
   const last = losses.slice(-Math.max(1, Math.round(lastShare * losses.length)));
   const labelled = source.kind !== "preference" && row.pairs > 0;
+  // The losses of the predicted optimum and of the reference on the same pairs.
+  const known = labelled ? knownLoss(dpoObjective(recipe.beta, recipe.train), await run.pairs(of)) : null;
   return {
     data: dataOf(row.pairs, labelled, iterations),
     steps: row.steps,
     seconds: row.seconds,
     loss: last.length > 0 ? last.reduce((sum, loss) => sum + loss, 0) / last.length : null,
-    ...(labelled ? lossRange(recipe, await run.pairs(of)) : { optimum: null, start: null }),
+    ...(known ?? { optimum: null, start: null }),
   };
-}
-
-/** The losses of the predicted optimum and of the reference on the same pairs, where they are known. */
-function lossRange({ train, beta }: CompareRecipe, pairs: readonly PairRow[]) {
-  if (train.loss_type === "regression")
-    return {
-      optimum: 0,
-      start: pairs.reduce((sum, { difference }) => sum + (difference / beta) ** 2, 0) / pairs.length,
-    };
-  if (train.loss_type === "sigmoid" && train.label_smoothing === 0)
-    return { optimum: optimumLoss(pairs), start: Math.LN2 };
-  return { optimum: null, start: null };
 }
 
 function dataOf(pairs: number, labelled: boolean, iterations: number): string {
