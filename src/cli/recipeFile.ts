@@ -5,6 +5,7 @@ import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { InputError } from "../errors.js";
 import { parseRecipe } from "../methods/recipe.js";
+import { dpoSchema } from "../recipe/options.js";
 import type { KeyPath, MethodName, Recipe } from "../recipe/parse.js";
 
 /**
@@ -61,6 +62,9 @@ const within = (folder: string, path: string) => {
   return short.startsWith("..") ? path : `./${short}`;
 };
 
+/** The losses beside the default one, for the comment of a new recipe. */
+const otherLosses = dpoSchema.shape.loss_type.unwrap().options.slice(1);
+
 /** Path of the JSON Schema of recipes, which the build writes. */
 export const recipeSchemaFile = fileURLToPath(new URL("../../dist/recipe.schema.json", import.meta.url));
 
@@ -112,7 +116,7 @@ sampling:                     # of the reference; names as in transformers
 
 ${given.method === "mocan" ? scorerPart : preferencePart}
 train:                        # one DPO run with the same beta; names as in TRL and PEFT
-  loss_type: sigmoid          # or robust, ipo, or regression (onto the log-ratios that the optimum is known to have)
+  loss_type: sigmoid          # or ${otherLosses.join(", ")}: see dualign train dpo --help
   lora_r: 8
   lora_alpha: 16
   learning_rate: 5.0e-4

@@ -5,6 +5,8 @@
 import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument } from "yaml";
 import { z } from "zod";
 import { InputError } from "../errors.js";
+import { dpoLossOf } from "../train/objectives/dpo/losses.js";
+import { type DpoOptions, dpoObjective } from "./options.js";
 import type { Fail, MethodName, Recipe } from "./schema.js";
 
 export type {
@@ -112,7 +114,23 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
     throw new InputError(`${place(path)}: '${dotted(path)}' ${describe(issue, at(raw, path))}`);
   }
   const fail = (path: KeyPath, message: string) => new InputError(`${place(path)}: ${message}`);
-  return methods[method].complete(result.data as never, fail);
+  const recipe = methods[method].complete(result.data as never, fail);
+  checkLosses(recipe, fail);
+  return recipe;
+}
+
+/** Refuses a loss that cannot learn from the labels which it will get. */
+function checkLosses(recipe: Recipe, fail: (path: KeyPath, message: string) => Error): void {
+  const { beta, train, pairs } = recipe;
+  const check = (key: string, options: DpoOptions, labels: "soft" | "hard") => {
+    const wrong = dpoLossOf(options.loss_type).objection?.(labels, dpoObjective(beta, options));
+    if (wrong) throw fail([key, "loss_type"], `'${key}.loss_type' ${wrong}`);
+  };
+  check("train", train, pairs.labels === "soft" ? "soft" : "hard");
+  const preferences = recipe.method === "pecan" ? recipe : recipe.method === "compare" ? recipe.preferences : undefined;
+  const trained = preferences && [preferences.reward, ...preferences.safety];
+  if (trained?.some(({ file, dataset }) => (file ?? dataset) !== undefined) && "pretrain" in recipe)
+    check("pretrain", recipe.pretrain, "hard");
 }
 
 /** Recipe of a method: its schema, the check that fills it in, and the key that only such a recipe has. */

@@ -127,6 +127,16 @@ test("an unknown key of pretrain is refused, and its loss cannot be the regressi
   expect(failure(`${pecan}pretrain: { loss_type: regression }\n`)).toMatch(/must be one of sigmoid, robust, ipo/);
 });
 
+test("a loss that cannot learn from its labels is refused before anything is sampled", () => {
+  const soft = "train: { loss_type: hinge }\n";
+  expect(failure(`${good}${soft}`)).toMatch(/^r\.yaml:\d+: 'train\.loss_type' hinge .*pairs\.labels: drawn/);
+  expect(parse(`${good}${soft}pairs: { labels: drawn }\n`).train.loss_type).toBe("hinge");
+  const exo = "train: { loss_type: exo_pair }\n";
+  expect(parse(`${good}${exo}`).train.loss_type).toBe("exo_pair");
+  expect(failure(`${good}${exo}pairs: { labels: drawn }\n`)).toMatch(/'train\.loss_type' exo_pair .*label_smoothing/);
+  expect(failure(`${pecan}pretrain: { loss_type: exo_pair }\n`)).toMatch(/'pretrain\.loss_type' exo_pair/);
+});
+
 test("a judge is an endpoint with its model, a module or a rubric", () => {
   const judges = (text: string) => `${good}evaluate: { judges: [{ question: safety, ${text} }] }\n`;
   expect(parse(judges("rubric: rubric.mjs, sign: -1")).evaluate.judges[0]).toMatchObject({ name: "judge_safety" });

@@ -81,24 +81,35 @@ describe("DPO as TRL's DPOTrainer, step by step", () => {
     "label-smoothing": { ...DPO, labelSmoothing: 0.1 },
     robust: { ...DPO, lossType: "robust", labelSmoothing: 0.1 },
     ipo: { ...DPO, lossType: "ipo" },
+    exo_pair: { ...DPO, lossType: "exo_pair", labelSmoothing: 0.1 },
+    hinge: { ...DPO, lossType: "hinge" },
   };
-  test.each(["hard", "label-smoothing", "robust", "ipo", "cosine", "linear", "ragged", "started", "continued"])(
-    "%s",
-    async (name) => {
-      const expected = run(`dpo-${name}`);
-      const setup = await lora(LLAMA, expected.adapter);
-      const examples = examplesOf(DPO, setup.model, PAIRS.slice(0, expected.pairs));
-      // A continued adapter is part of its own reference.
-      const reference = await openModel(
-        golden(LLAMA),
-        expected.reference === "base" ? undefined : golden(`train/${expected.adapter}`),
-      );
-      const known = await withReference(runtime, reference, examples);
-      const job = jobOf(setup, objectives[name] ?? DPO, known, optionsOf(expected));
-      expectSteps(await stepsOf(runtime, job), expected.steps);
-      if (expected.final) expectEnd(setup, job.parameters, expected.final);
-    },
-  );
+  test.each([
+    "hard",
+    "label-smoothing",
+    "robust",
+    "ipo",
+    "exo_pair",
+    "hinge",
+    "cosine",
+    "linear",
+    "ragged",
+    "started",
+    "continued",
+  ])("%s", async (name) => {
+    const expected = run(`dpo-${name}`);
+    const setup = await lora(LLAMA, expected.adapter);
+    const examples = examplesOf(DPO, setup.model, PAIRS.slice(0, expected.pairs));
+    // A continued adapter is part of its own reference.
+    const reference = await openModel(
+      golden(LLAMA),
+      expected.reference === "base" ? undefined : golden(`train/${expected.adapter}`),
+    );
+    const known = await withReference(runtime, reference, examples);
+    const job = jobOf(setup, objectives[name] ?? DPO, known, optionsOf(expected));
+    expectSteps(await stepsOf(runtime, job), expected.steps);
+    if (expected.final) expectEnd(setup, job.parameters, expected.final);
+  });
 
   test("with every weight trained", async () => {
     const expected = goldenJson<Run & { logprobsAfter: number[][]; weightNormsAfter: Record<string, number> }>(

@@ -1,11 +1,20 @@
 /** The losses of DPO by the name of `loss_type`: TRL's names, `regression` being our own. To add one, write its record. */
+import { exoPair } from "./exoPair.js";
+import { hinge } from "./hinge.js";
 import { ipo } from "./ipo.js";
 import type { DpoLoss } from "./loss.js";
 import { regression } from "./regression.js";
 import { robust } from "./robust.js";
 import { sigmoid } from "./sigmoid.js";
 
-export const dpoLosses = { sigmoid, robust, ipo, regression } as const satisfies Record<string, DpoLoss>;
+export const dpoLosses = {
+  sigmoid,
+  robust,
+  ipo,
+  exo_pair: exoPair,
+  hinge,
+  regression,
+} as const satisfies Record<string, DpoLoss>;
 
 /** The name of a loss. */
 export type DpoLossType = keyof typeof dpoLosses;
