@@ -128,7 +128,6 @@ test("what computes uses no global of Node's", () => {
 const stillLong = new Set([
   "graph/onnx.ts",
   "graph/ops.ts",
-  "methods/compare/compare.ts",
   "report/collectComparison.ts",
   "report/comparisonSections.ts",
   "store/runFolder.ts",

@@ -1,26 +1,18 @@
 /**
  * The recipe: one YAML file that states a run. This module reads and checks its text; finding the files that it names
- * is `files/recipeFile.ts`'s part.
+ * is `cli/recipeFile.ts`'s part.
  */
 import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument } from "yaml";
 import { z } from "zod";
 import { InputError } from "../errors.js";
 import { dpoLossOf } from "../train/objectives/dpo/losses.js";
 import { type DpoOptions, dpoObjective } from "./options.js";
-import {
-  compareSchema,
-  completeCompare,
-  completeMocan,
-  completePecan,
-  type MethodName,
-  mocanSchema,
-  pecanSchema,
-  type Recipe,
-} from "./schema.js";
+import type { Fail, MethodName, Recipe } from "./schema.js";
 
 export type {
   CompareRecipe,
   ConstraintSpec,
+  Fail,
   JudgeSpec,
   MethodName,
   MocanRecipe,
@@ -36,7 +28,7 @@ export type {
 /** A key of the recipe: names and list positions from the top. */
 export type KeyPath = readonly (string | number)[];
 
-/** The keys whose values are paths, or may be: `files/recipeFile.ts` resolves them. */
+/** The keys whose values are paths, or may be: `cli/recipeFile.ts` resolves them. */
 export function pathKeys(recipe: Record<string, unknown>): KeyPath[] {
   const paths = (key: KeyPath, fields = ["model", "adapter", "module", "file"]) =>
     fields.map((field) => [...key, field]);
@@ -74,7 +66,7 @@ export interface ParseRecipeOptions {
  * @throws InputError that names the key and its line: bad YAML, an unknown key (with the nearest known one), a missing
  * key, a value of the wrong kind or out of range, two parts of one name; or that says which command the recipe is for.
  */
-export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
+export function parseRecipeOf(methods: RecipeMethods, text: string, options: ParseRecipeOptions): Recipe {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const [syntax] = document.errors;
@@ -104,7 +96,7 @@ export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
       );
     }
 
-  const method = methodOf(raw, options, place);
+  const method = methodOf(methods, raw, options, place);
   const { schema } = methods[method];
   const result = schema.safeParse(raw);
   if (!result.success) {
@@ -141,15 +133,18 @@ function checkLosses(recipe: Recipe, fail: (path: KeyPath, message: string) => E
     check("pretrain", recipe.pretrain, "hard");
 }
 
-/** By the key that only such a recipe has; the first that fits counts. */
-const methods = {
-  compare: { schema: compareSchema, complete: completeCompare, key: "compare" },
-  pecan: { schema: pecanSchema, complete: completePecan, key: "helpfulness" },
-  mocan: { schema: mocanSchema, complete: completeMocan, key: "reward" },
-} as const;
+/** Recipe of a method: its schema, the check that fills it in, and the key that only such a recipe has. */
+export interface RecipeMethod {
+  readonly schema: z.ZodType;
+  complete(recipe: never, fail: Fail): Recipe;
+  readonly key: string;
+}
+/** Methods by name; the first whose key a recipe has is the one that it is for. */
+export type RecipeMethods = Readonly<Record<MethodName, RecipeMethod>>;
 
 /** Which method a recipe is for, by what it holds. */
 function methodOf(
+  methods: RecipeMethods,
   raw: Record<string, unknown>,
   { method }: ParseRecipeOptions,
   place: (path: KeyPath) => string,

@@ -176,34 +176,6 @@ export const pecanSchema = z.strictObject({
   pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
 });
 
-/** λ: one number for one constraint, a list for several. */
-const multiplier = z.union([z.number().nonnegative(), z.array(z.number().nonnegative()).min(1)]);
-
-const oneShot = z.strictObject({
-  solve: z.boolean().default(true).describe("train with the λ* of the margins"),
-  lambda: z.array(multiplier).default([]).describe("and with each of these λ"),
-});
-
-const comparison = z.strictObject({
-  mocan: oneShot.optional(),
-  pecan: oneShot.optional(),
-  dpo_h: z.boolean().default(true).describe("DPO on helpfulness alone"),
-  dpo_s: z.boolean().default(true).describe("DPO on safety alone"),
-  weighted_sum: z
-    .strictObject({ weights: z.array(multiplier).min(1) })
-    .optional()
-    .describe("a grid of fixed λ, without the dual"),
-  dual_ascent: z
-    .strictObject({
-      iterations: count.default(5),
-      rate: z.number().positive().default(1).describe("of λ ← [λ + rate · violation]₊"),
-      num_samples: count.default(4).describe("responses for each prompt by which an iteration measures the violation"),
-    })
-    .optional()
-    .describe("the iterative primal-dual loop, with DPO inside"),
-  safe_rlhf: z.record(z.string(), z.unknown()).optional().describe("PPO-Lagrangian, with its options"),
-});
-
 const enumeration = z.strictObject({
   max_responses: count.default(4096).describe("most responses to a prompt that may be enumerated"),
 });
@@ -228,7 +200,7 @@ export const compareSchema = z.strictObject({
     .describe("for PeCAN, dpo_h and dpo_s"),
   pretrain: pretrainSchema.optional(),
   pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
-  compare: comparison,
+  compare: z.record(z.string(), z.unknown()).describe("what is compared: a key for every baseline"),
 });
 
 type Common = z.infer<z.ZodObject<typeof common>>;
@@ -281,7 +253,8 @@ export type CompareRecipe = CommonRecipe & {
   pretrain: Train;
   pairs: PecanRecipe["pairs"];
   evaluate: { enumerate?: z.infer<typeof enumeration> };
-  compare: z.infer<typeof comparison>;
+  /** Options by baseline, as its own schema gives them. */
+  compare: Readonly<Record<string, unknown>>;
 };
 
 /** A checked recipe: every default filled in, everything named. */
@@ -291,7 +264,8 @@ export type MethodName = Recipe["method"];
 /** The names that a run gives its own rows. */
 const reserved = /^(reference|enumerated|optimum|aligned|kl|(mocan|pecan|dpo|dual-ascent|safe-rlhf)(-.*)?)$/;
 
-type Fail = (path: readonly (string | number)[], message: string) => Error;
+/** Error of a recipe: the key, and what is wrong with it. */
+export type Fail = (path: readonly (string | number)[], message: string) => Error;
 
 /** Names what the recipe left without a name. `fail` makes the error of a name that is taken. */
 function namer(fail: Fail) {
@@ -344,7 +318,6 @@ export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): 
 export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fail): CompareRecipe {
   const call = namer(fail);
   const { reward, safety, preferences, pretrain, compare, ...rest } = recipe;
-  if (!preferences && compare.pecan) throw fail(["compare", "pecan"], "'compare.pecan' needs 'preferences'");
   const { sampling, evaluate } = recipe;
   for (const [key, off] of Object.entries({ top_k: 0, top_p: 1, repetition_penalty: 1 } as const)) {
     const value = sampling[key as "top_k"];
@@ -354,20 +327,6 @@ export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fai
         `'evaluate.enumerate' needs the policy's whole distribution, which 'sampling.${key}' ${value} changes: set that to ${off}`,
       );
   }
-  const lists = [
-    ["mocan", "lambda", compare.mocan?.lambda, safety.length],
-    ["pecan", "lambda", compare.pecan?.lambda, preferences?.safety.length],
-    ["weighted_sum", "weights", compare.weighted_sum?.weights, safety.length],
-  ] as const;
-  for (const [part, key, values = [], constraints] of lists)
-    for (const [i, value] of values.entries()) {
-      const given = Array.isArray(value) ? value.length : 1;
-      if (given !== constraints)
-        throw fail(
-          ["compare", part, key, i],
-          `'compare.${part}.${key}.${i}' must be ${constraints === 1 ? "one number" : `a list of ${constraints} numbers`}, one for each safety constraint`,
-        );
-    }
   return {
     method: "compare",
     ...rest,

@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runMethod } from "../../src/methods/methods.js";
+import { parseRecipe } from "../../src/methods/recipe.js";
 import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
 import type { Tools } from "../../src/ports/world.js";
-import { type CompareRecipe, parseRecipe } from "../../src/recipe/parse.js";
+import type { CompareRecipe } from "../../src/recipe/parse.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
 import { referenceLogits, rewards, safeties, softmax, toyTools } from "./toy.js";
 
@@ -191,7 +192,7 @@ test("Safe-RLHF is handed what it needs, and its multiplier is kept by iteration
   const { policies: rows } = await compare(text, {
     ...tools,
     async *trainSafeRlhf(job) {
-      expect(job.options).toEqual({ iterations: 2 });
+      expect(job.options).toMatchObject({ iterations: 2, lambda_init: 1 });
       const mean = softmax(referenceLogits).reduce((sum, p, k) => sum + p * safeties[k], 0);
       expect(job.referenceSafety[0]).toBeCloseTo(mean, 1);
       const pairs = { pairs: [], beta: job.beta, options: { ...job.train, loss_type: "sigmoid", label_smoothing: 0 } };

@@ -4,11 +4,12 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseRecipe } from "../../src/methods/recipe.js";
 import type { Policy, SampledResponse } from "../../src/ports/policy.js";
 import type { PreferencePair, TrainStep } from "../../src/ports/trainer.js";
 import type { Tools } from "../../src/ports/world.js";
 import { Random } from "../../src/random.js";
-import { type MocanRecipe, type PecanRecipe, parseRecipe } from "../../src/recipe/parse.js";
+import type { MocanRecipe, PecanRecipe } from "../../src/recipe/parse.js";
 
 export const responses = ["a", "b", "c", "d", "e", "f", "g", "h"];
 export const referenceLogits = [0.5, 0.2, 0, -0.1, 0.3, -0.4, 0.1, -0.2];

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
-import { differingKeys, parseRecipe } from "../../src/recipe/parse.js";
+import { parseRecipe } from "../../src/methods/recipe.js";
+import { differingKeys } from "../../src/recipe/parse.js";
 
 const good = `model: org/model
 prompts:

@@ -4,8 +4,9 @@ import { homedir } from "node:os";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { InputError } from "../errors.js";
+import { parseRecipe } from "../methods/recipe.js";
 import { dpoSchema } from "../recipe/options.js";
-import { type KeyPath, type MethodName, parseRecipe, type Recipe } from "../recipe/parse.js";
+import type { KeyPath, MethodName, Recipe } from "../recipe/parse.js";
 
 /**
  * Reads a recipe file. Paths in it are relative to its folder, paths in `set` to the working directory; `~` and
