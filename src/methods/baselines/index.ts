@@ -7,6 +7,7 @@ import { dpoSBaseline } from "./dpoS.js";
 import { dualAscentBaseline } from "./dualAscent.js";
 import { mocanBaseline } from "./mocan.js";
 import { pecanBaseline } from "./pecan.js";
+import { sacpoBaseline } from "./sacpo.js";
 import { safeRlhfBaseline } from "./safeRlhf.js";
 import { weightedSumBaseline } from "./weightedSum.js";
 
@@ -16,6 +17,7 @@ const listed = [
   weightedSumBaseline,
   dpoHBaseline,
   dpoSBaseline,
+  sacpoBaseline,
   dualAscentBaseline,
   safeRlhfBaseline,
 ] as const;
@@ -27,7 +29,18 @@ export const baselines: readonly Baseline[] = listed as readonly unknown[] as re
 export const comparisonSchema = z.strictObject(Object.fromEntries(baselines.map(({ key, schema }) => [key, schema])));
 
 /** Check of `compare` beside the rest of the recipe; throws what `fail` makes. */
-export function checkComparison(recipe: Pick<CompareRecipe, "compare" | "safety" | "preferences">, fail: Fail): void {
+export function checkComparison(recipe: CompareRecipe, fail: Fail): void {
+  const { reward, safety, preferences, evaluate } = recipe;
+  const parts = [
+    { at: ["reward"], name: reward.name },
+    ...safety.map(({ name }, j) => ({ at: ["safety", j], name })),
+    ...(preferences ? [{ at: ["preferences", "helpfulness"], name: preferences.reward.name }] : []),
+    ...(preferences?.safety ?? []).map(({ name }, j) => ({ at: ["preferences", "safety", j], name })),
+    ...evaluate.scorers.map(({ name }, j) => ({ at: ["evaluate", "scorers", j], name })),
+  ];
+  for (const { at, name } of parts)
+    if (baselines.some(({ method }) => name === method || name.startsWith(`${method}-`)))
+      throw fail([...at, "name"], `'${name}' is the name of a policy of the comparison: choose another name`);
   for (const { key, check } of baselines) check?.(recipe.compare[key], recipe, fail);
 }
 
