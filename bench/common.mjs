@@ -52,7 +52,7 @@ export function runOurs(args) {
 /** GFLOP/s of ONNX Runtime's matrix product on this machine, of the shapes that a small model has. */
 export async function productRate() {
   const { constant, float32, input, matmul, reduceSum } = await import("../dist/graph/index.js");
-  const { onnxRuntime } = await import("../dist/engine/onnxruntime.js");
+  const { onnxRuntime } = await import("../dist/providers/onnx/onnxruntime.js");
   const [m, k, n] = [1024, 576, 1536];
   const weight = constant(new Float32Array(n * k).fill(0.5), [n, k]);
   const product = matmul(input("x", "float32", [m, k]), weight, { transB: true });

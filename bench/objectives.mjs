@@ -21,14 +21,15 @@ const { values: flags } = parseArgs({
   },
 });
 ready({ build: true });
-const { openRun } = await import("../dist/run/runFolder.js");
-const { promptOffsets } = await import("../dist/algorithms/evaluation.js");
-const { labelledPair, referenceOf } = await import("../dist/algorithms/pipeline.js");
+const { openRun } = await import("../dist/store/runFolder.js");
+const { promptOffsets } = await import("../dist/dual/offsets.js");
+const { labelledPair } = await import("../dist/stages/train.js");
+const { referenceOf } = await import("../dist/stages/policies.js");
 const { labelPreferences, tiltedScores } = await import("../dist/dual/preferences.js");
-const { trainOnSamples } = await import("../dist/engine/dpoTraining.js");
-const { openPolicy } = await import("../dist/engine/modelPolicy.js");
-const { openModelScorer } = await import("../dist/engine/modelScorer.js");
-const { onnxRuntime } = await import("../dist/engine/onnxruntime.js");
+const { trainOnSamples } = await import("../dist/providers/onnx/dpoTraining.js");
+const { openPolicy } = await import("../dist/providers/onnx/policy.js");
+const { openModelScorer } = await import("../dist/providers/onnx/scorer.js");
+const { onnxRuntime } = await import("../dist/providers/onnx/onnxruntime.js");
 
 const variants = {
   "random pairs, soft labels, DPO": {},

@@ -3,13 +3,14 @@
  * module and run in a browser too.
  */
 export * from "./dual/index.js";
-export { onnxRuntime } from "./engine/onnxruntime.js";
-export { type OpenModel, openModel } from "./engine/openModel.js";
-export { runTraining, type TrainingRun } from "./engine/training.js";
 export { InputError } from "./errors.js";
 export { improvement, meanInterval, verdictOn } from "./evaluate/improvement.js";
 export type { Model } from "./models/model.js";
+export { groupByPrompt } from "./models/packing.js";
+export { onnxRuntime } from "./providers/onnx/onnxruntime.js";
+export { type OpenModel, openModel } from "./providers/onnx/openModel.js";
+export { runTraining, type TrainingRun } from "./providers/onnx/training.js";
 export { generate, type Sample, type SampleRequest, type SamplingOptions } from "./sample/generate.js";
-export { groupByPrompt, treeLogprobs, treeScores } from "./score/sequences.js";
-export { exampleOf } from "./train/examples.js";
-export type { Example, Objective } from "./train/objectives.js";
+export { treeLogprobs, treeScores } from "./score/sequences.js";
+export type { Example } from "./train/objectives/objective.js";
+export { type Objective, objectives, recordOf } from "./train/objectives/table.js";

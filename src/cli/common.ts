@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { z } from "zod";
-import { type Device, devices } from "../algorithms/jobs.js";
 import { InputError } from "../errors.js";
+import { type Device, devices } from "./jobOptions.js";
 import { type CommandEvent, makeReporter } from "./progress.js";
 
 export const seedSchema = z.strictObject({

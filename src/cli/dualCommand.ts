@@ -1,11 +1,12 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { certificateCaution, infeasibleResult, type SolveResult, solveFromFile } from "../algorithms/dual.js";
-import { trainScores } from "../algorithms/pipeline.js";
+import { certificateCaution } from "../dual/certificate.js";
 import { InfeasibleError } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { type OpenScores, readScores } from "../files/scores.js";
+import { trainScores } from "../stages/score.js";
+import { infeasibleResult, type SolveResult, solveFromFile } from "./dualResult.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
 interface Flags {
@@ -94,7 +95,7 @@ async function open(path: string, logProbsBeta: number | undefined): Promise<Ope
   const isRun = existsSync(path) && statSync(path).isDirectory() && logProbsBeta === undefined;
   if (!isRun) return readScores(path, { logProbsBeta });
   if (!existsSync(join(path, "run.duckdb"))) throw new InputError(`${path}: is a folder, but not one of a run`);
-  const { openRun } = await import("../run/runFolder.js");
+  const { openRun } = await import("../store/runFolder.js");
   const run = await openRun(path);
   try {
     return { scores: await trainScores(run) };

@@ -1,8 +1,8 @@
 /** Command-line flags from the schemas that recipes use: `learning_rate` is read as `--learning-rate`. */
 import { type Command, Option } from "commander";
 import { z } from "zod";
-import { describe } from "../algorithms/recipe.js";
 import { InputError } from "../errors.js";
+import { describe } from "../recipe/parse.js";
 
 const camel = (key: string) => key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 const flag = (key: string) => `--${key.replaceAll("_", "-")}`;

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import type { Device } from "../algorithms/jobs.js";
-import { samplingSchema } from "../algorithms/options.js";
+import { samplingSchema } from "../recipe/options.js";
 import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
+import type { Device } from "./jobOptions.js";
 
 const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samples.unwrap().default(1) });
 

@@ -2,8 +2,10 @@
  * How a command tells what it does: JSON lines on standard output, or words for people: results on standard output,
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
-import { aligned } from "../algorithms/pipeline.js";
-import type { ComparedGain, ComparisonRow, EvaluationRow, RunEvent, WinRateRow } from "../algorithms/stages.js";
+
+import type { ComparedGain, ComparisonRow, RunEvent } from "../ports/events.js";
+import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
+import { aligned } from "../stages/context.js";
 
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
 export interface CommandDone {

@@ -1,12 +1,14 @@
 /** Works on a run: starts it, goes on with it, tells what it does. */
-import type { Device } from "../algorithms/jobs.js";
-import { runMethod } from "../algorithms/methods.js";
-import type { MethodName } from "../algorithms/recipe.js";
-import type { RunEvent, StageName } from "../algorithms/stages.js";
-import { LiveStatus } from "../run/liveStatus.js";
-import { readRecipe } from "../run/recipeFile.js";
-import { openRun, type RunFolder, startRun, storageError } from "../run/runFolder.js";
+
+import { runMethod } from "../methods/methods.js";
+import type { RunEvent } from "../ports/events.js";
+import type { StageName } from "../ports/store.js";
+import type { MethodName } from "../recipe/parse.js";
+import { LiveStatus } from "../store/liveStatus.js";
+import { openRun, type RunFolder, startRun, storageError } from "../store/runFolder.js";
+import type { Device } from "./jobOptions.js";
 import { makeReporter } from "./progress.js";
+import { readRecipe } from "./recipeFile.js";
 import { makeTools } from "./tools.js";
 import { versions } from "./versions.js";
 

@@ -1,10 +1,10 @@
 /** Commands on a run: `mocan` and `pecan` from a recipe, `resume`, and each stage alone. */
 import type { Command } from "commander";
-import type { Device } from "../algorithms/jobs.js";
-import type { MethodName } from "../algorithms/recipe.js";
-import type { StageName } from "../algorithms/stages.js";
 import { InputError } from "../errors.js";
+import type { StageName } from "../ports/store.js";
+import type { MethodName } from "../recipe/parse.js";
 import { addRunFlags } from "./common.js";
+import type { Device } from "./jobOptions.js";
 
 /** Loaded where a run is worked on: it takes longer than all the rest of the command line. */
 const machinery = () => import("./runs.js");

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { methodOf } from "../algorithms/methods.js";
-import { aligned } from "../algorithms/pipeline.js";
-import { readLive } from "../run/liveStatus.js";
+import { methodOf } from "../methods/methods.js";
+import { aligned } from "../stages/context.js";
+import { readLive } from "../store/liveStatus.js";
 
 export function addStatusCommand(program: Command): void {
   program
@@ -24,7 +24,7 @@ async function readStatus(folder: string) {
   // While a process works on the run its database is locked, and the process tells by itself.
   const live = existsSync(path) ? readLive(path) : undefined;
   if (live && isRunning(live.pid)) return { run: path, running: live };
-  const { openRun } = await import("../run/runFolder.js");
+  const { openRun } = await import("../store/runFolder.js");
   const run = await openRun(folder);
   try {
     const stages = await Promise.all(

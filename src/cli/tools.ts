@@ -1,18 +1,19 @@
 /** Where the command line meets the engine: the real {@link Tools} of a run. */
-import type { Device } from "../algorithms/jobs.js";
-import type { Tools } from "../algorithms/stages.js";
-import { trainOnPreferences, trainOnSamples } from "../engine/dpoTraining.js";
-import { openPolicy } from "../engine/modelPolicy.js";
-import { openModelScorer } from "../engine/modelScorer.js";
-import { onnxRuntime } from "../engine/onnxruntime.js";
-import { trainSafeRlhf } from "../engine/ppoTraining.js";
+
 import { datasetFiles } from "../files/hubDataset.js";
-import { openModuleScorer } from "../run/moduleScorer.js";
-import { openJudge } from "../run/openJudge.js";
-import { peakMemory } from "../run/peakMemory.js";
-import { readPreferenceFile } from "../run/preferenceFile.js";
-import { readPromptFile } from "../run/promptFile.js";
-import { writeReportFile } from "../run/reportFile.js";
+import { readPreferenceFile } from "../files/preferenceFile.js";
+import { readPromptFile } from "../files/promptFile.js";
+import type { Tools } from "../ports/world.js";
+import { openModuleScorer } from "../providers/module/scorer.js";
+import { trainOnPreferences, trainOnSamples } from "../providers/onnx/dpoTraining.js";
+import { onnxRuntime } from "../providers/onnx/onnxruntime.js";
+import { openPolicy } from "../providers/onnx/policy.js";
+import { trainSafeRlhf } from "../providers/onnx/ppoTraining.js";
+import { openModelScorer } from "../providers/onnx/scorer.js";
+import { openJudge } from "../providers/openJudge.js";
+import { peakMemory } from "../providers/peakMemory.js";
+import type { Device } from "./jobOptions.js";
+import { writeReportFile } from "./reportFile.js";
 
 /** The machinery of a run on a device. */
 export function makeTools(device: Device): Tools {

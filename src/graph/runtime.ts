@@ -1,6 +1,6 @@
 /**
  * What stands between a compiled graph and the machine. Everything that computes speaks to this interface only;
- * `engine/` implements it on onnxruntime-node, and a browser build can on onnxruntime-web.
+ * `providers/onnx/` implements it on onnxruntime-node, and a browser build can on onnxruntime-web.
  */
 import type { DType } from "./dtype.js";
 import type { Graph } from "./graph.js";

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
-import { openRun, startRun } from "../../src/run/runFolder.js";
-import { toyRecipe } from "../algorithms/toy.js";
+import { openRun, startRun } from "../../src/store/runFolder.js";
+import { toyRecipe } from "../methods/toy.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "dualign-in-use-"));

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { runMethod } from "../../src/algorithms/methods.js";
 import { main } from "../../src/cli/main.js";
 import { type Scores, solveDual } from "../../src/dual/index.js";
-import { startRun } from "../../src/run/runFolder.js";
-import { toyRecipe, toyTools } from "../algorithms/toy.js";
+import { runMethod } from "../../src/methods/methods.js";
+import { startRun } from "../../src/store/runFolder.js";
+import { toyRecipe, toyTools } from "../methods/toy.js";
 import { toyScores } from "./toy.js";
 
 let folder: string;

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
 import { readHeader, readTensor, writeSafetensors } from "../../src/files/safetensors.js";
 import * as g from "../../src/graph/index.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { difference } from "../numbers.js";
 
 const dir = mkdtempSync(join(tmpdir(), "dualign-"));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
 import { COMPUTING_OPS, evaluateGraph, type HostTensor, reachable } from "../../src/graph/index.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { difference } from "../numbers.js";
 import { CASES, feedsOf, graphOf } from "./cases.js";
 

@@ -1,7 +1,6 @@
 /** Golden model folders (oracles/models.py, scores.py, lora.py), and what an open model computes for whole sequences. */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type OpenModel, openModel } from "../../src/engine/openModel.js";
 import { readTensor } from "../../src/files/safetensors.js";
 import { evaluateGraph, float32, gather, input, matmul, type Runtime } from "../../src/graph/index.js";
 import { completionFeeds, completionLogprobs, outputHead, scoreFeeds } from "../../src/models/heads.js";
@@ -9,6 +8,7 @@ import type { Model } from "../../src/models/model.js";
 import { pack } from "../../src/models/packing.js";
 import { Parameters } from "../../src/models/parameters.js";
 import { packedInputs, transformer } from "../../src/models/transformer.js";
+import { type OpenModel, openModel } from "../../src/providers/onnx/openModel.js";
 
 export const golden = (path: string): string => fileURLToPath(new URL(`../golden/${path}`, import.meta.url));
 export const goldenJson = <T>(path: string): T => JSON.parse(readFileSync(golden(path), "utf8"));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
-import { asScoreModel } from "../../src/engine/openModel.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
+import { asScoreModel } from "../../src/providers/onnx/openModel.js";
 import { treeScores } from "../../src/score/sequences.js";
 import { difference } from "../numbers.js";
 import { forward, goldenJson, names, openGolden, reference } from "./golden.js";

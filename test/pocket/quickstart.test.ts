@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openRun } from "../../src/run/runFolder.js";
+import { openRun } from "../../src/store/runFolder.js";
 
 /** `npm start` in small: its command and models, fewer prompts and pairs. */
 const settings = {

@@ -3,15 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runMethod } from "../../src/algorithms/methods.js";
-import { parseRecipe } from "../../src/algorithms/recipe.js";
-import { collectReport } from "../../src/algorithms/reportData.js";
-import type { EvaluationRow, SolveRow, Tools, WinRateRow } from "../../src/algorithms/stages.js";
+import { writeReportFile } from "../../src/cli/reportFile.js";
+import { runMethod } from "../../src/methods/methods.js";
+import { parseRecipe } from "../../src/methods/recipe.js";
+import type { EvaluationRow, SolveRow, WinRateRow } from "../../src/ports/rows.js";
+import type { Tools } from "../../src/ports/world.js";
+import { collectReport } from "../../src/report/collectRun.js";
 import type { ReportData } from "../../src/report/index.js";
-import { writeReportFile } from "../../src/run/reportFile.js";
-import { openRun, type RunFolder, startRun } from "../../src/run/runFolder.js";
+import { openRun, type RunFolder, startRun } from "../../src/store/runFolder.js";
 import type { Text } from "../../src/text/rows.js";
-import { responses, rewards, safeties, toyPecanRecipe, toyTools } from "../algorithms/toy.js";
+import { responses, rewards, safeties, toyPecanRecipe, toyTools } from "../methods/toy.js";
 
 const recipeText = `# two constraints and a judge
 model: toy

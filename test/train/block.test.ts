@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
 import { readHeader, readTensor } from "../../src/files/safetensors.js";
 import type { Runtime } from "../../src/graph/index.js";
 import { allParameters } from "../../src/models/lora.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { StepGraph } from "../../src/train/step.js";
 import { golden, goldenJson, openGolden, reference } from "../models/golden.js";
 import { difference } from "../numbers.js";

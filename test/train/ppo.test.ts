@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
 import { readHeader, readTensor } from "../../src/files/safetensors.js";
 import { ParameterLayout } from "../../src/models/parameters.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { ascendMultiplier, estimateAdvantages, lagrangianAdvantages, tokenScores } from "../../src/train/ppo.js";
 import { PpoGraph, type PpoNetwork, type Rollout, VALUE_BIAS, VALUE_WEIGHT } from "../../src/train/ppoGraph.js";
 import { golden, goldenJson } from "../models/golden.js";

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { onnxRuntime } from "../../src/engine/onnxruntime.js";
 import { InputError } from "../../src/errors.js";
 import { float32, input } from "../../src/graph/index.js";
 import { keepMask, Parameters } from "../../src/models/parameters.js";
+import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { Random } from "../../src/random.js";
-import type { Example, Objective } from "../../src/train/objectives.js";
+import type { Example } from "../../src/train/objectives/objective.js";
+import type { Objective } from "../../src/train/objectives/table.js";
 import { drawKept, StepGraph } from "../../src/train/step.js";
 import { planSteps, type TrainEvent, type TrainingJob, type TrainingState, train } from "../../src/train/trainer.js";
 import { difference } from "../numbers.js";

@@ -1,0 +1,168 @@
+/**
+ * PeCAN: one-shot safety alignment when only preferences are given (METHOD.md; arXiv 2405.19544, algorithm 2). A model
+ * trained on each kind of preference stands for its score, g = β ln π_g/π_ref; from there on it is MoCAN.
+ */
+import { InputError } from "../errors.js";
+import type { Policy, PolicyRef } from "../ports/policy.js";
+import type { RunStore } from "../ports/store.js";
+import type { PreferencePair } from "../ports/trainer.js";
+import { Random } from "../random.js";
+import type { PecanRecipe, PreferenceSpec } from "../recipe/parse.js";
+import { billed, metered } from "../stages/bill.js";
+import { collectImplicitScores, type Task } from "../stages/collect.js";
+import { aligned, type Context, type Method, type Problem } from "../stages/context.js";
+import { doneEvent } from "../stages/evaluation.js";
+import { referenceOf, trainedPolicy, withPolicy } from "../stages/policies.js";
+import { problemStages } from "../stages/problem.js";
+import { ensurePrompts, promptFormat } from "../stages/prompts.js";
+import { sampleReference } from "../stages/sample.js";
+import { scoreReference } from "../stages/score.js";
+import { followTraining } from "../stages/train.js";
+
+/** What PeCAN needs of a recipe. */
+export type Preferences = Pick<PecanRecipe, "reward" | "safety" | "pretrain"> & { scale: "formula" | "authors" };
+
+export function pecan(recipe: PecanRecipe): Method {
+  const preferences = { ...recipe, scale: recipe.pairs.scale };
+  const problem = implicitProblem(preferences, recipe.beta);
+  return {
+    stages: [
+      ["pretrain", (context) => pretrain(context, preferences)],
+      ["sample", sampleReference],
+      ["logprobs", (context) => scoreReference(context, problem, "logprobs")],
+      ...problemStages(problem),
+    ],
+    done: ({ run }) => doneEvent(run, aligned),
+  };
+}
+
+/** The problem that preferences state, once their models are trained. */
+export function implicitProblem(preferences: Preferences, beta: number): Problem {
+  const { reward, safety, scale } = preferences;
+  return {
+    reward: reward.name,
+    safety,
+    labelDivisor: scale === "authors" ? beta : 1,
+    score: async (context, policy, task) => scoreImplicitly(context, preferences, policy, task),
+    explain: (solve) =>
+      safety.map(({ name, margin }, j) => marginMeaning({ name, margin, beta, klTerm: solve.klTerms![j] })),
+  };
+}
+
+async function scoreImplicitly(
+  context: Context,
+  { reward, safety, pretrain }: Preferences,
+  policy: string,
+  task: Task,
+): Promise<void> {
+  const { run, tools } = context;
+  for (const spec of [reward, ...safety]) {
+    const ref = await modelOf(run, spec, pretrain.use_peft);
+    await withPolicy(tools, referenceOf(run.recipe), (openReference) =>
+      withPolicy(tools, ref, async (openModel) => {
+        const open = async () => {
+          const model = await openModel();
+          if (spec.model !== undefined) requireVocabulary(run, spec, model, await openReference());
+          return model;
+        };
+        const collect = (model: typeof open) =>
+          collectImplicitScores(run, policy, spec.name, { model, reference: openReference }, task);
+        if (task.split === "held-out") await collect(open);
+        else await billed(context, policy, `score ${spec.name}`, (meter) => collect(metered(meter, open)));
+      }),
+    );
+  }
+}
+
+function requireVocabulary(run: RunStore, { name, model }: PreferenceSpec, opened: Policy, reference: Policy): void {
+  if (opened.vocabulary === reference.vocabulary) return;
+  throw new InputError(
+    `'${name}': the model ${model} has another tokenizer than ${run.recipe.model}, so it cannot weigh its responses`,
+  );
+}
+
+/** Where the model of a preference lies, trained or given. */
+export async function modelOf(
+  run: RunStore,
+  { name, model, adapter }: PreferenceSpec,
+  usePeft: boolean,
+): Promise<PolicyRef> {
+  if (model !== undefined || adapter !== undefined)
+    return { ...referenceOf(run.recipe), ...(model !== undefined && { model }), adapter };
+  return trainedPolicy(run, (await run.training(name))!.path, usePeft);
+}
+
+/** Trains the m + 1 models by plain DPO from the reference, where they are not given. */
+export async function pretrain(context: Context, { reward, safety, pretrain }: Preferences): Promise<void> {
+  const { run, tools } = context;
+  const { recipe } = run;
+  for (const [k, spec] of [reward, ...safety].entries()) {
+    const given = spec.model !== undefined || spec.adapter !== undefined;
+    if (given || (await run.training(spec.name))) continue;
+    const pairs = await preferencePairs(context, spec, k);
+    await followTraining(
+      context,
+      "pretrain",
+      { policy: spec.name, folder: `pretrained/${spec.name}`, pairs: pairs.length },
+      (outputDir) =>
+        tools.trainPreferences({
+          reference: referenceOf(recipe),
+          pairs,
+          beta: recipe.beta,
+          options: pretrain,
+          seed: recipe.seed,
+          outputDir,
+        }),
+    );
+  }
+}
+
+/** Preferences in the form in which the model is prompted, none of them on a held-out prompt. `stream` picks the draw. */
+export async function preferencePairs(
+  context: Context,
+  spec: PreferenceSpec,
+  stream: number,
+): Promise<PreferencePair[]> {
+  const { run, tools } = context;
+  const { recipe } = run;
+  const rows = await tools.readPreferences(spec);
+  const format = await withPolicy(tools, referenceOf(recipe), async (open) => {
+    await ensurePrompts(context, open);
+    return promptFormat(recipe.prompts, open);
+  });
+  const heldOut = new Set((await run.prompts("held-out")).map(({ text }) => JSON.stringify(text)));
+  const pairs = rows
+    .map((row) => ({ ...row, prompt: format(row.prompt) }))
+    .filter(({ prompt }) => !heldOut.has(JSON.stringify(prompt)));
+  if (pairs.length === 0)
+    throw new InputError(
+      `${spec.file ?? spec.dataset}: ${rows.length === 0 ? "there are no preferences" : "every preference is on a held-out prompt, so none is left to train on"}`,
+    );
+  if (spec.limit === undefined || pairs.length <= spec.limit) return pairs;
+  return new Random(recipe.seed, stream).shuffle(pairs).slice(0, spec.limit);
+}
+
+/**
+ * What a margin on an implicit score asks for. With g = β ln π_g/π_ref, E_π[g] − E_ref[g] ≥ b says that the geometric
+ * mean of π_g/π_ref over the policy's responses is e^(b/β) times that over the reference's own, which is e^(−d).
+ */
+export function marginMeaning({
+  name,
+  margin,
+  beta,
+  klTerm,
+}: {
+  name: string;
+  margin: number;
+  beta: number;
+  klTerm: number;
+}): string {
+  const power = (exponent: number) => `e^${short(exponent)} = ${short(Math.exp(exponent))}`;
+  return (
+    `${name}: margin ${short(margin)} at β ${short(beta)} asks that the aligned model's responses be ${power(margin / beta)} times ` +
+    "likelier under the safety model relative to the reference than the reference's own responses are " +
+    `(geometric means: that ratio is ${power(-klTerm)} for the reference's own, so it must be ${power(margin / beta - klTerm)} or more)`
+  );
+}
+
+const short = (value: number) => String(Number(value.toPrecision(3)));

@@ -1,0 +1,129 @@
+/** What a run reports while it goes. The command line prints it, or writes it as JSON lines: these shapes are an API. */
+
+import type { Question } from "./judge.js";
+import type { EvaluationRow, MultiplierRow, ProblemName, Verdict, WinRateRow } from "./rows.js";
+import type { StageName } from "./store.js";
+import type { TrainStep } from "./trainer.js";
+
+/** What a run tells while it goes; the command line prints it, or writes it as JSON lines. */
+export type RunEvent =
+  | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
+  | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
+  | ({ event: "step"; policy?: string } & TrainStep)
+  | SolveEvent
+  | { event: "evaluation"; rows: EvaluationRow[] }
+  | { event: "judged"; rows: WinRateRow[] }
+  | ({ event: "multiplier" } & MultiplierRow)
+  | DoneEvent
+  | ComparisonEvent;
+
+export interface SolveEvent {
+  event: "solve";
+  policy: string;
+  lambda: number[];
+  kkt: number;
+  predicted: Prediction;
+  ess: { mean: number; min: number };
+  /** Where the solution misses its certificate. */
+  caution?: string;
+  /** PeCAN's d_j, and what each margin asks for in words. */
+  kl_terms?: number[];
+  meaning?: string[];
+}
+
+export interface Prediction {
+  reward_gain: number;
+  safety_gain: number[];
+  kl: number;
+}
+
+export interface ConstraintVerdict {
+  constraint: string;
+  margin: number;
+  predicted: number;
+  measured: number;
+  interval: [number, number];
+  verdict: Verdict;
+}
+
+export interface DoneEvent {
+  event: "done";
+  lambda: number[];
+  verdicts: ConstraintVerdict[];
+  reward: { predicted: number; measured: number; interval: [number, number] };
+  report: string;
+}
+
+/** A policy of a comparison. Lists hold one value for each of the recipe's safety scorers, or of PeCAN's models. */
+export interface ComparisonRow {
+  method: string;
+  /** The name of its rows in the run; methods that train the same policy share them. */
+  policy: string;
+  lambda: readonly number[] | null;
+  /** What the dual said beforehand, in the scores that it was solved in. */
+  predicted: ComparedGain[] | null;
+  /** The same scores, measured. */
+  solved: ComparedGain[] | null;
+  reward: ComparedGain;
+  safety: (ComparedGain & { margin: number; verdict: Verdict })[];
+  kl: { measured: number; interval: [number, number] };
+  win_rates: { judge: string; question: Question; rate: number; interval: [number, number]; unreadable: number }[];
+  /** Where the recipe asks to enumerate: against π* of the scorers' problem, and of PeCAN's own. */
+  exact?: ExactFigures[];
+  bill: Bill;
+}
+
+/** An {@link ExactRow} of one policy. */
+export interface ExactFigures {
+  problem: ProblemName;
+  kl_to_optimum: number | null;
+  kl_to_own: number | null;
+  kl: number;
+  reward_gain: number;
+  safety_gain: readonly number[];
+  violation: readonly number[];
+  own_violation: readonly number[] | null;
+  predicted_violation: readonly number[] | null;
+  objective_gap: number | null;
+}
+
+/** A problem's exact optimum on the held-out prompts. */
+export interface ExactProblem {
+  problem: ProblemName;
+  prompts: number;
+  /** Enumerated, all prompts together. */
+  responses: number;
+  /** The exact λ*, and the one that the solve found from samples of the training prompts. */
+  lambda: readonly number[] | null;
+  sampled_lambda: readonly number[] | null;
+  /** Null where no policy reaches the margins. */
+  optimum: ExactFigures | null;
+  reference: ExactFigures;
+}
+
+export interface ComparedGain {
+  scorer: string;
+  gain: number;
+  interval: [number, number];
+}
+
+/** All that a method took to its trained policy, what it shares with others included; the evaluation is not. */
+export interface Bill {
+  /** Policies trained. */
+  trainings: number;
+  tokens_sampled: number;
+  tokens_trained: number;
+  /** Of matrix products; null where a part is not known. */
+  flops: number | null;
+  seconds: number;
+  peak_memory_bytes: number | null;
+}
+
+export interface ComparisonEvent {
+  event: "done";
+  policies: ComparisonRow[];
+  exact?: ExactProblem[];
+  report: string;
+}
+
+export type Emit = (event: RunEvent) => void;

@@ -1,0 +1,106 @@
+/** Where a run keeps its rows. */
+import type { Recipe } from "../recipe/parse.js";
+import type {
+  CostRow,
+  EvaluationRow,
+  ExactRow,
+  LogprobRow,
+  MultiplierRow,
+  PairRow,
+  PromptRow,
+  SampleRow,
+  ScoreRow,
+  ScoreTable,
+  SolveRow,
+  Split,
+  TrainingRow,
+  VerdictRow,
+  WinRateRow,
+} from "./rows.js";
+import type { TrainStep } from "./trainer.js";
+
+/** The stages of a run; which ones it has, and in which order, is its method's. */
+export type StageName =
+  | "pretrain"
+  | "sample"
+  | "score"
+  | "logprobs"
+  | "dual"
+  | "relabel"
+  | "train"
+  | "evaluate"
+  | "report";
+
+/** What a run was started with. */
+export interface RunOrigin {
+  /** The recipe as the user wrote it; empty where flags made it. */
+  recipeText: string;
+  /** Of the checked recipe, in hexadecimal. */
+  recipeSha256: string;
+  /** Of dualign and of what it runs on. */
+  versions: Readonly<Record<string, string>>;
+  /** ISO 8601. */
+  started: string;
+}
+
+/**
+ * The rows of a run. Every `add` is one transaction: after a kill the rows are there or they are not, all of them.
+ */
+export interface RunStore {
+  /** The run's folder, absolute. */
+  readonly path: string;
+  readonly recipe: Recipe;
+  readonly origin: RunOrigin;
+
+  isDone(stage: StageName): Promise<boolean>;
+  markDone(stage: StageName, seconds: number): Promise<void>;
+  /** Of a stage that is done, since it was last started. */
+  stageSeconds(stage: StageName): Promise<number | undefined>;
+
+  addPrompts(rows: readonly PromptRow[]): Promise<void>;
+  prompts(split?: Split): Promise<PromptRow[]>;
+
+  addSamples(rows: readonly SampleRow[]): Promise<void>;
+  samples(policy: string, split: Split): Promise<SampleRow[]>;
+  /** The keys of the samples there, `prompt` and `sample` by row. */
+  sampleKeys(policy: string, split: Split): Promise<{ prompt: number; sample: number }[]>;
+  /** Tokens of those samples, end tokens included. */
+  sampledTokens(policy: string, split: Split): Promise<number>;
+
+  addScores(rows: readonly ScoreRow[]): Promise<void>;
+  /** Samples that a scorer has not scored. */
+  unscored(policy: string, split: Split, scorer: string): Promise<SampleRow[]>;
+  scoreTable(policy: string, split: Split, scorers: readonly string[]): Promise<ScoreTable>;
+
+  addLogprobs(rows: readonly LogprobRow[]): Promise<void>;
+  /** Samples whose log-probability under a policy is not known. */
+  unweighed(policy: string, split: Split, under: string): Promise<SampleRow[]>;
+  logprobs(policy: string, split: Split, under: string): Promise<LogprobRow[]>;
+
+  /** Takes the place of what the run has under the same policy. */
+  setPairs(policy: string, rows: readonly PairRow[]): Promise<void>;
+  pairs(policy: string): Promise<PairRow[]>;
+  setSolve(row: SolveRow): Promise<void>;
+  solve(policy: string): Promise<SolveRow | undefined>;
+  addTrainSteps(policy: string, steps: readonly TrainStep[]): Promise<void>;
+  trainSteps(policy: string): Promise<TrainStep[]>;
+  setTraining(row: TrainingRow): Promise<void>;
+  training(policy: string): Promise<TrainingRow | undefined>;
+  setEvaluations(policy: string, rows: readonly EvaluationRow[]): Promise<void>;
+  evaluations(policy: string): Promise<EvaluationRow[]>;
+  addVerdicts(rows: readonly VerdictRow[]): Promise<void>;
+  verdicts(judge: string, policy: string): Promise<VerdictRow[]>;
+  setWinRates(policy: string, rows: readonly WinRateRow[]): Promise<void>;
+  winRates(policy: string): Promise<WinRateRow[]>;
+  /** Takes the place of all such rows. */
+  setExact(rows: readonly ExactRow[]): Promise<void>;
+  /** Only for a run whose recipe asks to enumerate. */
+  exact(): Promise<ExactRow[]>;
+  /** Adds to what the run has under the same policy and activity. */
+  addCost(row: CostRow): Promise<void>;
+  costs(): Promise<CostRow[]>;
+  setMultiplier(row: MultiplierRow): Promise<void>;
+  multipliers(policy: string): Promise<MultiplierRow[]>;
+
+  close(): Promise<void>;
+}

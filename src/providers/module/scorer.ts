@@ -1,0 +1,42 @@
+/** Scorers that users write: a module whose default export gives each row a number. */
+
+import { InputError } from "../../errors.js";
+import type { RowValue, SampledResponse } from "../../ports/policy.js";
+import type { Scorer } from "../../ports/scorer.js";
+import type { Text } from "../../text/rows.js";
+import { callWithRows, clip, kind, loadFunction } from "./userModule.js";
+
+/** What a scoring module exports as its default. */
+export type ScoreFunction = (rows: { prompt: Text; response: string }[]) => number[] | Promise<number[]>;
+
+/**
+ * Loads a scoring module; it is called with `batchSize` rows at a time.
+ * @param name what errors call the scorer.
+ * @throws InputError if the module cannot be loaded or exports no function; while scoring, if it throws, or gives
+ * something else than one finite number for each row.
+ */
+export async function openModuleScorer(name: string, file: string, batchSize: number): Promise<Scorer> {
+  const score = await loadFunction<ScoreFunction>(`scorer '${name}'`, file, "(rows) => number[]");
+  const what = `scorer '${name}' (${file})`;
+  return {
+    async *score(rows: readonly SampledResponse[]): AsyncGenerator<RowValue> {
+      for (let start = 0; start < rows.length; start += batchSize) {
+        const batch = rows.slice(start, start + batchSize).map(({ prompt, response }) => ({ prompt, response }));
+        const shown = { items: "scores", first: show(batch[0]) };
+        const values = await callWithRows(what, score, batch, shown);
+        for (const [i, value] of values.entries()) yield { index: start + i, value: number(what, value, batch[i]) };
+      }
+    },
+    async close() {},
+  };
+}
+
+function number(what: string, value: unknown, row: { prompt: Text; response: string }): number {
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  throw new InputError(
+    `${what} gave ${kind(value)} in place of a finite number for ${show(row)}: correct it and go on, what is scored is kept`,
+  );
+}
+
+const show = ({ prompt, response }: { prompt: Text; response: string }) =>
+  `the response ${clip(response)} to ${clip(typeof prompt === "string" ? prompt : (prompt.at(-1)?.content ?? ""))}`;

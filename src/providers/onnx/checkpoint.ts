@@ -1,0 +1,62 @@
+/** Where a killed training goes on: folders `checkpoint-STEP` with everything that the next step depends on. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { InputError } from "../../errors.js";
+import { readHeader, readTensor, writeSafetensors } from "../../files/safetensors.js";
+import type { TrainingState } from "../../train/trainer.js";
+
+const NAME = /^checkpoint-(\d+)$/;
+const VECTORS = ["parameters", "mean", "variance"] as const;
+
+/** Writes a checkpoint, whole or not at all, then removes the older ones. `extra` may put more files into its folder. */
+export function writeCheckpoint(
+  dir: string,
+  state: TrainingState,
+  fingerprint: string,
+  extra: (folder: string) => void,
+): void {
+  const folder = join(dir, `checkpoint-${state.step}`);
+  const draft = `${folder}.${process.pid}.tmp`;
+  mkdirSync(draft, { recursive: true });
+  try {
+    extra(draft);
+    const tensors = VECTORS.map((name) => [name, { shape: [state[name].length], data: state[name] }] as const);
+    writeSafetensors(join(draft, "state.safetensors"), new Map(tensors));
+    writeFileSync(join(draft, "state.json"), `${JSON.stringify({ step: state.step, fingerprint })}\n`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(draft, folder);
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true });
+    throw error;
+  }
+  for (const { step, path } of checkpoints(dir))
+    if (step !== state.step) rmSync(path, { recursive: true, force: true });
+}
+
+/** @throws InputError where the checkpoint belongs to another training: other rows, model or options. */
+export function readCheckpoint(dir: string, fingerprint: string): TrainingState | undefined {
+  const last = checkpoints(dir).at(-1);
+  if (!last) return undefined;
+  const { step, fingerprint: found } = JSON.parse(readFileSync(join(last.path, "state.json"), "utf8"));
+  if (found !== fingerprint)
+    throw new InputError(
+      `${last.path}: belongs to a training with another model, other rows or other options; give those again, or another --output-dir`,
+    );
+  const stored = readHeader(join(last.path, "state.safetensors"));
+  const [parameters, mean, variance] = VECTORS.map((name) => readTensor(stored.get(name)!));
+  return { step, parameters, mean, variance };
+}
+
+export function removeCheckpoints(dir: string): void {
+  for (const { path } of checkpoints(dir)) rmSync(path, { recursive: true, force: true });
+}
+
+function checkpoints(dir: string): { step: number; path: string }[] {
+  if (!existsSync(dir)) return [];
+  return readdirSync(dir)
+    .flatMap((name) => {
+      const match = NAME.exec(name);
+      return match ? [{ step: Number(match[1]), path: join(dir, name) }] : [];
+    })
+    .sort((a, b) => a.step - b.step);
+}

@@ -1,0 +1,115 @@
+/** From a folder or hub id to a model that the engine runs, and back to an adapter folder. */
+
+import { InputError } from "../../errors.js";
+import { type Adapter as AdapterFile, readAdapter, writeAdapter } from "../../files/adapter.js";
+import { type ModelFolder, openModelFolder } from "../../files/modelFolder.js";
+import { readModelConfig } from "../../models/config.js";
+import { type LoraOptions, usedWeights } from "../../models/lora.js";
+import type { Model } from "../../models/model.js";
+import { type Adapter, loraA, loraB, ParameterLayout } from "../../models/parameters.js";
+import { linearModules, moduleNames } from "../../models/transformer.js";
+import type { PolicyRef } from "../../ports/policy.js";
+import type { Tokenizer } from "../../text/tokenizer.js";
+
+export interface OpenModel extends Model {
+  readonly folder: ModelFolder;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * Opens a model folder or hub id, with a PEFT adapter on it where one is given. Throws InputError where the folder is not
+ * a model that this engine runs, or the adapter belongs to another model.
+ */
+export async function openModel(pathOrHubId: string, adapter?: string): Promise<OpenModel> {
+  const folder = await openModelFolder(pathOrHubId);
+  const config = readModelConfig(folder.config, `${folder.path}/config.json`);
+  const model = { config, weights: folder.weights, where: folder.path, folder, tokenizer: folder.tokenizer };
+  // Builds the model's graph without loading it: a tensor that is missing or misshapen is told now, not hours later.
+  usedWeights(model);
+  return adapter === undefined ? model : withAdapter(model, readAdapter(adapter), adapter);
+}
+
+/** Opens a policy's model; its temperature divides the logits of whatever is built from it. */
+export async function openPolicyModel({ model: path, adapter, temperature }: PolicyRef): Promise<OpenModel> {
+  const model = await openModel(path, adapter);
+  return temperature === undefined ? model : { ...model, config: { ...model.config, temperature } };
+}
+
+/**
+ * What PEFT puts before the names of this model's modules: it names them from the root of the whole model, while some
+ * checkpoints leave the backbone's own name out.
+ */
+function impliedPrefix({ config, weights }: Model): string {
+  const { finalNorm } = moduleNames(config, (name) => weights.has(name));
+  const backbone = config.family === "gpt2" ? "transformer." : "model.";
+  return finalNorm.startsWith(backbone) ? "" : backbone;
+}
+
+function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, where: string): OpenModel {
+  const modules = linearModules(
+    model.config,
+    moduleNames(model.config, (name) => model.weights.has(name)),
+  );
+  const prefix = impliedPrefix(model);
+  const tensors = new Map(
+    [...named].map(([name, t]) => [name.startsWith(prefix) ? name.slice(prefix.length) : name, t]),
+  );
+  const adapted = modules.filter((m) => tensors.has(loraA(m.name)));
+  const ordered = adapted.flatMap((m) => [loraA(m.name), loraB(m.name)]);
+  const known = new Set(ordered);
+  const rest = [...tensors.keys()].filter((name) => !known.has(name));
+  for (const name of rest)
+    if (name.includes(".lora_"))
+      throw new InputError(
+        `${where}: tensor "${name}" fits no linear module of ${model.where}; the adapter is for another model`,
+      );
+  const scored = config.taskType === "SEQ_CLS" && !model.config.score ? asScoreModel(model) : model;
+  const layout = new ParameterLayout([...ordered, ...rest].map((name) => ({ name, shape: tensors.get(name)!.shape })));
+  const values = new Float32Array(layout.size);
+  for (const { name } of layout.entries) layout.view(values, name).set(tensors.get(name)!.data);
+  const scale = config.loraAlpha / (config.useRslora ? Math.sqrt(config.r) : config.r);
+  const plan = { modules: new Set(adapted.map((m) => m.name)), rank: config.r, scale, dropout: config.loraDropout };
+  for (const m of adapted) {
+    const [a, b] = [tensors.get(loraA(m.name))!.shape, tensors.get(loraB(m.name))?.shape];
+    if (a[0] !== config.r || a[1] !== m.inSize || b?.[0] !== m.outSize || b[1] !== config.r)
+      throw new InputError(
+        `${where}: the adapter of "${m.name}" is [${a}] and [${b}], the model needs [${config.r}, ${m.inSize}] and [${m.outSize}, ${config.r}]; the adapter is for another model`,
+      );
+  }
+  return { ...scored, adapter: { plan, layout, values } };
+}
+
+/** The same backbone with a scalar head in place of its language head, as …ForSequenceClassification has it. */
+export function asScoreModel<M extends Model>(model: M): M {
+  if (model.config.score) return model;
+  const architecture = model.config.architecture.replace(/ForCausalLM|LMHeadModel/, "ForSequenceClassification");
+  return { ...model, config: { ...model.config, architecture, score: { module: "score" } } };
+}
+
+/** Writes an adapter as PEFT loads it. */
+export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, options: LoraOptions): void {
+  const { layout, values } = adapter;
+  const prefix = impliedPrefix(model);
+  const modulesToSave = layout.entries.flatMap(({ name }) =>
+    name.includes(".lora_") ? [] : [name.replace(/\.(weight|bias)$/, "")],
+  );
+  writeAdapter(dir, {
+    config: {
+      r: options.rank,
+      loraAlpha: options.alpha,
+      loraDropout: options.dropout,
+      targetModules: [...new Set([...adapter.plan.modules].map((name) => name.split(".").at(-1)!))],
+      taskType: model.config.score ? "SEQ_CLS" : "CAUSAL_LM",
+      baseModelNameOrPath: model.folder.path,
+      modulesToSave: modulesToSave.length > 0 ? [...new Set(modulesToSave)] : null,
+      fanInFanOut: model.config.family === "gpt2",
+      useRslora: false,
+    },
+    tensors: new Map(
+      layout.entries.map(({ name, shape }) => [
+        name.includes(".lora_") ? prefix + name : name,
+        { shape, data: layout.view(values, name) },
+      ]),
+    ),
+  });
+}

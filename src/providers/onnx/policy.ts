@@ -1,0 +1,105 @@
+/** A language model as a run's stages take it: chat messages or text in, responses and log-probabilities out. */
+import { createHash } from "node:crypto";
+import type { Runtime } from "../../graph/index.js";
+import { groupByPrompt } from "../../models/packing.js";
+import { linearModules, moduleNames } from "../../models/transformer.js";
+import type { Policy, PolicyRef, PolicySample, RowValue, SampledResponse } from "../../ports/policy.js";
+import { countResponses, enumerateResponses } from "../../sample/enumerate.js";
+import { generate, type Sample, type SamplingOptions } from "../../sample/generate.js";
+import { treeLogprobs } from "../../score/sequences.js";
+import { tokenizePrompt, tokenizeResponse } from "../../text/rows.js";
+import type { Tokenizer } from "../../text/tokenizer.js";
+import { type OpenModel, openPolicyModel } from "./openModel.js";
+
+/** A sample as rows keep it: the end token stands in the ids only where the model has several and this is not the first. */
+export function asPolicySample(tokenizer: Tokenizer, sample: Sample): PolicySample {
+  const { promptIndex, sampleIndex, ids, logprob, finishReason } = sample;
+  const spoken = finishReason === "stop" && ids[ids.length - 1] === tokenizer.stopIds[0] ? ids.slice(0, -1) : ids;
+  const response = tokenizer.decode(spoken, { skipSpecialTokens: true });
+  return { promptIndex, sampleIndex, response, responseIds: spoken, logprob, finishReason };
+}
+
+/** The options of `generate` from a recipe's or the command line's. A policy's own temperature stands in for theirs. */
+export function samplingOptions(
+  { tokenizer, config }: OpenModel,
+  options: Parameters<Policy["sample"]>[1],
+): SamplingOptions {
+  return {
+    maxNewTokens: options.max_new_tokens,
+    temperature: config.temperature === undefined ? options.temperature : 1,
+    topK: options.top_k,
+    topP: options.top_p,
+    repetitionPenalty: options.repetition_penalty,
+    batchSize: options.batch_size,
+    seed: options.seed,
+    stopIds: tokenizer.stopIds,
+  };
+}
+
+/** Opens a model for a run. Graphs are loaded at their first use and let go after it, so that stages do not add up. */
+export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Policy> {
+  const model = await openPolicyModel(ref);
+  const { tokenizer } = model;
+  return {
+    hasChatTemplate: tokenizer.hasChatTemplate,
+    vocabulary: vocabularyOf(tokenizer),
+    flopsPerToken: flopsPerToken(model),
+    async *sample(jobs, options): AsyncGenerator<PolicySample> {
+      const requests = jobs.map(({ prompt, promptIndex, sampleIndexes }) => ({
+        prompt: tokenizePrompt(tokenizer, prompt, `prompt ${promptIndex + 1}`),
+        promptIndex,
+        sampleIndexes,
+      }));
+      for await (const sample of generate(runtime, model, requests, samplingOptions(model, options)))
+        yield asPolicySample(tokenizer, sample);
+    },
+    async *logprobs(rows): AsyncGenerator<RowValue> {
+      const { trees, order } = groupByPrompt(tokenizeSampled(tokenizer, rows));
+      for await (const { index, value } of treeLogprobs(runtime, model, trees)) yield { index: order[index], value };
+    },
+    enumerate(prompt, maxNewTokens, most) {
+      const { vocabSize, maxPositions } = model.config;
+      const room = maxPositions - tokenizePrompt(tokenizer, prompt, "a prompt").length;
+      const { stopIds } = tokenizer;
+      const space = { vocabSize, stopIds, maxNewTokens: Math.min(maxNewTokens, room) };
+      const total = countResponses(space);
+      if (total > most) return { total };
+      const responses = Array.from(enumerateResponses(space), (ids, sampleIndex) => {
+        const stopped = stopIds.includes(ids[ids.length - 1]);
+        const finishReason = stopped ? ("stop" as const) : ("length" as const);
+        const sample = { promptIndex: 0, sampleIndex, ids, logprob: Number.NaN, finishReason };
+        const { response, responseIds } = asPolicySample(tokenizer, sample);
+        return { response, responseIds, finishReason };
+      });
+      return { total, responses };
+    },
+    async close() {},
+  };
+}
+
+/** Prompt and response tokens of sampled rows; an end token follows where the response stopped. */
+export const tokenizeSampled = (tokenizer: Tokenizer, rows: readonly SampledResponse[]) =>
+  rows.map(({ prompt, response, responseIds, finishReason }, i) =>
+    tokenizeResponse(
+      tokenizer,
+      { prompt, response, response_ids: responseIds, finish_reason: finishReason },
+      `row ${i + 1}`,
+    ),
+  );
+
+/** Of the matrix products of one token's forward pass: two for each weight that it is multiplied with. */
+export function flopsPerToken({ config, weights }: OpenModel): number {
+  const modules = linearModules(
+    config,
+    moduleNames(config, (name) => weights.has(name)),
+  );
+  const blocks = modules.reduce((sum, { inSize, outSize }) => sum + inSize * outSize, 0);
+  return 2 * (blocks + config.hiddenSize * (config.score ? 1 : config.vocabSize));
+}
+
+/** Tells vocabularies apart by their size and by what a few hundred of their tokens say. */
+function vocabularyOf(tokenizer: Tokenizer): string {
+  const probes = Array.from({ length: 256 }, (_, i) => Math.floor((i * tokenizer.vocabSize) / 256));
+  const said = probes.map((id) => tokenizer.decode([id]));
+  return `${tokenizer.vocabSize} ${createHash("sha256").update(said.join("\0")).digest("hex")}`;
+}

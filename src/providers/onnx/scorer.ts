@@ -1,0 +1,91 @@
+/** A score model as a run's scorer. */
+
+import { InputError } from "../../errors.js";
+import type { Runtime } from "../../graph/index.js";
+import type { TokenTree } from "../../models/packing.js";
+import type { RowValue, SampledResponse } from "../../ports/policy.js";
+import { treeScores } from "../../score/sequences.js";
+import { tokenizeScored } from "../../text/rows.js";
+import { openModel } from "./openModel.js";
+import { flopsPerToken } from "./policy.js";
+
+export interface ScorerRef {
+  /** What errors call it. */
+  readonly name: string;
+  readonly model: string;
+  readonly adapter?: string;
+  /** Longer sequences lose their beginning: the score is read at the end. */
+  readonly maxLength: number;
+}
+
+/** Fits the stages' `Scorer`. */
+export interface ModelScorer {
+  readonly flopsPerToken: number;
+  score(rows: readonly Pick<SampledResponse, "prompt" | "response">[]): AsyncIterable<RowValue>;
+  close(): Promise<void>;
+}
+
+/** @throws InputError where the model gives no scores. */
+export async function openModelScorer(
+  runtime: Runtime,
+  { name, model: path, adapter, maxLength }: ScorerRef,
+): Promise<ModelScorer> {
+  const model = await openModel(path, adapter);
+  if (!model.config.score)
+    throw new InputError(
+      `scorer '${name}': ${model.where} is a ${model.config.architecture}, which gives no scores; give a …ForSequenceClassification with one label, or LlamaForScore`,
+    );
+  return {
+    flopsPerToken: flopsPerToken(model),
+    async *score(rows) {
+      const sequences = rows.map((row, i) => {
+        const ids = tokenizeScored(model.tokenizer, { prompt: row.prompt, response: row.response }, `row ${i + 1}`);
+        return ids.length > maxLength ? ids.slice(-maxLength) : ids;
+      });
+      const { trees, order } = shareBeginnings(sequences);
+      for await (const { index, value } of treeScores(runtime, model, trees)) yield { index: order[index], value };
+    },
+    async close() {},
+  };
+}
+
+/** Tokens of one tree: what several responses to a prompt have in common is computed once. */
+const TREE_TOKENS = 512;
+
+/**
+ * Neighbouring sequences that begin alike as trees. Sorted first, so that alike ones are neighbours; `order[i]` is the
+ * sequence of the i-th completion.
+ */
+function shareBeginnings(sequences: readonly (readonly number[])[]): { trees: TokenTree[]; order: number[] } {
+  const order = [...sequences.keys()].sort((a, b) => compare(sequences[a], sequences[b]) || a - b);
+  const trees: TokenTree[] = [];
+  for (let start = 0; start < order.length; ) {
+    const group = [sequences[order[start]]];
+    let shared = group[0].length - 1;
+    let sum = group[0].length;
+    for (let next = start + 1; next < order.length; next++) {
+      const sequence = sequences[order[next]];
+      const common = Math.min(shared, commonLength(group[0], sequence, sequence.length - 1));
+      const tokens = sum + sequence.length - common * group.length;
+      // A short common beginning saves less than one wide tree's attention costs.
+      if (common < group[0].length / 4 || tokens > TREE_TOKENS) break;
+      shared = common;
+      sum += sequence.length;
+      group.push(sequence);
+    }
+    trees.push({ prompt: group[0].slice(0, shared), completions: group.map((sequence) => sequence.slice(shared)) });
+    start += group.length;
+  }
+  return { trees, order };
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  const common = commonLength(a, b, Math.min(a.length, b.length));
+  return common === Math.min(a.length, b.length) ? a.length - b.length : a[common] - b[common];
+}
+
+function commonLength(a: readonly number[], b: readonly number[], most: number): number {
+  let length = 0;
+  while (length < most && a[length] === b[length]) length++;
+  return length;
+}

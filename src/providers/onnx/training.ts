@@ -1,0 +1,199 @@
+/** A training with its files: starting values, reference log-probabilities, checkpoints, and what is left at the end. */
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { InputError } from "../../errors.js";
+import { readTensor, writeSafetensors } from "../../files/safetensors.js";
+import type { Runtime } from "../../graph/index.js";
+import { allParameters, freshAdapter, isNewScoreHead, type LoraOptions } from "../../models/lora.js";
+import type { Training } from "../../recipe/options.js";
+import { treeLogprobs } from "../../score/sequences.js";
+import type { Example } from "../../train/objectives/objective.js";
+import { type Objective, recordOf } from "../../train/objectives/table.js";
+import type { Trainable } from "../../train/step.js";
+import { type EvalEvent, type StepEvent, train } from "../../train/trainer.js";
+import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
+import { asScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
+import { trainerOptions } from "./trainerOptions.js";
+
+export interface TrainingRun {
+  readonly objective: Objective;
+  /** Its adapter, where it has one, is trained on; its reference is then the model with the adapter as it comes. */
+  readonly model: OpenModel;
+  readonly examples: readonly Example[];
+  readonly evaluation?: readonly Example[];
+  readonly options: Training;
+  readonly seed: number;
+  readonly outputDir: string;
+  /** Go on from the last checkpoint in `outputDir`, where there is one. */
+  readonly resume: boolean;
+}
+
+/** Reference log-probabilities known so far, of all rows. */
+export interface ReferenceEvent {
+  readonly event: "reference";
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Trains to the end and writes an adapter, or a model folder without `use_peft`, to `outputDir`. */
+export async function* runTraining(
+  runtime: Runtime,
+  run: TrainingRun,
+): AsyncGenerator<StepEvent | EvalEvent | ReferenceEvent> {
+  const { objective, options, seed, outputDir } = run;
+  mkdirSync(outputDir, { recursive: true });
+  const model = recordOf(objective).values === "scores" ? asScoreModel(run.model) : run.model;
+  const start = startingPoint(model, options, seed);
+  const examples = yield* withReference(runtime, run, run.examples);
+  const evaluation = yield* withReference(runtime, run, run.evaluation ?? []);
+  const print = fingerprint(run, start.trainable, examples);
+  if (!run.resume) removeCheckpoints(outputDir);
+  const job = {
+    // The trained values are fed beside the frozen weights: an adapter must not be merged into them as well.
+    model: { ...model, adapter: undefined },
+    trainable: start.trainable,
+    parameters: start.values,
+    objective,
+    examples,
+    evaluation,
+    options: trainerOptions(options, seed),
+    resume: run.resume ? readCheckpoint(outputDir, print) : undefined,
+  };
+  const save = (folder: string) => saveResult(folder, model, start);
+  for await (const event of train(runtime, job)) {
+    if (event.event === "save") writeCheckpoint(outputDir, event.state, print, save);
+    else yield event;
+  }
+  save(outputDir);
+}
+
+interface StartingPoint {
+  readonly trainable: Trainable;
+  readonly values: Float32Array;
+  /** Where the result is an adapter. */
+  readonly lora?: LoraOptions;
+}
+
+function startingPoint(model: OpenModel, options: Training, seed: number): StartingPoint {
+  if (!options.use_peft) {
+    if (model.adapter)
+      throw new InputError(`${model.where}: an adapter cannot be trained with every weight; leave it out`);
+    const { layout, values } = allParameters(model, readTensor, seed);
+    return { trainable: { layout }, values };
+  }
+  const lora = {
+    rank: options.lora_r,
+    alpha: options.lora_alpha,
+    dropout: options.lora_dropout,
+    targetModules: options.lora_target_modules,
+  };
+  if (model.adapter) {
+    const { plan, layout, values } = model.adapter;
+    const own = { ...lora, rank: plan.rank, alpha: plan.scale * plan.rank };
+    return {
+      trainable: { layout, lora: { ...plan, dropout: options.lora_dropout } },
+      values: values.slice(),
+      lora: own,
+    };
+  }
+  const adapter = freshAdapter(model, lora, seed, model.config.score !== undefined);
+  if (model.config.score && !isNewScoreHead(model)) {
+    const head = `${model.config.score.module}.weight`;
+    adapter.layout.view(adapter.values, head).set(readTensor(model.weights.get(head)!));
+  }
+  return { trainable: { layout: adapter.layout, lora: adapter.plan }, values: adapter.values, lora };
+}
+
+/** Everything that decides the trained values, as a hash: a checkpoint goes on only with the same. */
+function fingerprint(
+  { model, objective, options, seed }: TrainingRun,
+  { layout }: Trainable,
+  examples: readonly Example[],
+) {
+  const { save_steps: _s, logging_steps: _l, eval_split: _e, eval_steps: _v, ...decisive } = options;
+  const hash = createHash("sha256");
+  const add = (value: unknown) => hash.update(JSON.stringify(value));
+  add([objective, decisive, seed, model.config, layout.entries.map(({ name, size }) => [name, size])]);
+  // Log-probabilities of the reference follow from the model.
+  for (const { reference: _, ...example } of examples) add(example);
+  return hash.digest("hex");
+}
+
+/** Examples with their log-probabilities under the reference, which are kept in `outputDir` by content. */
+async function* withReference(
+  runtime: Runtime,
+  { objective, model, outputDir }: TrainingRun,
+  examples: readonly Example[],
+): AsyncGenerator<ReferenceEvent, readonly Example[]> {
+  if (!recordOf(objective).needsReference) return examples;
+  const missing = examples.filter(({ reference }) => reference === undefined);
+  if (missing.length === 0) return examples;
+  const file = join(outputDir, "reference_logprobs.json");
+  const known: Record<string, readonly [number, number]> = existsSync(file) ? readReference(file) : {};
+  const adapter = model.adapter && createHash("sha256").update(model.adapter.values).digest("hex");
+  const keyOf = ({ prompt, completions }: Example) =>
+    createHash("sha256")
+      .update(JSON.stringify([model.where, adapter, prompt, completions]))
+      .digest("hex");
+  const unknown = missing.filter((e) => known[keyOf(e)] === undefined);
+  const values = new Float64Array(2 * unknown.length);
+  let done = 0;
+  for await (const { index, value } of treeLogprobs(runtime, model, unknown, { mergeAdapter: false })) {
+    values[index] = value;
+    if (++done % 2 === 0) yield { event: "reference", done: done / 2, total: unknown.length };
+  }
+  for (const [i, e] of unknown.entries()) known[keyOf(e)] = [values[2 * i], values[2 * i + 1]];
+  if (unknown.length > 0) writeWhole(file, JSON.stringify(known));
+  return examples.map((e) => (e.reference ? e : { ...e, reference: known[keyOf(e)] }));
+}
+
+function readReference(file: string): Record<string, readonly [number, number]> {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    // Only a cache: what cannot be read is computed again.
+    return {};
+  }
+}
+
+function writeWhole(file: string, text: string): void {
+  const draft = `${file}.${process.pid}.tmp`;
+  writeFileSync(draft, text);
+  renameSync(draft, file);
+}
+
+/** What goes along with a model's weights. */
+const COMPANIONS = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "generation_config.json",
+  "chat_template.jinja",
+];
+
+/** An adapter in PEFT's format, or a model folder as transformers saves it. */
+function saveResult(folder: string, model: OpenModel, { trainable, values, lora }: StartingPoint): void {
+  const { layout } = trainable;
+  if (lora) {
+    saveAdapter(folder, model, { plan: trainable.lora!, layout, values }, lora);
+    return;
+  }
+  mkdirSync(folder, { recursive: true });
+  for (const name of COMPANIONS) {
+    const file = join(model.folder.path, name);
+    if (existsSync(file)) copyFileSync(file, join(folder, name));
+  }
+  const { score, architecture } = model.config;
+  const config = {
+    ...model.folder.config,
+    architectures: [architecture],
+    ...("torch_dtype" in model.folder.config ? { torch_dtype: "float32" } : { dtype: "float32" }),
+    ...(score ? { num_labels: 1, id2label: { 0: "score" }, label2id: { score: 0 } } : {}),
+  };
+  writeWhole(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+  writeSafetensors(
+    join(folder, "model.safetensors"),
+    new Map(layout.entries.map(({ name, shape }) => [name, { shape, data: layout.view(values, name) }])),
+  );
+}

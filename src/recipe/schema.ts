@@ -1,0 +1,355 @@
+/** What a recipe may hold. Which method it is for follows from its keys: scorers, preference data, or a comparison. */
+import { z } from "zod";
+import { betaSchema, samplingSchema } from "./options.js";
+import { pretraining, pretrainSchema, type Train, trainSchema } from "./train.js";
+
+const name = z.string().min(1);
+const count = z.number().int().positive();
+const label = name
+  .regex(/^[\w-][\w.-]*$/, "must be made of letters, digits, '.', '_' and '-'")
+  .optional()
+  .describe("what the run calls it");
+
+const rowFields = {
+  file: name.optional().describe(".jsonl, .json, .csv, .parquet (the first two also .gz)"),
+  dataset: name.optional().describe("a dataset on the Hugging Face hub"),
+  split: name.optional().describe("the hub dataset's split"),
+};
+
+const promptSourceFields = {
+  ...rowFields,
+  column: name.default("prompt").describe("the column that holds the prompt"),
+  template: z
+    .string()
+    .refine((text) => text.includes("{prompt}"), "must contain {prompt}")
+    .optional()
+    .describe("wraps a plain prompt, in place of the model's chat template"),
+  chat: z
+    .boolean()
+    .optional()
+    .describe("give a plain prompt as the user's turn; by default if the model has a chat template"),
+  duplicates: z.enum(["error", "drop"]).default("error"),
+  shuffle: z.boolean().default(true).describe("by the seed, before limit and held_out are taken"),
+  limit: count.optional().describe("prompts to use; all by default"),
+};
+
+/** How many of the keys have a value. */
+const given = (...values: unknown[]) => values.filter((value) => value !== undefined).length;
+
+const oneSource = ({ file, dataset }: { file?: string; dataset?: string }) => given(file, dataset) === 1;
+const oneSourceMessage = "needs file or dataset, one of them";
+
+const promptSource = z.strictObject(promptSourceFields).refine(oneSource, oneSourceMessage);
+
+const trainPrompts = z
+  .strictObject({
+    ...promptSourceFields,
+    held_out: z.number().int().nonnegative().default(32).describe("prompts kept back for evaluation"),
+  })
+  .refine(oneSource, oneSourceMessage);
+
+const sign = z.union([z.literal(1), z.literal(-1)]).default(1);
+const margin = z.number().describe("how much safer than the reference, at least");
+
+const scorerFields = {
+  name: label,
+  model: name.optional().describe("a score model: folder or hub id"),
+  adapter: name.optional().describe("a PEFT adapter on it"),
+  module: name.optional().describe("a .js, .mjs or .ts module whose default export scores rows"),
+  sign: sign.describe("-1 turns a cost into a score"),
+  scale: z.number().positive().default(1),
+  max_length: count.default(512).describe("longest prompt and response together, in tokens"),
+  batch_size: count.default(16),
+};
+const oneScorer = ({ model, module }: { model?: string; module?: string }) => given(model, module) === 1;
+const oneScorerMessage = "needs model or module, one of them";
+
+const scorer = z.strictObject(scorerFields).refine(oneScorer, oneScorerMessage);
+const constraint = z.strictObject({ ...scorerFields, margin }).refine(oneScorer, oneScorerMessage);
+
+const preferenceFields = {
+  name: label,
+  ...rowFields,
+  label: name
+    .optional()
+    .describe("the column that says which of response_0 and response_1 is preferred; PKU-SafeRLHF's need no telling"),
+  limit: count.optional().describe("rows to use, chosen by the seed; all by default"),
+  model: name.optional().describe("a model trained on such preferences already, in place of data"),
+  adapter: name.optional().describe("or a PEFT adapter, on that model or else on the reference"),
+};
+const dataOrModel = ({ file, dataset, model, adapter }: Partial<Record<string, unknown>>) =>
+  given(file, dataset) === 1 ? given(model, adapter) === 0 : given(file, dataset) === 0 && given(model, adapter) > 0;
+const dataOrModelMessage =
+  "needs preference data (file or dataset) or a trained model (model, adapter or both), one of the two";
+
+const preferences = z.strictObject(preferenceFields).refine(dataOrModel, dataOrModelMessage);
+const preferenceConstraint = z
+  .strictObject({
+    ...preferenceFields,
+    margin: z.number().describe("in units of β times the log-ratio of the safety model to the reference"),
+  })
+  .refine(dataOrModel, dataOrModelMessage);
+
+const judge = z
+  .strictObject({
+    name: label,
+    question: z.enum(["helpfulness", "safety"]).describe("what a response wins by"),
+    endpoint: name.optional().describe("base URL of an OpenAI-compatible chat endpoint"),
+    model: name.optional().describe("the endpoint's model"),
+    key: name.default("OPENAI_API_KEY").describe("the environment variable that holds the endpoint's key"),
+    parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
+    module: name.optional().describe("a module whose default export judges pairs"),
+    rubric: name.optional().describe("a module whose default export scores rows: the higher score wins"),
+    sign: sign.describe("-1 where the rubric's lower score wins"),
+    per_prompt: count.default(1).describe("pairs of responses judged for each prompt"),
+    concurrency: count.default(4).describe("requests at a time"),
+    timeout: z.number().positive().default(60).describe("seconds for each request"),
+    retries: z
+      .number()
+      .int()
+      .nonnegative()
+      .default(6)
+      .describe("of a request that fails, or of an answer without a verdict"),
+  })
+  .refine(
+    ({ endpoint, module, rubric }) => given(endpoint, module, rubric) === 1,
+    "needs endpoint, module or rubric, one of them",
+  )
+  .refine(({ endpoint, model }) => endpoint === undefined || model !== undefined, "needs model beside endpoint");
+
+const pairFields = {
+  choice: z
+    .enum(["random", "disjoint", "informative", "all"])
+    .default("random")
+    .describe("disjoint: each response in as few pairs as can be; informative: those with the surest preference"),
+  labels: z.enum(["soft", "drawn"]).default("soft"),
+  per_prompt: count.default(8),
+};
+const scale = z
+  .enum(["formula", "authors"])
+  .default("formula")
+  .describe("PeCAN's scores in the labels: s_λ, or s_λ/β as in the authors' code");
+
+const common = {
+  model: name,
+  adapter: name.optional(),
+  prompts: trainPrompts,
+  beta: betaSchema.default(0.1),
+  sampling: samplingSchema
+    .extend({
+      num_samples: z.number().int().min(2).default(16).describe("responses for each prompt"),
+      temperature: z
+        .number()
+        .positive()
+        .default(1)
+        .describe("every policy is the model as decoded at it: when sampled, weighed and trained"),
+    })
+    .prefault({}),
+  train: trainSchema.prefault({}),
+  evaluate: z
+    .strictObject({
+      num_samples: count.default(4),
+      prompts: promptSource.optional(),
+      scorers: z.array(scorer).default([]).describe("held-out scorers that take no part in the solve"),
+      judges: z.array(judge).default([]).describe("who compares responses with the reference's"),
+      bootstrap: count.min(100).default(2000),
+      confidence: z.number().min(0.5).lt(1).default(0.95),
+    })
+    .prefault({}),
+  seed: z.number().int().nonnegative().max(0xffffffff).default(0),
+};
+
+export const mocanSchema = z.strictObject({
+  ...common,
+  reward: scorer,
+  safety: z.array(constraint).min(1),
+  pairs: z.strictObject(pairFields).prefault({}),
+});
+
+export const pecanSchema = z.strictObject({
+  ...common,
+  helpfulness: preferences,
+  safety: z.array(preferenceConstraint).min(1),
+  pretrain: pretrainSchema
+    .optional()
+    .describe("how the models of the preferences are trained; what is left out is as in train"),
+  pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
+});
+
+const enumeration = z.strictObject({
+  max_responses: count.default(4096).describe("most responses to a prompt that may be enumerated"),
+});
+
+export const compareSchema = z.strictObject({
+  ...common,
+  evaluate: common.evaluate
+    .unwrap()
+    .extend({
+      enumerate: enumeration
+        .optional()
+        .describe(
+          "compare with the exact optimum over every response of at most sampling.max_new_tokens tokens; for models of a few tokens",
+        ),
+    })
+    .prefault({}),
+  reward: scorer,
+  safety: z.array(constraint).min(1),
+  preferences: z
+    .strictObject({ helpfulness: preferences, safety: z.array(preferenceConstraint).min(1) })
+    .optional()
+    .describe("for PeCAN, dpo_h and dpo_s"),
+  pretrain: pretrainSchema.optional(),
+  pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
+  compare: z.record(z.string(), z.unknown()).describe("what is compared: a key for every baseline"),
+});
+
+type Common = z.infer<z.ZodObject<typeof common>>;
+type Named<T> = T & { name: string };
+
+export type PromptSource = z.infer<typeof promptSource>;
+
+export type Pairs = z.infer<typeof mocanSchema>["pairs"];
+
+/** A score function of a run. Its score is `scale · sign` times what the model or module gives; higher is better. */
+export type ScorerSpec = Named<z.infer<typeof scorer>>;
+export type ConstraintSpec = Named<z.infer<typeof constraint>>;
+
+/** Preferences: data to train a model on, or the trained model. `label` is filled in by what they are for. */
+export type PreferenceSpec = Named<z.infer<typeof preferences>> & { label: string };
+export type PreferenceConstraintSpec = PreferenceSpec & { margin: number };
+/** Where preference data comes from. */
+export type PreferenceSource = Pick<PreferenceSpec, "file" | "dataset" | "split" | "label">;
+
+export type JudgeSpec = Named<z.infer<typeof judge>>;
+
+type CommonRecipe = Omit<Common, "evaluate"> & {
+  evaluate: Omit<Common["evaluate"], "scorers" | "judges"> & { scorers: ScorerSpec[]; judges: JudgeSpec[] };
+};
+
+/** Reward and safety scores are given. */
+export type MocanRecipe = CommonRecipe & {
+  method: "mocan";
+  reward: ScorerSpec;
+  safety: ConstraintSpec[];
+  pairs: Pairs;
+};
+
+/** Only preferences are given. */
+export type PecanRecipe = CommonRecipe & {
+  method: "pecan";
+  /** The recipe's `helpfulness`: its model's implicit score is the reward. */
+  reward: PreferenceSpec;
+  safety: PreferenceConstraintSpec[];
+  pretrain: Train;
+  pairs: Pairs & { scale: "formula" | "authors" };
+};
+
+/** Several policies from one reference on one set of prompts, each by its own method, all measured by the same scorers. */
+export type CompareRecipe = CommonRecipe & {
+  method: "compare";
+  reward: ScorerSpec;
+  safety: ConstraintSpec[];
+  preferences?: { reward: PreferenceSpec; safety: PreferenceConstraintSpec[] };
+  pretrain: Train;
+  pairs: PecanRecipe["pairs"];
+  evaluate: { enumerate?: z.infer<typeof enumeration> };
+  /** Options by baseline, as its own schema gives them. */
+  compare: Readonly<Record<string, unknown>>;
+};
+
+/** A checked recipe: every default filled in, everything named. */
+export type Recipe = MocanRecipe | PecanRecipe | CompareRecipe;
+export type MethodName = Recipe["method"];
+
+/** The names that a run gives its own rows. */
+const reserved = /^(reference|enumerated|optimum|aligned|kl|(mocan|pecan|dpo|dual-ascent|safe-rlhf)(-.*)?)$/;
+
+/** Error of a recipe: the key, and what is wrong with it. */
+export type Fail = (path: readonly (string | number)[], message: string) => Error;
+
+/** Names what the recipe left without a name. `fail` makes the error of a name that is taken. */
+function namer(fail: Fail) {
+  const seen = new Set<string>();
+  return <S extends { name?: string }>(spec: S, fallback: string, path: readonly (string | number)[]): Named<S> => {
+    const name = spec.name ?? fallback;
+    if (reserved.test(name))
+      throw fail([...path, "name"], `'${name}' means something else in a run: choose another name`);
+    if (seen.has(name)) throw fail([...path, "name"], `two entries are called '${name}'; give one another name`);
+    seen.add(name);
+    return { ...spec, name };
+  };
+}
+
+const numbered = (word: string, i: number, length: number) => (length === 1 ? word : `${word}_${i + 1}`);
+
+function namedEvaluate({ evaluate }: Common, call: ReturnType<typeof namer>): CommonRecipe["evaluate"] {
+  const { scorers, judges } = evaluate;
+  return {
+    ...evaluate,
+    scorers: scorers.map((spec, i) => call(spec, `held_out_${i + 1}`, ["evaluate", "scorers", i])),
+    judges: judges.map((spec, i) => call(spec, `judge_${spec.question}`, ["evaluate", "judges", i])),
+  };
+}
+
+export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): MocanRecipe {
+  const call = namer(fail);
+  const { reward, safety } = recipe;
+  return {
+    method: "mocan",
+    ...recipe,
+    reward: call(reward, "reward", ["reward"]),
+    safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
+    evaluate: namedEvaluate(recipe, call),
+  };
+}
+
+export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): PecanRecipe {
+  const call = namer(fail);
+  const { helpfulness, safety, pretrain, ...rest } = recipe;
+  return {
+    method: "pecan",
+    ...rest,
+    ...namedPreferences({ helpfulness, safety }, "safety", [], call),
+    pretrain: pretraining(recipe.train, pretrain),
+    evaluate: namedEvaluate(recipe, call),
+  };
+}
+
+export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fail): CompareRecipe {
+  const call = namer(fail);
+  const { reward, safety, preferences, pretrain, compare, ...rest } = recipe;
+  const { sampling, evaluate } = recipe;
+  for (const [key, off] of Object.entries({ top_k: 0, top_p: 1, repetition_penalty: 1 } as const)) {
+    const value = sampling[key as "top_k"];
+    if (evaluate.enumerate && value !== off)
+      throw fail(
+        ["evaluate", "enumerate"],
+        `'evaluate.enumerate' needs the policy's whole distribution, which 'sampling.${key}' ${value} changes: set that to ${off}`,
+      );
+  }
+  return {
+    method: "compare",
+    ...rest,
+    reward: call(reward, "reward", ["reward"]),
+    safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
+    preferences: preferences && namedPreferences(preferences, "preferred_safety", ["preferences"], call),
+    pretrain: pretraining(recipe.train, pretrain),
+    compare,
+    evaluate: { ...namedEvaluate(recipe, call), enumerate: evaluate.enumerate },
+  };
+}
+
+function namedPreferences(
+  { helpfulness, safety }: Pick<z.infer<typeof pecanSchema>, "helpfulness" | "safety">,
+  fallback: string,
+  path: string[],
+  call: ReturnType<typeof namer>,
+): Pick<PecanRecipe, "reward" | "safety"> {
+  const labelled = <S extends { label?: string }>(spec: S, label: string) => ({ ...spec, label: spec.label ?? label });
+  return {
+    reward: call(labelled(helpfulness, "better_response_id"), "helpfulness", [...path, "helpfulness"]),
+    safety: safety.map((spec, i) =>
+      call(labelled(spec, "safer_response_id"), numbered(fallback, i, safety.length), [...path, "safety", i]),
+    ),
+  };
+}

@@ -1,0 +1,38 @@
+/** What every stage works with: the run, the world, and the problem at hand. */
+
+import type { Emit, RunEvent } from "../ports/events.js";
+import type { SolveRow } from "../ports/rows.js";
+import type { RunStore, StageName } from "../ports/store.js";
+import type { Tools } from "../ports/world.js";
+import type { Task } from "./collect.js";
+
+/** The name under which a run keeps the rows of the policy that solves its problem. */
+export const aligned = "aligned";
+
+export interface Context {
+  run: RunStore;
+  tools: Tools;
+  emit: Emit;
+}
+
+/** A constrained alignment problem on a run's samples: which of its scores count as what, and how samples get them. */
+export interface Problem {
+  /** Names of scorers. */
+  readonly reward: string;
+  readonly safety: readonly { readonly name: string; readonly margin: number }[];
+  /** Divides r_λ in labels and targets: 1, except in the authors' PeCAN. */
+  readonly labelDivisor: number;
+  /** Gives scores to the samples of a policy that have none; on the training prompts they are on the policy's bill. */
+  score(context: Context, policy: string, task: Task): Promise<void>;
+  /** What a solution means in the user's terms, a line for each constraint. */
+  explain?(solve: SolveRow): string[];
+}
+
+/** A method's stages in order. Each needs the one before it. */
+export type Stages = readonly (readonly [name: StageName, action: (context: Context) => Promise<void>])[];
+
+export interface Method {
+  readonly stages: Stages;
+  /** The last event of a run whose stages are all done. */
+  done(context: Context): Promise<RunEvent>;
+}

@@ -1,0 +1,36 @@
+/** Where a run's policies lie, and their opening. */
+
+import type { Policy, PolicyRef } from "../ports/policy.js";
+import type { RunStore } from "../ports/store.js";
+import type { Tools } from "../ports/world.js";
+import type { Recipe } from "../recipe/parse.js";
+
+export const referenceOf = ({ model, adapter, sampling: { temperature } }: Recipe): PolicyRef => ({
+  model,
+  adapter,
+  temperature,
+});
+
+/** Where a policy that the run has trained lies. */
+export function trainedPolicy({ path, recipe }: RunStore, folder: string, usePeft: boolean): PolicyRef {
+  const trained = `${path}/${folder}`;
+  const place = usePeft ? { adapter: trained } : { model: trained, adapter: undefined };
+  return { ...referenceOf(recipe), ...place };
+}
+
+/** Opens a model when it is first needed, and closes it at the end. */
+export async function withPolicy<T>(
+  tools: Tools,
+  ref: PolicyRef,
+  action: (open: () => Promise<Policy>) => Promise<T>,
+): Promise<T> {
+  let opened: Policy | undefined;
+  try {
+    return await action(async () => {
+      opened ??= await tools.openPolicy(ref);
+      return opened;
+    });
+  } finally {
+    await opened?.close();
+  }
+}

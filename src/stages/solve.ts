@@ -1,0 +1,62 @@
+/** The stage `dual`: the multipliers of a problem. */
+
+import { certificateCaution } from "../dual/certificate.js";
+import { InfeasibleError, klTerms, solveDual } from "../dual/index.js";
+import { InputError } from "../errors.js";
+import type { SolveRow } from "../ports/rows.js";
+import type { RunStore } from "../ports/store.js";
+import type { Context, Problem } from "./context.js";
+import { trainScores } from "./score.js";
+
+/** Adds to a margin out of reach what to do about it in a run that has trained nothing yet: it keeps what it has. */
+function reachable<T>({ path, recipe }: RunStore, solve: () => T): T {
+  try {
+    return solve();
+  } catch (error) {
+    if (!(error instanceof InfeasibleError) || recipe.method !== "mocan") throw error;
+    const advice = `the samples and scores are kept: lower the margin in the recipe and go on with --run ${path}`;
+    throw new InfeasibleError(`${error.message}; ${advice}`, error.reach, error.largestMargins);
+  }
+}
+
+/** Solves a problem's dual for a policy to be trained. */
+export async function solveProblem({ run, emit }: Context, problem: Problem, policy: string): Promise<void> {
+  const { beta } = run.recipe;
+  const { safety } = problem;
+  const scores = await trainScores(run, problem);
+  for (const [j, column] of scores.safety.entries())
+    if (column.every((value) => value === column[0]))
+      throw new InputError(
+        `safety scorer '${safety[j].name}' gave every response the score ${column[0]}: it cannot tell safe from unsafe; start a run with another`,
+      );
+  const margins = safety.map(({ margin }) => margin);
+  const { lambda, dual, kkt, relativeKkt, converged, summary, predicted } = reachable(run, () =>
+    solveDual(scores, { beta, margins }),
+  );
+  const row: SolveRow = {
+    policy,
+    beta,
+    margins,
+    lambda,
+    dual,
+    kkt,
+    maxMargin: summary.safety.map(({ largest, mean }) => largest - mean),
+    rewardGain: predicted.rewardGain,
+    safetyGain: predicted.safetyGain,
+    kl: predicted.kl,
+    essMean: predicted.ess.mean,
+    essMin: predicted.ess.min,
+    klTerms: problem.explain ? klTerms(summary, beta) : null,
+  };
+  await run.setSolve(row);
+  emit({
+    event: "solve",
+    policy,
+    lambda: [...lambda],
+    kkt,
+    predicted: { reward_gain: predicted.rewardGain, safety_gain: [...predicted.safetyGain], kl: predicted.kl },
+    ess: predicted.ess,
+    caution: certificateCaution({ converged, relativeKkt, beta }),
+    ...(row.klTerms && { kl_terms: [...row.klTerms], meaning: problem.explain!(row) }),
+  });
+}
