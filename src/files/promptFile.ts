@@ -2,7 +2,7 @@
 
 import { InputError } from "../errors.js";
 import { nearest } from "../recipe/parse.js";
-import type { Message, Text } from "../text/rows.js";
+import { readText, type Text } from "../text/rows.js";
 import { readRowFile } from "./rowFile.js";
 
 /**
@@ -36,9 +36,5 @@ export function checkedText(value: unknown, column: string, place: string): Text
     if (value.trim() === "") throw new InputError(`${place}: '${column}' is empty`);
     return value;
   }
-  if (Array.isArray(value) && value.length > 0 && value.every(isMessage)) return value;
-  throw new InputError(`${place}: '${column}' must be a text or a list of {role, content} messages`);
+  return readText(value, column, place);
 }
-
-const isMessage = (value: unknown): value is Message =>
-  typeof value === "object" && value !== null && "role" in value && typeof (value as Message).content === "string";

@@ -56,15 +56,20 @@ const byKind = (prompts: readonly Prompt[]) => ({
 
 /** A row of supervised fine-tuning, as chat messages. */
 export interface AnswerRow {
-  prompt: Message[];
-  completion: Message[];
+  prompt: Turn[];
+  completion: Turn[];
   [extra: string]: unknown;
 }
 
+/** A turn of the pocket world: always plain text. */
+export interface Turn extends Message {
+  content: string;
+}
+
 export interface PairRow {
-  prompt: Message[];
-  chosen: Message[];
-  rejected: Message[];
+  prompt: Turn[];
+  chosen: Turn[];
+  rejected: Turn[];
   [extra: string]: unknown;
 }
 
@@ -74,7 +79,7 @@ export interface SafetyRow extends PairRow {
   rejected_safe: boolean;
 }
 
-const turn = (role: string, content: string): Message[] => [{ role, content }];
+const turn = (role: string, content: string): Turn[] => [{ role, content }];
 
 /** What the reference policy is to imitate, half of it everyday. */
 export function answerRows(seed: number, prompts: readonly Prompt[], count: number): AnswerRow[] {

@@ -256,6 +256,7 @@ const fallback = filter("default_value boolean", (value, otherwise, boolean) =>
 );
 const length = filter("", lengthOf);
 
+/** The filters by name. */
 export const FILTERS: Readonly<Record<string, Filter>> = {
   abs: filter("", (value) => {
     const number = numeric(value);

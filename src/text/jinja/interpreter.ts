@@ -2,7 +2,7 @@
 import { getAttribute, getItem } from "./access.js";
 import { runFilter } from "./filters.js";
 import { checkName } from "./globals.js";
-import { GENERATION } from "./lexer.js";
+import { EMPTY_TUPLE, END_OF_TUPLE, GENERATION } from "./lexer.js";
 import { operate } from "./operators.js";
 import type { Call, CallBlock, For, Identifier, Member, Node, Parameter, SetBlock, Slice } from "./syntax.js";
 import { runTest } from "./tests.js";
@@ -54,6 +54,7 @@ const CONSTANTS: ReadonlyMap<string, Value> = new Map<string, Value>([
   ["False", false],
   ["none", null],
   ["None", null],
+  [EMPTY_TUPLE, new Tuple([])],
 ]);
 
 /** The text of a template under `scope`. Throws TemplateError where Jinja2 would, or what `raise_exception` was given. */
@@ -257,7 +258,11 @@ function evaluate(node: Node, scope: Scope): Value {
     case "ArrayLiteral":
       return node.value.map((item) => evaluate(item, scope));
     case "TupleLiteral":
-      return new Tuple(node.value.map((item) => evaluate(item, scope)));
+      return new Tuple(
+        node.value
+          .filter((item) => item.type !== "Identifier" || item.value !== END_OF_TUPLE)
+          .map((item) => evaluate(item, scope)),
+      );
     case "ObjectLiteral":
       return Dict.of([...node.value].map(([key, item]) => [evaluate(key, scope), evaluate(item, scope)] as const));
     case "Identifier":

@@ -24,6 +24,7 @@ interface Style {
   readonly sorted: boolean;
 }
 
+/** The JSON text of a value. Throws TemplateError for what `json.dumps` does not take. */
 export function toJson(value: Value, args: readonly Value[], named: Arguments): string {
   const [ascii, indent, separators, sorted] = bind(
     "tojson",

@@ -217,7 +217,7 @@ function withOpening(inner: readonly Token[], kind: string, line: number): Token
   }
   if (name === "endgeneration") return [open, { value: "endcall", type: "Identifier" }, close];
   if (isStatement) requireStatement(inner, line);
-  const tokens = testsAsFilters(inner);
+  const tokens = testsAsFilters(markTuples(inner));
   refuseChains(tokens, name, line);
   return [open, ...tokens, close];
 }
@@ -229,6 +229,34 @@ function requireStatement(inner: readonly Token[], line: number): void {
   if (name === "for" && inner.at(-1)?.value === "recursive") throw refuse("a recursive for loop");
   if (name === "set" && !inner.some((t) => t.type === "Equals") && inner.some((t) => t.type === "Pipe"))
     throw refuse("a filter on a {% set %} block");
+}
+
+/** Names under which an empty tuple, and the comma that ends a tuple of one, pass the parser. */
+export const EMPTY_TUPLE = "()";
+export const END_OF_TUPLE = ",)";
+
+const KEYWORDS = new Set("and or not in is if else elif for set".split(" "));
+
+/** Puts names in the places of tuples that the parser does not read: `()` and `(a,)`. */
+function markTuples(tokens: readonly Token[]): Token[] {
+  const out: Token[] = [];
+  const calls: boolean[] = [];
+  for (const token of tokens) {
+    const previous = out.at(-1);
+    const operand =
+      previous !== undefined &&
+      (previous.type === "Identifier" ? !KEYWORDS.has(previous.value) : /^(Close|StringLit)/.test(previous.type));
+    if (token.type === "OpenParen") calls.push(operand);
+    else if (token.type === "CloseParen" && calls.pop() === false) {
+      if (previous?.type === "OpenParen") {
+        out[out.length - 1] = { value: EMPTY_TUPLE, type: "Identifier" };
+        continue;
+      }
+      if (previous?.type === "Comma") out.push({ value: END_OF_TUPLE, type: "Identifier" });
+    }
+    out.push(token);
+  }
+  return out;
 }
 
 const ARGUMENT = new Set(["Identifier", "StringLiteral", "NumericLiteral", "OpenSquareBracket", "OpenCurlyBracket"]);

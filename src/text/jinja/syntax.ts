@@ -6,27 +6,33 @@ interface Binary {
   left: Node;
   right: Node;
 }
+/** A name. */
 export interface Identifier {
   type: "Identifier";
   value: string;
 }
+/** An argument of a call, or a parameter with its default, by name. */
 export interface KeywordArgument {
   type: "KeywordArgumentExpression";
   key: Identifier;
   value: Node;
 }
+/** A call with its arguments in order. */
 export interface Call {
   type: "CallExpression";
   callee: Node;
   args: Node[];
 }
+/** A parameter of a macro or call block. */
 export type Parameter = Identifier | KeywordArgument;
+/** A macro with its body. */
 export interface Macro {
   type: "Macro";
   name: Identifier;
   args: Parameter[];
   body: Node[];
 }
+/** A loop; `defaultBlock` is its `else`. */
 export interface For {
   type: "For";
   loopvar: Node;
@@ -34,36 +40,42 @@ export interface For {
   body: Node[];
   defaultBlock: Node[];
 }
+/** A `call` block; `callerArgs` are the parameters of its body. */
 export interface CallBlock {
   type: "CallStatement";
   call: Call;
   callerArgs: Parameter[] | null;
   body: Node[];
 }
+/** An assignment, of a value or of the text of a body. */
 export interface SetBlock {
   type: "Set";
   assignee: Node;
   value: Node | null;
   body: Node[];
 }
+/** A slice; what is left out is undefined. */
 export interface Slice {
   type: "SliceExpression";
   start?: Node;
   stop?: Node;
   step?: Node;
 }
+/** An attribute, or a subscript where `computed`. */
 export interface Member {
   type: "MemberExpression";
   object: Node;
   property: Node;
   computed: boolean;
 }
+/** A value through a filter or, under the name that the lexer gives it, a test. */
 export interface Filtered {
   type: "FilterExpression";
   operand: Node;
   filter: Identifier | Call;
 }
 
+/** A node of the tree by its type. */
 export type Node =
   | { type: "Program"; body: Node[] }
   | { type: "If"; test: Node; body: Node[]; alternate: Node[] }

@@ -14,6 +14,7 @@ import { fromJson, TemplateError } from "./values.js";
 
 export { TemplateError } from "./values.js";
 
+/** Options of a template. */
 export interface TemplateOptions {
   /** The clock of `strftime_now`; by default the machine's. */
   readonly now?: () => Date;

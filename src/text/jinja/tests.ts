@@ -48,7 +48,7 @@ const hasCase = (value: Value, inCase: (text: string) => string) => {
   return characters(text).some((c) => c.toLowerCase() !== c.toUpperCase()) && text === inCase(text);
 };
 
-/** By name; the operators' other names are Jinja2's. */
+/** Tests by name; the operators' other names are Jinja2's. */
 export const TESTS: Readonly<Record<string, Test>> = {
   defined: (value) => !(value instanceof Undefined),
   undefined: (value) => value instanceof Undefined,

@@ -29,7 +29,7 @@ export class Tuple {
   ) {}
 }
 
-/** What filters such as `map` give: an iterator, true as it stands, without length, empty once it was read. */
+/** An iterator, such as the filter `map` gives: true as it stands, without length, empty once it was read. */
 export class Generated {
   private items: readonly Value[] | undefined;
   constructor(items: readonly Value[]) {
@@ -78,6 +78,7 @@ export class Namespace {
   constructor(readonly attributes: Map<string, Value>) {}
 }
 
+/** The keyword arguments of a call by name. */
 export type Arguments = ReadonlyMap<string, Value>;
 
 /** Something that can be called: a macro, a method, a global. */
@@ -96,6 +97,7 @@ export class Attributes {
   ) {}
 }
 
+/** A value of a template. */
 export type Value =
   | string
   | number
@@ -162,6 +164,7 @@ export function numeric(value: Value): number | undefined {
 /** An integer where the value is one, booleans included. */
 export const integer = (value: Value): number | undefined => (value instanceof Float ? undefined : numeric(value));
 
+/** Python's `bool`. */
 export function isTrue(value: Value): boolean {
   if (value === null || value instanceof Undefined) return false;
   if (typeof value === "string" || Array.isArray(value)) return value.length > 0;
