@@ -12,6 +12,7 @@ export interface TokenTree {
   readonly completions: readonly (readonly number[])[];
 }
 
+/** Batch of sequences laid out without padding, as the graph is fed with it. */
 export interface PackedBatch {
   /** Graph inputs: ids, positions, query_rows, key_rows, query_places, key_places, mask. */
   readonly feeds: Record<string, HostTensor>;

@@ -13,6 +13,7 @@ import { pack, type TokenTree } from "../models/packing.js";
 import { Parameters } from "../models/parameters.js";
 import { packedInputs, transformer } from "../models/transformer.js";
 
+/** Options of scoring sequences. */
 export interface SequenceOptions {
   /** Tokens computed at once, padding apart; more costs memory. */
   readonly tokensPerBatch?: number;

@@ -231,8 +231,9 @@ function requireStatement(inner: readonly Token[], line: number): void {
     throw refuse("a filter on a {% set %} block");
 }
 
-/** Names under which an empty tuple, and the comma that ends a tuple of one, pass the parser. */
+/** Name under which an empty tuple passes the parser. */
 export const EMPTY_TUPLE = "()";
+/** Name under which the end of a tuple after a comma passes the parser. */
 export const END_OF_TUPLE = ",)";
 
 const KEYWORDS = new Set("and or not in is if else elif for set".split(" "));
