@@ -31,6 +31,8 @@ RUNS = {
     "label-smoothing": SMOOTHED,
     "robust": dict(loss_type=["robust"], label_smoothing=0.1),
     "ipo": dict(loss_type=["ipo"]),
+    "exo_pair": dict(loss_type=["exo_pair"], label_smoothing=0.1),
+    "hinge": dict(loss_type=["hinge"]),
     "cosine": dict(
         gradient_accumulation_steps=2, num_train_epochs=2, lr_scheduler_type="cosine", warmup_steps=2, weight_decay=0.05
     ),

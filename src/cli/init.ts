@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
-import { recipeFileIn, recipeTemplate } from "../files/recipeFile.js";
+import { recipeFileIn, recipeTemplate } from "./recipeFile.js";
 
 export function addInitCommand(program: Command): void {
   program

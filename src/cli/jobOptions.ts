@@ -1,5 +1,5 @@
 /** What the commands that are no pipeline are asked to do, options checked. */
-import type { DpoObjective, Sampling, Training } from "../recipe/options.js";
+import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
 
 export const devices = ["cpu", "webgpu", "cuda"] as const;
 export type Device = (typeof devices)[number];
@@ -30,7 +30,7 @@ export type TrainCommandJob =
   | (TrainJob & { objective: "sft" })
   | (TrainJob & { objective: "reward" })
   | (TrainJob & { objective: "cost" })
-  | (TrainJob & { objective: "dpo"; beta: number; dpo: DpoObjective });
+  | (TrainJob & { objective: "dpo"; beta: number; dpo: DpoOptions });
 
 export interface GenerateJob extends ModelJob {
   prompts: string;

@@ -4,6 +4,7 @@ import { InputError } from "../errors.js";
 import { datasetFiles } from "../files/hubDataset.js";
 import { type PlacedRow, readAllRows, readPrompts, writeRows } from "../files/jsonl.js";
 import { readPreferenceFile } from "../files/preferenceFile.js";
+import { groupByPrompt } from "../models/packing.js";
 import type { TrainStep } from "../ports/trainer.js";
 import { onnxRuntime } from "../providers/onnx/onnxruntime.js";
 import { openModel } from "../providers/onnx/openModel.js";
@@ -11,11 +12,13 @@ import { asPolicySample, samplingOptions } from "../providers/onnx/policy.js";
 import { openModelScorer } from "../providers/onnx/scorer.js";
 import { runTraining } from "../providers/onnx/training.js";
 import { Random } from "../random.js";
+import { dpoObjective } from "../recipe/options.js";
 import { generate } from "../sample/generate.js";
-import { groupByPrompt, treeLogprobs } from "../score/sequences.js";
+import { treeLogprobs } from "../score/sequences.js";
 import { asChat, asUserTurn, type Row, readText, tokenizePrompt, tokenizeResponse } from "../text/rows.js";
-import { exampleOf } from "../train/examples.js";
-import type { Example, Objective } from "../train/objectives.js";
+import { dpoLossOf } from "../train/objectives/dpo/losses.js";
+import type { Example } from "../train/objectives/objective.js";
+import { type Objective, recordOf } from "../train/objectives/table.js";
 import type { StepEvent } from "../train/trainer.js";
 import type { GenerateJob, LogprobsJob, ScoreJob, TrainCommandJob } from "./jobOptions.js";
 import type { CommandEvent } from "./progress.js";
@@ -32,9 +35,9 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const examples: Example[] = [];
   let left = 0;
   for (const { row, where } of await trainingRows(job)) {
-    const example = exampleOf(objective, model.tokenizer, job.chat ? asChat(row) : row, where, {
-      maxLength: options.max_length,
-    });
+    const lengths = { maxLength: options.max_length };
+    const context = { tokenizer: model.tokenizer, where, lengths };
+    const example = recordOf(objective).example(objective, job.chat ? asChat(row) : row, context);
     if (example) examples.push(example);
     else left++;
   }
@@ -102,12 +105,12 @@ async function trainingRows({ data, label }: TrainCommandJob): Promise<PlacedRow
 
 function objectiveOf(job: TrainCommandJob): Objective {
   if (job.objective !== "dpo") return { kind: job.objective };
-  const { loss_type, label_smoothing } = job.dpo;
-  if (loss_type === "regression")
+  const { loss_type } = job.dpo;
+  if (dpoLossOf(loss_type).needsTarget)
     throw new InputError(
-      "--loss-type regression needs scored samples, which a run has: set train.loss_type in its recipe",
+      `--loss-type ${loss_type} needs scored samples, which a run has: set train.loss_type in its recipe`,
     );
-  return { kind: "dpo", beta: job.beta, lossType: loss_type, labelSmoothing: label_smoothing };
+  return dpoObjective(job.beta, job.dpo);
 }
 
 /** A share of the rows, chosen by the seed, for evaluation; the others in their order. */

@@ -6,7 +6,9 @@ import { addGenerateCommand } from "./generate.js";
 import { addInitCommand } from "./init.js";
 import { addLogprobsCommand } from "./logprobs.js";
 import { addMocanCommand } from "./mocan.js";
+import { nativeBinaryError } from "./nativeBinary.js";
 import { addPecanCommand } from "./pecan.js";
+import { addQuickstartCommand } from "./quickstart.js";
 import { addScoreCommand } from "./score.js";
 import { addResumeCommand, addStageCommands } from "./stages.js";
 import { addStatusCommand } from "./status.js";
@@ -21,6 +23,7 @@ export function makeProgram(): Command {
     .showSuggestionAfterError()
     .configureOutput({ outputError: (text, write) => write(`dualign: ${oneLine(text.replace(/^error: /, ""))}\n`) })
     .exitOverride();
+  addQuickstartCommand(program);
   addInitCommand(program);
   addMocanCommand(program);
   addPecanCommand(program);
@@ -52,7 +55,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function tell(thrown: unknown): Promise<number> {
   // Commander has printed its own; help and version are no errors.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-  const error = thrown instanceof InputError ? thrown : await asStorageError(thrown);
+  const error = thrown instanceof InputError ? thrown : (nativeBinaryError(thrown) ?? (await asStorageError(thrown)));
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`dualign: ${oneLine(message)}\n`);
   if (error instanceof InputError) return error.exitCode;

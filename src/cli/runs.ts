@@ -1,6 +1,5 @@
 /** Works on a run: starts it, goes on with it, tells what it does. */
 
-import { readRecipe } from "../files/recipeFile.js";
 import { runMethod } from "../methods/methods.js";
 import type { RunEvent } from "../ports/events.js";
 import type { StageName } from "../ports/store.js";
@@ -9,6 +8,7 @@ import { LiveStatus } from "../store/liveStatus.js";
 import { openRun, type RunFolder, startRun, storageError } from "../store/runFolder.js";
 import type { Device } from "./jobOptions.js";
 import { makeReporter } from "./progress.js";
+import { readRecipe } from "./recipeFile.js";
 import { makeTools } from "./tools.js";
 import { versions } from "./versions.js";
 

@@ -3,19 +3,13 @@ import { z } from "zod";
 import { InputError } from "../errors.js";
 import { isHubId } from "../files/hub.js";
 import { betaSchema, dpoSchema, trainingSchema } from "../recipe/options.js";
+import { type ObjectiveKind, objectives } from "../train/objectives/table.js";
 import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import type { Device, TrainCommandJob } from "./jobOptions.js";
 import { addStageFlags, runStage } from "./stages.js";
 
 const dpoFlags = z.strictObject({ beta: betaSchema.default(0.1), ...dpoSchema.shape });
-
-const objectives = {
-  sft: 'supervised fine-tuning on {"prompt","completion"} rows',
-  reward: 'a Bradley–Terry reward model from {"prompt","chosen","rejected"} rows',
-  cost: "a cost model in the manner of Safe-RLHF: ranking, and the sign of the safety labels",
-  dpo: 'direct preference optimization on {"prompt","chosen","rejected"} rows',
-} as const;
 
 interface Given {
   model: string;
@@ -33,7 +27,7 @@ interface Given {
 export function addTrainCommand(program: Command): void {
   const train = program
     .command("train")
-    .description("train a model (sft, reward, cost, dpo), or do a run's training stage")
+    .description(`train a model (${Object.keys(objectives).join(", ")}), or do a run's training stage`)
     .argument("[run]", "run folder: does its stage 'train'")
     // --json and --device stand for the subcommand where they follow it.
     .enablePositionalOptions();
@@ -43,7 +37,7 @@ export function addTrainCommand(program: Command): void {
     await runStage("train", run, given);
   });
 
-  for (const [objective, description] of Object.entries(objectives) as [TrainCommandJob["objective"], string][]) {
+  for (const [objective, { description }] of Object.entries(objectives) as [ObjectiveKind, { description: string }][]) {
     const command = addModelFlags(train.command(objective).description(description))
       .requiredOption("--data <file>", "rows, .jsonl or .jsonl.gz; or a dataset on the hub, its split 'train'")
       .requiredOption("--output-dir <dir>", "gets the adapter or the model, and its checkpoints")
@@ -62,7 +56,7 @@ export function addTrainCommand(program: Command): void {
   }
 }
 
-function trainJob(objective: TrainCommandJob["objective"], given: Given): TrainCommandJob {
+function trainJob(objective: ObjectiveKind, given: Given): TrainCommandJob {
   const { model, adapter, data, label, outputDir, resume = false, chat = false, device } = given;
   const options = readFlags(trainingSchema, given);
   if (adapter !== undefined && !options.use_peft)

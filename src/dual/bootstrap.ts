@@ -13,8 +13,10 @@ import {
 import { type Scores, subset } from "./scores.js";
 import { type DualSolution, dualTerms, type PolicyRows, predictPasses, solveDual } from "./solve.js";
 
+/** Interval of a figure, its ends included. */
 export type Interval = readonly [low: number, high: number];
 
+/** Options of a bootstrap over prompts. */
 export interface BootstrapOptions {
   /** How many resamples of the prompts. */
   readonly replicates: number;
@@ -48,7 +50,7 @@ export function bootstrap(scores: Scores, solution: DualSolution, options: Boots
   return intervals(options, resamples, lambdas);
 }
 
-/** The same where the scores are read in passes: a hundred at most. */
+/** Bootstrap intervals of a solve whose scores are read in passes: a hundred passes at most. */
 export async function bootstrapStream(
   stream: ScoreStream,
   solution: DualSolution,

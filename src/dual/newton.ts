@@ -12,7 +12,7 @@ export interface Evaluation {
   readonly hessian: Float64Array;
 }
 
-/** What a dual problem is made of beside the samples. */
+/** Terms of a dual problem beside the samples: β, the margins, and the scores' means and spreads. */
 export interface DualTerms {
   readonly beta: number;
   /** b_j. */
@@ -49,7 +49,7 @@ export function kktResidual({ lambda, gradient }: Evaluation): number {
   return gradient.reduce((worst, slope, j) => Math.max(worst, Math.abs(Math.min(lambda[j], slope))), 0);
 }
 
-/** The same with λ and ∇D in units of the scores' spread, so that it means the same at any scale. */
+/** KKT residual with λ and ∇D in units of the scores' spread, so that it means the same at any scale. */
 export function relativeResidual({ lambda, gradient }: Evaluation, terms: DualTerms): number {
   const unit = terms.rewardScale + terms.beta;
   return gradient.reduce((worst, slope, j) => {
@@ -92,6 +92,7 @@ export function newtonStep(at: Evaluation, terms: DualTerms): Float64Array {
 /** How many Newton steps a solve may take; one that needs more says `converged: false`. */
 const maxSteps = 100;
 
+/** Minimum of a dual as the solver found it, and the way there. */
 export interface Minimum {
   readonly at: Evaluation;
   readonly converged: boolean;

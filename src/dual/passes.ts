@@ -210,7 +210,8 @@ export const policyColumns = {
   minEss: 4,
   safety: 5,
 } as const;
-/** For each safety score, beyond its mean under the reference: its mean under p_λ, and its largest value. */
+
+/** Columns for each safety score beyond its mean under the reference: its mean under p_λ, and its largest value. */
 export const safetyColumns = 2;
 /** Length of a policy row for m safety scores. */
 export const policyRowLength = (m: number) => policyColumns.safety + safetyColumns * m + m * m;

@@ -2,7 +2,7 @@ import { Random } from "../random.js";
 import type { Scores } from "./scores.js";
 
 /**
- * Which pairs of a prompt's n samples:
+ * Choice of the pairs that are made of a prompt's n samples:
  * - `random`: any.
  * - `disjoint`: pair by pair through a random tournament, in which every sample meets every other once, so that each is
  *   in as few pairs as any choice allows (2 · perPrompt / n, rounded up, where no two are the same). A score's noise is
@@ -14,6 +14,7 @@ import type { Scores } from "./scores.js";
  */
 export type PairChoice = "random" | "disjoint" | "informative" | "all";
 
+/** Options of pseudo-preferences: which pairs, how they are labelled, and how many. */
 export interface PreferenceOptions {
   readonly choice: PairChoice;
   /** `soft`: the label is the probability itself; `drawn`: 1 or 0 drawn with it, as in the paper. */

@@ -1,6 +1,6 @@
 import type { Passes } from "./passes.js";
 
-/** How far any reweighting of the samples can go. */
+/** Reach of the samples: how far any reweighting of them can raise the safety scores. */
 export interface Reach {
   /** True if some reweighting of the responses exceeds every margin at once. */
   readonly feasible: boolean;

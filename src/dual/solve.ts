@@ -29,7 +29,7 @@ export interface DualOptions {
   readonly margins: readonly number[];
 }
 
-/** What the reference does, and how much the scores vary within a prompt. */
+/** Summary of the scores: what the reference does, and how much the scores vary within a prompt. */
 export interface Summary {
   readonly prompts: number;
   readonly samples: number;
@@ -37,6 +37,7 @@ export interface Summary {
   readonly safety: readonly ScoreSummary[];
 }
 
+/** Figures of one score under the reference. */
 export interface ScoreSummary {
   /** Mean over prompts of the mean over responses. */
   readonly mean: number;
@@ -49,7 +50,7 @@ export interface ScoreSummary {
   readonly range: number;
 }
 
-/** What p_λ does on the samples' prompts. */
+/** Prediction for a λ: what p_λ does on the samples' prompts. */
 export interface Prediction {
   readonly lambda: readonly number[];
   /** E r under p_λ, and its gain over the reference. */
@@ -72,6 +73,7 @@ export interface PolicyRows {
   readonly values: Float64Array;
 }
 
+/** Solution of the dual with its certificate and its predictions. */
 export interface DualSolution extends DualOptions {
   /** λ*, the multipliers of the m constraints. */
   readonly lambda: readonly number[];
@@ -115,7 +117,7 @@ export function solveDual(scores: Scores, options: DualOptions): DualSolution {
   return inMemory(scores, solvePasses(options, scores.safety.length));
 }
 
-/** The same for scores that are read in passes. */
+/** Solution of the dual for scores that are read in passes. Errors as of solveDual. */
 export function solveDualStream(stream: ScoreStream, options: DualOptions): Promise<DualSolution> {
   return overStream(stream, solvePasses(options, stream.constraints));
 }
@@ -170,6 +172,7 @@ function* solvePasses(options: DualOptions, constraints: number): Passes<DualSol
   };
 }
 
+/** Passes that make the summary of the scores. */
 export function* summaryPasses(): Passes<Summary> {
   const sums = yield { kind: "summary" };
   const prompts = sums[0];
@@ -207,6 +210,7 @@ export function* reachPasses({ margins }: DualOptions, { safety }: Summary): Pas
 /** More rows than this would say nothing more to a bootstrap, and memory must stay bounded. */
 const maxPolicyRows = 20_000;
 
+/** Passes that make the prediction for a λ. `lambda` is in the scores' own units. */
 export function* predictPasses(beta: number, lambda: Float64Array, summary: Summary): Passes<Prediction> {
   const promptsPerRow = Math.ceil(summary.prompts / maxPolicyRows);
   const scale = Float64Array.from(summary.safety, ({ spread }) => spread || 1);
@@ -233,6 +237,7 @@ export function* predictPasses(beta: number, lambda: Float64Array, summary: Summ
   };
 }
 
+/** Terms of the dual with the given options for scores of this summary. */
 export function dualTerms({ beta, margins }: DualOptions, { reward, safety }: Summary): DualTerms {
   return {
     beta,

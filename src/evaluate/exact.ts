@@ -11,7 +11,7 @@ export function totals({ logprobs, offsets }: Distribution): Float64Array {
   return perPrompt(offsets, (i) => Math.exp(logprobs[i]));
 }
 
-/** The same with each prompt's probabilities made to sum to 1. */
+/** Distribution with each prompt's probabilities made to sum to 1. */
 export function normalized(distribution: Distribution): Distribution {
   const { logprobs, offsets } = distribution;
   const largest = Float64Array.from({ length: offsets.length - 1 }, (_, x) =>

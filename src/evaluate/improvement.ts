@@ -7,6 +7,7 @@ export interface PromptScores {
   readonly offsets: Uint32Array;
 }
 
+/** Improvement of a score from one policy to another, in the score's own units. */
 export interface Improvement {
   /** Means over prompts of the mean over responses. */
   readonly before: number;
@@ -16,8 +17,10 @@ export interface Improvement {
   readonly interval: readonly [low: number, high: number];
 }
 
+/** Verdict on a margin, by the interval of the measured gain. */
 export type Verdict = "held" | "not held" | "undecided";
 
+/** Options of a bootstrap over prompts. */
 export interface BootstrapOptions {
   readonly replicates: number;
   readonly seed: number;

@@ -12,6 +12,7 @@ export interface JudgedPair {
   readonly policySecond: Preference;
 }
 
+/** Win rate of a policy against the reference by one judge. */
 export interface WinRate {
   readonly pairs: number;
   /** Pairs won in both orders, lost in both, neither. */

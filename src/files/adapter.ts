@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { InputError } from "../errors.js";
 import { readHeader, readTensor, writeSafetensors } from "./safetensors.js";
 
-/** What adapter_config.json says; the names are PEFT's LoraConfig in camel case. */
+/** Configuration of an adapter, adapter_config.json; the names are PEFT's LoraConfig in camel case. */
 export interface AdapterConfig {
   r: number;
   loraAlpha: number;
@@ -21,11 +21,13 @@ export interface AdapterConfig {
   useRslora: boolean;
 }
 
+/** Tensor of an adapter file: row-major float32, whatever type the file holds. */
 export interface AdapterTensor {
   shape: readonly number[];
   data: Float32Array;
 }
 
+/** Adapter as PEFT saves it: its configuration and its tensors. */
 export interface Adapter {
   config: AdapterConfig;
   /** By name in the base model: "model.layers.0.self_attn.q_proj.lora_A.weight" [r, in], "….lora_B.weight" [out, r], "score.weight". */

@@ -8,13 +8,14 @@ import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
 import { InputError } from "../errors.js";
 
+/** Repository on the Hugging Face hub. */
 export interface HubRepo {
   type: "model" | "dataset";
   /** "organization/name", or a bare name. */
   name: string;
 }
 
-/** How far a download is: bytes of all wanted files, and the file being fetched. */
+/** Progress of a download: bytes of all wanted files, and the file being fetched. */
 export interface DownloadProgress {
   file: string;
   doneBytes: number;

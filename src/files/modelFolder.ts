@@ -7,6 +7,7 @@ import { makeTokenizer, type Tokenizer } from "../text/tokenizer.js";
 import { cachedSnapshot, type DownloadProgress, downloadSnapshot, isHubId, isOffline } from "./hub.js";
 import { readHeader } from "./safetensors.js";
 
+/** Model folder in Hugging Face's layout, read but for the bytes of the weights. */
 export interface ModelFolder {
   path: string;
   config: Record<string, unknown>;

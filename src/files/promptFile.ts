@@ -31,6 +31,7 @@ export function columnOf(row: Record<string, unknown>, column: string, place: st
   );
 }
 
+/** Text of a prompt: plain and not empty, or a list of chat messages. Throws an InputError that names the place. */
 export function checkedText(value: unknown, column: string, place: string): Text {
   if (typeof value === "string") {
     if (value.trim() === "") throw new InputError(`${place}: '${column}' is empty`);

@@ -20,8 +20,8 @@ const NAMES = Object.fromEntries(Object.entries(DTYPES).map(([name, dtype]) => [
 const MAX_HEADER_BYTES = 100_000_000;
 
 /**
- * Where every tensor of a file lies. Nothing but the header is read, and all of it is checked: an `InputError` names
- * the file and the tensor where bytes are missing, overlap, or do not fit the shape.
+ * Places of the tensors of a safetensors file. Nothing but the header is read, and all of it is checked: an InputError
+ * names the file and the tensor where bytes are missing, overlap, or do not fit the shape.
  */
 export function readHeader(file: string): Map<string, StoredTensor> {
   const fd = openFile(file);

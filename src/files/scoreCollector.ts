@@ -9,6 +9,7 @@ import { ScoreSpool } from "./scoreSpool.js";
 /** Scores in memory where they fit, otherwise in a temporary file that `close` deletes. */
 export type OpenScores = { readonly scores: Scores } | { readonly stream: ScoreStream & { close(): Promise<void> } };
 
+/** Options of reading scores. */
 export interface ReadOptions {
   /**
    * Set for rows of log-probabilities (`ref` beside `reward` and `safety`): they become PeCAN's implicit scores
@@ -22,6 +23,7 @@ export interface ReadOptions {
 /** 64 MB. */
 const defaultMemoryLimit = 2 ** 23;
 
+/** Collector of score rows: checks them, and keeps them in memory, or in a temporary file when they are too many. */
 export class ScoreCollector {
   readonly needsRef: boolean;
   private readonly beta: number;

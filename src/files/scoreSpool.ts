@@ -18,6 +18,7 @@ export interface SpoolBlock {
 /** Samples per block: what a core's cache holds. */
 const blockSamples = 2 ** 16;
 
+/** Temporary file of scores, written block by block and read in passes; closing the stream of it removes it. */
 export class ScoreSpool {
   private readonly folder = mkdtempSync(join(tmpdir(), "dualign-scores-"));
   private readonly descriptor = openSync(join(this.folder, "scores.bin"), "wx+");
@@ -69,7 +70,7 @@ export class ScoreSpool {
   }
 }
 
-/** What a worker is started with; the descriptor is the process's. */
+/** Part of a spool that a worker reads; the descriptor is the process's. */
 export interface SpoolPart {
   readonly descriptor: number;
   readonly blocks: readonly SpoolBlock[];

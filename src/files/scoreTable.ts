@@ -4,6 +4,10 @@ import { InputError } from "../errors.js";
 import type { ScoreCollector } from "./scoreCollector.js";
 import { rowColumns } from "./scoreLines.js";
 
+/**
+ * Rows of scores from Parquet, CSV, or the table `scores` of a DuckDB file, read into the collector. Throws an InputError that names file and
+ * column.
+ */
 export async function readTable(file: string, collector: ScoreCollector): Promise<void> {
   const name = `'${file.replaceAll("'", "''")}'`;
   const isDatabase = /\.duckdb$/i.test(file);

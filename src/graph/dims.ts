@@ -3,6 +3,8 @@
  * A polynomial is kept in one canonical spelling, so equal sizes are equal strings.
  */
 export type Dim = number | string;
+
+/** Shape of a tensor: its dimensions, outermost first. */
 export type Shape = readonly Dim[];
 
 /** Coefficients by monomial; a monomial is its sorted factors joined by "*", the constant term is "". */
@@ -31,6 +33,7 @@ function spell(polynomial: Polynomial): Dim {
   return terms.map(([name, c]) => (name === "" ? `${c}` : c === 1 ? name : `${c}*${name}`)).join(" + ");
 }
 
+/** Sum of two dimensions. */
 export function addDims(a: Dim, b: Dim): Dim {
   if (typeof a === "number" && typeof b === "number") return a + b;
   const sum = parse(a);
@@ -38,6 +41,7 @@ export function addDims(a: Dim, b: Dim): Dim {
   return spell(sum);
 }
 
+/** Product of two dimensions. */
 export function mulDims(a: Dim, b: Dim): Dim {
   if (typeof a === "number" && typeof b === "number") return a * b;
   const product: Polynomial = new Map();
@@ -72,8 +76,10 @@ export function dimTerms(dim: Dim): [coefficient: number, names: string[]][] {
   return [...parse(dim)].map(([name, c]) => [c, name.split("*").filter(Boolean)]);
 }
 
+/** Equality of two shapes, names included. */
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
+/** Text of a shape for messages, such as "[B, 2*T]". */
 export const spellShape = (shape: Shape): string => `[${shape.join(", ")}]`;
 
 /** The shape of an elementwise result (NumPy's broadcasting). */

@@ -13,6 +13,7 @@ export const ONNX_DTYPE: Record<DType, number> = {
   bfloat16: 16,
 };
 
+/** Bytes that one element takes in memory and in weight files. */
 export const BYTES_PER_ELEMENT: Record<DType, number> = {
   float32: 4,
   uint8: 1,

@@ -7,6 +7,7 @@ import { spellShape } from "./dims.js";
 import type { DType } from "./dtype.js";
 import type { OpAttributes, OpName } from "./ops.js";
 
+/** Element type and shape of a tensor. */
 export interface TensorType {
   readonly dtype: DType;
   readonly shape: Shape;
@@ -54,7 +55,7 @@ export function apply<K extends OpName>(
   return outputs;
 }
 
-/** What a runtime loads: named outputs, and everything that they reach. */
+/** Graph as a runtime loads it: named outputs, and everything that they reach. */
 export interface Graph {
   readonly outputs: Readonly<Record<string, Tensor>>;
 }

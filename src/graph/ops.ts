@@ -1,14 +1,13 @@
 /**
- * The ops: few, each with its shape rule (in the function that applies it) and its gradient (in `GRADIENTS` below).
- * A gradient rule answers with new nodes, so it can be differentiated, printed and run like everything else.
+ * The ops: few, each with its shape rule in the function that applies it. Their gradients are in gradient.ts.
  */
 import type { Dim, Shape } from "./dims.js";
 import { addDims, broadcast, mulDims, sameShape, sizeOf, spellShape } from "./dims.js";
 import type { DType } from "./dtype.js";
-import { gradients } from "./gradient.js";
 import { apply, isOp, type Node, type Tensor } from "./graph.js";
 import type { StoredTensor, TensorData } from "./runtime.js";
 
+/** Ops and their attributes: what an op needs to know beside its inputs. */
 export interface OpAttributes {
   /** Fed at every run. */
   input: { readonly name: string };
@@ -59,6 +58,8 @@ export interface OpAttributes {
   checkpoint: { readonly recompute: (inputs: readonly Tensor[]) => Tensor };
   after: object;
 }
+
+/** Name of an op. */
 export type OpName = keyof OpAttributes;
 
 const FLOAT: DType = "float32";
@@ -82,6 +83,7 @@ export const input = (name: string, dtype: DType, shape: Shape): Tensor =>
 export const weight = (stored: StoredTensor): Tensor =>
   apply("weight", [], { stored }, [{ dtype: FLOAT, shape: stored.shape }])[0];
 
+/** Tensor whose elements are part of the graph: a scalar, a list, or typed data of the given shape. */
 export function constant(data: TensorData | readonly number[] | number, shape?: Shape, dtype: DType = FLOAT): Tensor {
   const values = typeof data === "number" ? [data] : data;
   const typed = Array.isArray(values)
@@ -101,19 +103,41 @@ const binary =
     const other = typeof b === "number" ? constant(b) : b;
     return apply(op, [a, other], {}, [{ dtype: a.dtype, shape: broadcast(a.shape, other.shape) }])[0];
   };
+
+/** Elementwise a + b, broadcast as in NumPy; b may be a number. */
 export const add = binary("add");
+
+/** Elementwise a − b, broadcast as in NumPy; b may be a number. */
 export const sub = binary("sub");
+
+/** Elementwise a · b, broadcast as in NumPy; b may be a number. */
 export const mul = binary("mul");
+
+/** Elementwise a / b, broadcast as in NumPy; b may be a number. */
 export const div = binary("div");
+
+/** Elementwise smaller of a and b, broadcast as in NumPy; where they are equal, the gradient is b's. */
 export const minimum = binary("minimum");
 
 const unary = (op: "neg" | "exp" | "log" | "sqrt" | "tanh" | "sigmoid" | "silu" | "gelu" | "softplus") => (x: Tensor) =>
   apply(op, [x], {}, [x])[0];
+
+/** Elementwise −x. */
 export const neg = unary("neg");
+
+/** Elementwise eˣ. */
 export const exp = unary("exp");
+
+/** Elementwise natural logarithm of x. */
 export const log = unary("log");
+
+/** Elementwise square root of x. */
 export const sqrt = unary("sqrt");
+
+/** Elementwise hyperbolic tangent of x. */
 export const tanh = unary("tanh");
+
+/** Elementwise logistic function σ(x) = 1 / (1 + e⁻ˣ). */
 export const sigmoid = unary("sigmoid");
 /** x·σ(x), the gate of SwiGLU. */
 export const silu = unary("silu");
@@ -121,20 +145,28 @@ export const silu = unary("silu");
 export const gelu = unary("gelu");
 /** ln(1 + eˣ); −softplus(−x) is ln σ(x). */
 export const softplus = unary("softplus");
+
+/** Elementwise larger of a and b, broadcast as in NumPy; b may be a number. */
 export const maximum = (a: Tensor, b: Tensor | number): Tensor =>
   neg(minimum(neg(a), typeof b === "number" ? -b : neg(b)));
 
+/** Elementwise a < b as a tensor of bool. Not differentiable. */
 export const less = (a: Tensor, b: Tensor): Tensor =>
   apply("less", [a, b], {}, [{ dtype: "bool", shape: broadcast(a.shape, b.shape) }])[0];
+
+/** Elementwise choice: a where `condition` (bool) is true, b elsewhere, broadcast as in NumPy. */
 export const where = (condition: Tensor, a: Tensor, b: Tensor): Tensor =>
   apply("where", [condition, a, b], {}, [
     { dtype: a.dtype, shape: broadcast(condition.shape, broadcast(a.shape, b.shape)) },
   ])[0];
+
+/** Tensor with the elements of x in another type. Not differentiable. */
 export const cast = (x: Tensor, to: DType): Tensor =>
   x.dtype === to ? x : apply("cast", [x], { to }, [{ dtype: to, shape: x.shape }])[0];
 
 // ---- products
 
+/** Options of a matrix product: which operands are read transposed, and the factor `alpha` on the result. */
 export interface MatmulOptions {
   readonly transA?: boolean;
   readonly transB?: boolean;
@@ -161,9 +193,10 @@ export function matmul(
 
 // ---- reductions and normalisations
 
-/** Over the last axis. */
+/** Softmax over the last axis. */
 export const softmax = (x: Tensor): Tensor => apply("softmax", [x], {}, [x])[0];
-/** Over the last axis. */
+
+/** Logarithm of the softmax over the last axis. */
 export const logSoftmax = (x: Tensor): Tensor => apply("logSoftmax", [x], {}, [x])[0];
 
 const reduction =
@@ -175,8 +208,11 @@ const reduction =
       : x.shape.filter((_, i) => !positive.includes(i));
     return apply(op, [x], { axes: positive, keepDims }, [{ dtype: x.dtype, shape }])[0];
   };
+
+/** Sum over the given axes (all by default); negative axes count from the end. */
 export const reduceSum = reduction("reduceSum");
-/** Not differentiable. */
+
+/** Largest element over the given axes (all by default). Not differentiable. */
 export const reduceMax = reduction("reduceMax");
 
 const rowStatistic = (x: Tensor): Shape => [...x.shape.slice(0, -1), 1];
@@ -187,6 +223,7 @@ export function rmsNorm(x: Tensor, scale: Tensor, epsilon: number): Tensor {
   return apply("rmsNorm", [x, scale], { epsilon }, [x, { dtype: FLOAT, shape: rowStatistic(x) }])[0];
 }
 
+/** Layer normalisation: (x − mean) / sqrt(variance + epsilon) · scale + bias over the last axis. */
 export function layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: number): Tensor {
   requireSame("the scale of layerNorm", scale.shape, x.shape.slice(-1));
   requireSame("the bias of layerNorm", bias.shape, x.shape.slice(-1));
@@ -196,6 +233,7 @@ export function layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: numbe
 
 // ---- shapes
 
+/** Tensor with the elements of x, in their order, in another shape of the same size. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   requireEqual(`the size of ${x} as ${spellShape(shape)}`, sizeOf(shape), sizeOf(x.shape));
   return sameShape(x.shape, shape) ? x : apply("reshape", [x], { shape }, [{ dtype: x.dtype, shape }])[0];
@@ -207,9 +245,11 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   return sameShape(x.shape, shape) ? x : apply("expand", [x], { shape }, [{ dtype: x.dtype, shape }])[0];
 }
 
+/** Tensor whose axis i is axis `permutation[i]` of x. */
 export const transpose = (x: Tensor, permutation: readonly number[]): Tensor =>
   apply("transpose", [x], { permutation }, [{ dtype: x.dtype, shape: permutation.map((p) => x.shape[p]) }])[0];
 
+/** Tensors joined along `axis`; the other axes are equal. */
 export function concat(parts: readonly Tensor[], axis = 0): Tensor {
   if (parts.length === 1) return parts[0];
   const at = axis < 0 ? axis + parts[0].rank : axis;
@@ -307,191 +347,6 @@ export function after(x: Tensor, other: Tensor): Tensor {
   requireSame("the other of after", other.shape, x.shape);
   return apply("after", [x, other], {}, [x])[0];
 }
-
-// ---- gradients
-
-/** Sums x over the axes along which a tensor of `shape` was broadcast. */
-function unbroadcast(x: Tensor, shape: Shape): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  const extra = x.rank - shape.length;
-  const axes = x.shape.flatMap((d, i) => (i < extra || (shape[i - extra] === 1 && d !== 1) ? [i] : []));
-  return reshape(reduceSum(x, axes, true), shape);
-}
-
-type Gradient<K extends OpName> = (
-  node: Node<K>,
-  /** dL/d(output), per output; undefined where the output does not matter. */
-  upstream: readonly (Tensor | undefined)[],
-  /** Which inputs need a gradient; the others may be left undefined. */
-  needed: readonly boolean[],
-) => (Tensor | undefined)[];
-
-/** The rule of an op with one differentiable output. */
-const rule =
-  <K extends OpName>(
-    f: (dy: Tensor, node: Node<K>, needed: readonly boolean[]) => (Tensor | undefined)[],
-  ): Gradient<K> =>
-  (node, [dy], needed) =>
-    dy ? f(dy, node, needed) : [];
-
-/** The rule of an elementwise op of one input, from dy, x and y. */
-const pointwise = (f: (dy: Tensor, x: Tensor, y: Tensor) => Tensor) =>
-  rule((dy, { inputs, outputs }) => [f(dy, inputs[0], outputs[0])]);
-
-const oneMinus = (x: Tensor) => sub(constant(1), x);
-
-/** One rule per op; an op that is missing here is not differentiable. */
-export const GRADIENTS: { readonly [K in OpName]?: Gradient<K> } = {
-  add: rule((dy, { inputs: [a, b] }, [needA, needB]) => [
-    needA ? unbroadcast(dy, a.shape) : undefined,
-    needB ? unbroadcast(dy, b.shape) : undefined,
-  ]),
-  sub: rule((dy, { inputs: [a, b] }, [needA, needB]) => [
-    needA ? unbroadcast(dy, a.shape) : undefined,
-    needB ? unbroadcast(neg(dy), b.shape) : undefined,
-  ]),
-  mul: rule((dy, { inputs: [a, b] }, [needA, needB]) => [
-    needA ? unbroadcast(mul(dy, b), a.shape) : undefined,
-    needB ? unbroadcast(mul(dy, a), b.shape) : undefined,
-  ]),
-  div: rule((dy, { inputs: [a, b], outputs: [y] }, [needA, needB]) => [
-    needA ? unbroadcast(div(dy, b), a.shape) : undefined,
-    needB ? unbroadcast(neg(div(mul(dy, y), b)), b.shape) : undefined,
-  ]),
-  minimum: rule((dy, { inputs: [a, b] }, [needA, needB]) => {
-    const isA = less(a, b);
-    const zero = constant(0);
-    return [
-      needA ? unbroadcast(where(isA, dy, zero), a.shape) : undefined,
-      needB ? unbroadcast(where(isA, zero, dy), b.shape) : undefined,
-    ];
-  }),
-  where: rule((dy, { inputs: [condition, a, b] }, [, needA, needB]) => [
-    undefined,
-    needA ? unbroadcast(where(condition, dy, constant(0)), a.shape) : undefined,
-    needB ? unbroadcast(where(condition, constant(0), dy), b.shape) : undefined,
-  ]),
-  neg: pointwise((dy) => neg(dy)),
-  exp: pointwise((dy, _x, y) => mul(dy, y)),
-  log: pointwise((dy, x) => div(dy, x)),
-  sqrt: pointwise((dy, _x, y) => div(mul(dy, 0.5), y)),
-  tanh: pointwise((dy, _x, y) => mul(dy, oneMinus(mul(y, y)))),
-  sigmoid: pointwise((dy, _x, y) => mul(dy, mul(y, oneMinus(y)))),
-  // With s = σ(x): s + x·s·(1 − s) = s + y − y·s.
-  silu: pointwise((dy, x, y) => {
-    const s = sigmoid(x);
-    return mul(dy, add(s, sub(y, mul(y, s))));
-  }),
-  gelu: pointwise((dy, x) => {
-    // y = x·s, s = σ(2u), u = √(2/π)·(x + 0.044715x³), since (1 + tanh u)/2 = σ(2u).
-    const c = 2 * Math.sqrt(2 / Math.PI);
-    const square = mul(x, x);
-    const s = sigmoid(mul(x, add(mul(square, c * 0.044715), c)));
-    const slope = mul(x, add(mul(square, 3 * c * 0.044715), c));
-    return mul(dy, add(s, mul(mul(s, oneMinus(s)), slope)));
-  }),
-  softplus: pointwise((dy, x) => mul(dy, sigmoid(x))),
-
-  matmul: rule((dy, { inputs: [a, b], attributes: { transA, transB, transBatchB, alpha } }, [needA, needB]) => {
-    if (transBatchB) throw new Error("matmul with transBatchB is not differentiable");
-    const da = () =>
-      transA ? matmul(b, dy, { transA: transB, transB: true, alpha }) : matmul(dy, b, { transB: !transB, alpha });
-    const db = () =>
-      transB ? matmul(dy, a, { transA: true, transB: transA, alpha }) : matmul(a, dy, { transA: !transA, alpha });
-    return [needA ? unbroadcast(da(), a.shape) : undefined, needB ? unbroadcast(db(), b.shape) : undefined];
-  }),
-
-  softmax: pointwise((dy, _x, y) => mul(y, sub(dy, reduceSum(mul(dy, y), [-1], true)))),
-  logSoftmax: pointwise((dy, _x, y) => sub(dy, mul(exp(y), reduceSum(dy, [-1], true)))),
-  reduceSum: rule((dy, { inputs: [x], attributes: { axes } }) => [
-    expand(
-      reshape(
-        dy,
-        x.shape.map((d, i) => (axes.includes(i) ? 1 : d)),
-      ),
-      x.shape,
-    ),
-  ]),
-
-  rmsNorm: rule((dy, { inputs: [x, scale], outputs: [, inverse] }, [needX, needScale]) => {
-    const g = mul(dy, scale);
-    const dx = () => {
-      const pull = div(
-        mul(reduceSum(mul(g, x), [-1], true), mul(inverse, mul(inverse, inverse))),
-        Number(x.shape.at(-1)),
-      );
-      return sub(mul(g, inverse), mul(x, pull));
-    };
-    return [needX ? dx() : undefined, needScale ? unbroadcast(mul(dy, mul(x, inverse)), scale.shape) : undefined];
-  }),
-  layerNorm: rule((dy, { inputs: [x, scale, bias], outputs: [, mean, inverse] }, [needX, needScale, needBias]) => {
-    const normal = mul(sub(x, mean), inverse);
-    const g = mul(dy, scale);
-    const average = (t: Tensor) => div(reduceSum(t, [-1], true), Number(x.shape.at(-1)));
-    return [
-      needX ? mul(inverse, sub(sub(g, average(g)), mul(normal, average(mul(g, normal))))) : undefined,
-      needScale ? unbroadcast(mul(dy, normal), scale.shape) : undefined,
-      needBias ? unbroadcast(dy, bias.shape) : undefined,
-    ];
-  }),
-
-  reshape: pointwise((dy, x) => reshape(dy, x.shape)),
-  expand: pointwise((dy, x) => unbroadcast(dy, x.shape)),
-  transpose: rule((dy, { attributes: { permutation } }) => [
-    transpose(
-      dy,
-      permutation.map((_, i) => permutation.indexOf(i)),
-    ),
-  ]),
-  concat: rule((dy, { inputs, attributes: { axis } }) =>
-    split(
-      dy,
-      inputs.map((x) => x.shape[axis]),
-      axis,
-    ),
-  ),
-  split: (node, upstream) => [
-    concat(
-      node.outputs.map((part, i) => upstream[i] ?? expand(constant(0), part.shape)),
-      node.attributes.axis,
-    ),
-  ],
-  gather: rule((dy, { inputs: [x, indices, inverse] }) => [
-    inverse
-      ? gather(reshape(dy, [sizeOf(indices.shape), ...x.shape.slice(1)]), inverse)
-      : scatterAdd(dy, indices, x.shape[0]),
-  ]),
-  scatterAdd: rule((dy, { inputs: [, indices] }) => [gather(dy, indices)]),
-  gatherElements: rule((dy, { inputs: [x, indices] }) => [scatterElements(dy, indices, x.shape.at(-1)!)]),
-  scatterElements: rule((dy, { inputs: [, indices] }) => [gatherElements(dy, indices)]),
-
-  rotary: rule((dy, { inputs: [, positions, cos, sin], attributes: { inverse } }) => [
-    rotary(dy, positions, cos, sin, !inverse),
-  ]),
-  attention: rule((dy, { inputs: [q, k, v], outputs: [y, probabilities], attributes: { scale } }) => {
-    // With P = softmax(S) and y = P v: rowsum(dP∘P) = rowsum(dy∘y), which is d wide instead of S wide.
-    const dP = matmul(dy, v, { transB: true });
-    const dS = mul(probabilities, sub(dP, reduceSum(mul(dy, y), [-1], true)));
-    return [
-      matmul(dS, k, { alpha: scale }),
-      matmul(dS, q, { transA: true, alpha: scale }),
-      matmul(probabilities, dy, { transA: true }),
-    ];
-  }),
-  tokenLogprob: rule((dy, { inputs: [, , targets], outputs: [, slope] }, [, needHead]) => {
-    if (needHead)
-      throw new Error("tokenLogprob is for a frozen head; compose logSoftmax and gatherElements to train it");
-    return [mul(slope, reshape(dy, [...targets.shape, 1]))];
-  }),
-  // `other` only orders the work; it is no part of the value.
-  after: pointwise((dy) => dy),
-  checkpoint: rule((dy, { inputs: [, first, ...rest], attributes: { recompute } }, [, ...needed]) => {
-    const again = [after(first, dy), ...rest];
-    const wanted = again.filter((_, i) => needed[i]);
-    const found = gradients(recompute(again), wanted, dy, { partial: true });
-    return [undefined, ...again.map((_, i) => (needed[i] ? found.shift() : undefined))];
-  }),
-};
 
 /** Floating-point operations of a node's matrix products, a multiply-add counted as two. */
 export function productFlops(node: Node): Dim {

@@ -5,6 +5,7 @@
 import type { DType } from "./dtype.js";
 import type { Graph } from "./graph.js";
 
+/** Typed arrays that hold a tensor's elements; float16 and bfloat16 lie as bits in a Uint16Array. */
 export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Uint16Array;
 
 /** A tensor in JavaScript memory: row-major `data` of `dims`. */
@@ -35,18 +36,20 @@ export interface Executable {
   release(): Promise<void>;
 }
 
+/** Machine that graphs run on: `device` names it, `load` makes a graph ready. */
 export interface Runtime {
   readonly device: string;
   load(graph: Graph): Promise<Executable>;
 }
 
+/** Tensor of float32 from numbers; an array that holds float32 already is not copied. */
 export const float32 = (data: Float32Array | readonly number[], dims: readonly number[]): HostTensor => ({
   dtype: "float32",
   dims,
   data: data instanceof Float32Array ? data : Float32Array.from(data),
 });
 
-/** An int64 tensor from ordinary numbers. */
+/** Tensor of int64 from ordinary numbers. */
 export function int64(values: ArrayLike<number>, dims: readonly number[]): HostTensor {
   const data = new BigInt64Array(values.length);
   for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i]);

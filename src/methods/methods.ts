@@ -4,7 +4,7 @@ import type { StageName } from "../ports/store.js";
 import type { Recipe } from "../recipe/parse.js";
 import type { Context, Method } from "../stages/context.js";
 import { runStages } from "../stages/runner.js";
-import { comparison } from "./compare/compare.js";
+import { comparison } from "./compare/comparison.js";
 import { mocan } from "./mocan.js";
 import { pecan } from "./pecan.js";
 

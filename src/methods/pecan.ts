@@ -117,8 +117,12 @@ export async function pretrain(context: Context, { reward, safety, pretrain }: P
   }
 }
 
-/** Preferences in the form in which the model is prompted, none of them on a held-out prompt. */
-async function preferencePairs(context: Context, spec: PreferenceSpec, stream: number): Promise<PreferencePair[]> {
+/** Preferences in the form in which the model is prompted, none of them on a held-out prompt. `stream` picks the draw. */
+export async function preferencePairs(
+  context: Context,
+  spec: PreferenceSpec,
+  stream: number,
+): Promise<PreferencePair[]> {
   const { run, tools } = context;
   const { recipe } = run;
   const rows = await tools.readPreferences(spec);

@@ -2,6 +2,7 @@
 import { InputError } from "../errors.js";
 import type { RopeConfig } from "./rope.js";
 
+/** Configuration of a model: its config.json in one form for all families. */
 export interface ModelConfig {
   /** The class that config.json names, such as "LlamaForCausalLM". */
   readonly architecture: string;
@@ -33,6 +34,7 @@ export interface ModelConfig {
   readonly score?: ScoreHeadConfig;
 }
 
+/** Configuration of a score model's head. */
 export interface ScoreHeadConfig {
   /** Name of the head's weight without ".weight": "score" in transformers, "score_head" in Safe-RLHF. */
   readonly module: string;

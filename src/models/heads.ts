@@ -31,6 +31,13 @@ export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor
   };
 }
 
+/** The head's logits take tokens × vocabulary floats; parts of about this many bytes are computed at a time. */
+const LOGIT_BYTES = 1 << 26;
+
+/** The number of parts into which the head's rows are cut. */
+export const headChunks = (rows: number, vocabSize: number): number =>
+  Math.max(1, Math.ceil((rows * vocabSize * 4) / LOGIT_BYTES));
+
 /** Hidden states whose logits are those of the model's temperature: dividing before the head costs a vocabulary less. */
 export const atTemperature = ({ temperature = 1 }: ModelConfig, hidden: Tensor): Tensor =>
   temperature === 1 ? hidden : mul(hidden, 1 / temperature);

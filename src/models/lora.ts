@@ -100,7 +100,7 @@ export function usedWeights(model: Model): string[] {
   return [...new Set(names)];
 }
 
-/** Whether a score model has yet to get its head. */
+/** Test of a score model: true where it has yet to get its head. */
 export const isNewScoreHead = ({ config, weights }: Model): boolean =>
   config.score !== undefined && !weights.has(`${config.score.module}.weight`);
 

@@ -4,6 +4,7 @@ import type { StoredTensor } from "../graph/index.js";
 import type { ModelConfig } from "./config.js";
 import type { Adapter } from "./parameters.js";
 
+/** Model: its configuration, where its weights lie, and the adapter on it. */
 export interface Model {
   readonly config: ModelConfig;
   readonly weights: ReadonlyMap<string, StoredTensor>;

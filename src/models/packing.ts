@@ -12,6 +12,7 @@ export interface TokenTree {
   readonly completions: readonly (readonly number[])[];
 }
 
+/** Batch of sequences laid out without padding, as the graph is fed with it. */
 export interface PackedBatch {
   /** Graph inputs: ids, positions, query_rows, key_rows, query_places, key_places, mask. */
   readonly feeds: Record<string, HostTensor>;
@@ -120,5 +121,33 @@ export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBa
     predictors,
     targets,
     lastRows,
+  };
+}
+
+/** A tree of many completions is cut into some of about this many tokens, several of which fill a batch. */
+const TREE_TOKENS = 512;
+
+/**
+ * Rows that share a prompt as trees, at most `most` completions and `tokens` tokens each. `order[i]` is the row of the
+ * i-th completion, trees in order.
+ */
+export function groupByPrompt(
+  rows: readonly { readonly prompt: readonly number[]; readonly response: readonly number[] }[],
+  tokens = TREE_TOKENS,
+): { trees: TokenTree[]; order: number[] } {
+  const groups = new Map<string, number[][]>();
+  for (const [i, row] of rows.entries()) {
+    const key = row.prompt.join(",");
+    const parts = groups.get(key) ?? [];
+    if (parts.length === 0) groups.set(key, parts);
+    const last = parts.at(-1);
+    const size = last?.reduce((n, j) => n + rows[j].response.length, row.prompt.length) ?? 0;
+    if (last && size + row.response.length <= tokens) last.push(i);
+    else parts.push([i]);
+  }
+  const parts = [...groups.values()].flat();
+  return {
+    trees: parts.map((part) => ({ prompt: rows[part[0]].prompt, completions: part.map((i) => rows[i].response) })),
+    order: parts.flat(),
   };
 }

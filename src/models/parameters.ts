@@ -18,6 +18,7 @@ import {
   weight,
 } from "../graph/index.js";
 
+/** Entry of a parameter vector: a tensor's name, shape, and where it lies (`offset` and `size` count elements). */
 export interface ParameterEntry {
   readonly name: string;
   readonly shape: readonly number[];
@@ -63,7 +64,10 @@ export interface LoraPlan {
   readonly dropout: number;
 }
 
+/** Name of a module's LoRA matrix A, [r, in]. */
 export const loraA = (module: string): string => `${module}.lora_A.weight`;
+
+/** Name of a module's LoRA matrix B, [out, r]. */
 export const loraB = (module: string): string => `${module}.lora_B.weight`;
 /** The graph input that says which inputs of a module's low-rank branch are kept: uint8 [N, in]. */
 export const keepMask = (module: string): string => `keep:${module}`;

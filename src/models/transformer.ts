@@ -31,6 +31,7 @@ export interface ModuleNames {
   readonly finalNorm: string;
 }
 
+/** Names of a model's modules in its weight files; `has` tests whether a tensor is there. */
 export function moduleNames(config: ModelConfig, has: (tensor: string) => boolean): ModuleNames {
   if (config.family === "gpt2") {
     const prefix = has("wte.weight") ? "" : "transformer.";
@@ -90,6 +91,7 @@ export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
 /** Turns queries or keys [N, n·d] to their positions. */
 type Rotate = (x: Tensor) => Tensor;
 
+/** Inputs of the transformer's graph; N counts the tokens of the packed batch. */
 export interface TransformerInputs {
   /** int64 [N] */
   readonly ids: Tensor;

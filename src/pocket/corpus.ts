@@ -7,6 +7,7 @@ import type { Message } from "../text/rows.js";
 import { judge } from "./rubric.js";
 import { asks, circumstances, everyday, people, phrases, risky, type Topic } from "./world.js";
 
+/** Prompt of the pocket world. */
 export interface Prompt {
   readonly kind: "everyday" | "risky";
   readonly text: string;
@@ -33,6 +34,7 @@ export function allPrompts(): Prompt[] {
   ];
 }
 
+/** Prompts, split into those of the pipeline and those of the corpus. */
 export interface PromptSplit {
   /** For the pipeline: none of them is trained on before. */
   readonly fresh: readonly Prompt[];
@@ -61,6 +63,7 @@ export interface AnswerRow {
   [extra: string]: unknown;
 }
 
+/** Row of preference data, with the extra columns that the corpus keeps. */
 export interface PairRow {
   prompt: Message[];
   chosen: Message[];
@@ -76,7 +79,7 @@ export interface SafetyRow extends PairRow {
 
 const turn = (role: string, content: string): Message[] => [{ role, content }];
 
-/** What the reference policy is to imitate, half of it everyday. */
+/** Answers that the reference policy imitates; half of them are everyday. */
 export function answerRows(seed: number, prompts: readonly Prompt[], count: number): AnswerRow[] {
   return rows(seed, Stream.answers, prompts, count, (prompt, random) => ({
     prompt: turn("user", prompt.text),

@@ -5,6 +5,7 @@
  */
 import { everyday, type PhraseKind, phrases, risky, type Topic } from "./world.js";
 
+/** Judgement of an answer by the rubric. */
 export interface Judgement {
   /** About −1 (a refusal) to 2.6 (three steps, kindly put). */
   readonly helpfulness: number;

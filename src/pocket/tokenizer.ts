@@ -2,6 +2,7 @@
 import { allPrompts } from "./corpus.js";
 import { everyday, phrases, risky } from "./world.js";
 
+/** Special tokens of the pocket tokenizer. */
 export const special = { end: "<|end|>", pad: "<|pad|>", user: "<|user|>", assistant: "<|assistant|>" } as const;
 
 /** The splitting of GPT-2's byte-level tokenizer, which `ByteLevel` with `use_regex` does. */

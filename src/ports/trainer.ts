@@ -1,6 +1,6 @@
 /** Training: what is trained on, and what comes back. */
 
-import type { DpoObjective, Sampling, Training } from "../recipe/options.js";
+import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
 import type { ConstraintSpec, ScorerSpec } from "../recipe/parse.js";
 import type { Text } from "../text/rows.js";
 import type { PolicyRef, SampledResponse } from "./policy.js";
@@ -29,7 +29,7 @@ export interface DpoJob {
   /** A response's `logprob` is its log-probability under the reference. */
   pairs: readonly LabelledPair[];
   beta: number;
-  options: Training & DpoObjective;
+  options: Training & DpoOptions;
   seed: number;
   /** Gets the adapter (or the model, without `use_peft`), and checkpoints from which a killed training goes on. */
   outputDir: string;
@@ -40,7 +40,7 @@ export interface PreferenceJob {
   reference: PolicyRef;
   pairs: readonly PreferencePair[];
   beta: number;
-  options: Training & DpoObjective;
+  options: Training & DpoOptions;
   seed: number;
   /** As in {@link DpoJob}. */
   outputDir: string;

@@ -3,6 +3,8 @@
  * a recipe's keys (`learning_rate`) and a command's flags (`--learning-rate`) are both read by it.
  */
 import { z } from "zod";
+import { dpoLosses, dpoLossTypes } from "../train/objectives/dpo/losses.js";
+import type { DpoObjective } from "../train/objectives/dpo.js";
 
 const positive = z.number().positive();
 const count = z.number().int().positive();
@@ -53,14 +55,12 @@ export const trainingSchema = z.strictObject({
 });
 export type Training = z.infer<typeof trainingSchema>;
 
-/** What DPO adds; names as in TRL's DPOConfig, `regression` being our own. */
+/** What DPO adds; names as in TRL's DPOConfig. The losses are those of `train/objectives/dpo`. */
 export const dpoSchema = z.strictObject({
   loss_type: z
-    .enum(["sigmoid", "robust", "ipo", "regression"])
+    .enum(dpoLossTypes)
     .default("sigmoid")
-    .describe(
-      "robust: sigmoid without the bias of flipped labels; regression: log-ratio differences onto those of the optimum, which the pairs give",
-    ),
+    .describe(dpoLossTypes.map((name) => `${name}: ${dpoLosses[name].description}`).join("; ")),
   label_smoothing: z
     .number()
     .min(0)
@@ -68,6 +68,14 @@ export const dpoSchema = z.strictObject({
     .default(0)
     .describe("the share of the labels that sigmoid softens by, or that robust takes to be flipped"),
 });
-export type DpoObjective = z.infer<typeof dpoSchema>;
+export type DpoOptions = z.infer<typeof dpoSchema>;
+
+/** DPO as the training takes it. */
+export const dpoObjective = (beta: number, { loss_type, label_smoothing }: DpoOptions): DpoObjective => ({
+  kind: "dpo",
+  beta,
+  lossType: loss_type,
+  labelSmoothing: label_smoothing,
+});
 
 export const betaSchema = positive.describe("strength of the KL penalty that ties the policy to its reference");

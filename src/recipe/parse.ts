@@ -1,24 +1,18 @@
 /**
  * The recipe: one YAML file that states a run. This module reads and checks its text; finding the files that it names
- * is `files/recipeFile.ts`'s part.
+ * is `cli/recipeFile.ts`'s part.
  */
 import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument } from "yaml";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import {
-  compareSchema,
-  completeCompare,
-  completeMocan,
-  completePecan,
-  type MethodName,
-  mocanSchema,
-  pecanSchema,
-  type Recipe,
-} from "./schema.js";
+import { dpoLossOf } from "../train/objectives/dpo/losses.js";
+import { type DpoOptions, dpoObjective } from "./options.js";
+import type { Fail, MethodName, Recipe } from "./schema.js";
 
 export type {
   CompareRecipe,
   ConstraintSpec,
+  Fail,
   JudgeSpec,
   MethodName,
   MocanRecipe,
@@ -34,7 +28,7 @@ export type {
 /** A key of the recipe: names and list positions from the top. */
 export type KeyPath = readonly (string | number)[];
 
-/** The keys whose values are paths, or may be: `files/recipeFile.ts` resolves them. */
+/** The keys whose values are paths, or may be: `cli/recipeFile.ts` resolves them. */
 export function pathKeys(recipe: Record<string, unknown>): KeyPath[] {
   const paths = (key: KeyPath, fields = ["model", "adapter", "module", "file"]) =>
     fields.map((field) => [...key, field]);
@@ -72,7 +66,7 @@ export interface ParseRecipeOptions {
  * @throws InputError that names the key and its line: bad YAML, an unknown key (with the nearest known one), a missing
  * key, a value of the wrong kind or out of range, two parts of one name; or that says which command the recipe is for.
  */
-export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
+export function parseRecipeOf(methods: RecipeMethods, text: string, options: ParseRecipeOptions): Recipe {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const [syntax] = document.errors;
@@ -102,7 +96,7 @@ export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
       );
     }
 
-  const method = methodOf(raw, options, place);
+  const method = methodOf(methods, raw, options, place);
   const { schema } = methods[method];
   const result = schema.safeParse(raw);
   if (!result.success) {
@@ -120,18 +114,37 @@ export function parseRecipe(text: string, options: ParseRecipeOptions): Recipe {
     throw new InputError(`${place(path)}: '${dotted(path)}' ${describe(issue, at(raw, path))}`);
   }
   const fail = (path: KeyPath, message: string) => new InputError(`${place(path)}: ${message}`);
-  return methods[method].complete(result.data as never, fail);
+  const recipe = methods[method].complete(result.data as never, fail);
+  checkLosses(recipe, fail);
+  return recipe;
 }
 
-/** By the key that only such a recipe has; the first that fits counts. */
-const methods = {
-  compare: { schema: compareSchema, complete: completeCompare, key: "compare" },
-  pecan: { schema: pecanSchema, complete: completePecan, key: "helpfulness" },
-  mocan: { schema: mocanSchema, complete: completeMocan, key: "reward" },
-} as const;
+/** Refuses a loss that cannot learn from the labels which it will get. */
+function checkLosses(recipe: Recipe, fail: (path: KeyPath, message: string) => Error): void {
+  const { beta, train, pairs } = recipe;
+  const check = (key: string, options: DpoOptions, labels: "soft" | "hard") => {
+    const wrong = dpoLossOf(options.loss_type).objection?.(labels, dpoObjective(beta, options));
+    if (wrong) throw fail([key, "loss_type"], `'${key}.loss_type' ${wrong}`);
+  };
+  check("train", train, pairs.labels === "soft" ? "soft" : "hard");
+  const preferences = recipe.method === "pecan" ? recipe : recipe.method === "compare" ? recipe.preferences : undefined;
+  const trained = preferences && [preferences.reward, ...preferences.safety];
+  if (trained?.some(({ file, dataset }) => (file ?? dataset) !== undefined) && "pretrain" in recipe)
+    check("pretrain", recipe.pretrain, "hard");
+}
+
+/** Recipe of a method: its schema, the check that fills it in, and the key that only such a recipe has. */
+export interface RecipeMethod {
+  readonly schema: z.ZodType;
+  complete(recipe: never, fail: Fail): Recipe;
+  readonly key: string;
+}
+/** Methods by name; the first whose key a recipe has is the one that it is for. */
+export type RecipeMethods = Readonly<Record<MethodName, RecipeMethod>>;
 
 /** Which method a recipe is for, by what it holds. */
 function methodOf(
+  methods: RecipeMethods,
   raw: Record<string, unknown>,
   { method }: ParseRecipeOptions,
   place: (path: KeyPath) => string,

@@ -1,6 +1,7 @@
 /** What a recipe may hold. Which method it is for follows from its keys: scorers, preference data, or a comparison. */
 import { z } from "zod";
-import { betaSchema, dpoSchema, samplingSchema, trainingSchema } from "./options.js";
+import { betaSchema, samplingSchema } from "./options.js";
+import { pretraining, pretrainSchema, type Train, trainSchema } from "./train.js";
 
 const name = z.string().min(1);
 const count = z.number().int().positive();
@@ -129,21 +130,6 @@ const scale = z
   .default("formula")
   .describe("PeCAN's scores in the labels: s_λ, or s_λ/β as in the authors' code");
 
-const trainFields = { ...trainingSchema.shape, ...dpoSchema.shape };
-
-const trainSchema = z.strictObject(trainFields);
-export type Train = z.infer<typeof trainSchema>;
-
-/** The training's keys without their defaults, which come from `train`. */
-const pretrainSchema = z.strictObject(
-  Object.fromEntries(
-    Object.entries({ ...trainFields, loss_type: z.enum(["sigmoid", "robust", "ipo"]) }).map(([key, field]) => [
-      key,
-      (field instanceof z.ZodDefault ? (field.unwrap() as z.ZodType) : field).optional(),
-    ]),
-  ),
-) as z.ZodType<Partial<Train>>;
-
 const common = {
   model: name,
   adapter: name.optional(),
@@ -190,34 +176,6 @@ export const pecanSchema = z.strictObject({
   pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
 });
 
-/** λ: one number for one constraint, a list for several. */
-const multiplier = z.union([z.number().nonnegative(), z.array(z.number().nonnegative()).min(1)]);
-
-const oneShot = z.strictObject({
-  solve: z.boolean().default(true).describe("train with the λ* of the margins"),
-  lambda: z.array(multiplier).default([]).describe("and with each of these λ"),
-});
-
-const comparison = z.strictObject({
-  mocan: oneShot.optional(),
-  pecan: oneShot.optional(),
-  dpo_h: z.boolean().default(true).describe("DPO on helpfulness alone"),
-  dpo_s: z.boolean().default(true).describe("DPO on safety alone"),
-  weighted_sum: z
-    .strictObject({ weights: z.array(multiplier).min(1) })
-    .optional()
-    .describe("a grid of fixed λ, without the dual"),
-  dual_ascent: z
-    .strictObject({
-      iterations: count.default(5),
-      rate: z.number().positive().default(1).describe("of λ ← [λ + rate · violation]₊"),
-      num_samples: count.default(4).describe("responses for each prompt by which an iteration measures the violation"),
-    })
-    .optional()
-    .describe("the iterative primal-dual loop, with DPO inside"),
-  safe_rlhf: z.record(z.string(), z.unknown()).optional().describe("PPO-Lagrangian, with its options"),
-});
-
 const enumeration = z.strictObject({
   max_responses: count.default(4096).describe("most responses to a prompt that may be enumerated"),
 });
@@ -242,7 +200,7 @@ export const compareSchema = z.strictObject({
     .describe("for PeCAN, dpo_h and dpo_s"),
   pretrain: pretrainSchema.optional(),
   pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
-  compare: comparison,
+  compare: z.record(z.string(), z.unknown()).describe("what is compared: a key for every baseline"),
 });
 
 type Common = z.infer<z.ZodObject<typeof common>>;
@@ -295,7 +253,8 @@ export type CompareRecipe = CommonRecipe & {
   pretrain: Train;
   pairs: PecanRecipe["pairs"];
   evaluate: { enumerate?: z.infer<typeof enumeration> };
-  compare: z.infer<typeof comparison>;
+  /** Options by baseline, as its own schema gives them. */
+  compare: Readonly<Record<string, unknown>>;
 };
 
 /** A checked recipe: every default filled in, everything named. */
@@ -305,7 +264,8 @@ export type MethodName = Recipe["method"];
 /** The names that a run gives its own rows. */
 const reserved = /^(reference|enumerated|optimum|aligned|kl|(mocan|pecan|dpo|dual-ascent|safe-rlhf)(-.*)?)$/;
 
-type Fail = (path: readonly (string | number)[], message: string) => Error;
+/** Error of a recipe: the key, and what is wrong with it. */
+export type Fail = (path: readonly (string | number)[], message: string) => Error;
 
 /** Names what the recipe left without a name. `fail` makes the error of a name that is taken. */
 function namer(fail: Fail) {
@@ -358,7 +318,6 @@ export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): 
 export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fail): CompareRecipe {
   const call = namer(fail);
   const { reward, safety, preferences, pretrain, compare, ...rest } = recipe;
-  if (!preferences && compare.pecan) throw fail(["compare", "pecan"], "'compare.pecan' needs 'preferences'");
   const { sampling, evaluate } = recipe;
   for (const [key, off] of Object.entries({ top_k: 0, top_p: 1, repetition_penalty: 1 } as const)) {
     const value = sampling[key as "top_k"];
@@ -368,20 +327,6 @@ export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fai
         `'evaluate.enumerate' needs the policy's whole distribution, which 'sampling.${key}' ${value} changes: set that to ${off}`,
       );
   }
-  const lists = [
-    ["mocan", "lambda", compare.mocan?.lambda, safety.length],
-    ["pecan", "lambda", compare.pecan?.lambda, preferences?.safety.length],
-    ["weighted_sum", "weights", compare.weighted_sum?.weights, safety.length],
-  ] as const;
-  for (const [part, key, values = [], constraints] of lists)
-    for (const [i, value] of values.entries()) {
-      const given = Array.isArray(value) ? value.length : 1;
-      if (given !== constraints)
-        throw fail(
-          ["compare", part, key, i],
-          `'compare.${part}.${key}.${i}' must be ${constraints === 1 ? "one number" : `a list of ${constraints} numbers`}, one for each safety constraint`,
-        );
-    }
   return {
     method: "compare",
     ...rest,
@@ -407,9 +352,4 @@ function namedPreferences(
       call(labelled(spec, "safer_response_id"), numbered(fallback, i, safety.length), [...path, "safety", i]),
     ),
   };
-}
-
-/** Preference data has no targets to regress onto. */
-function pretraining(train: Train, pretrain: Partial<Train> | undefined): Train {
-  return { ...train, loss_type: train.loss_type === "regression" ? "sigmoid" : train.loss_type, ...pretrain };
 }

@@ -4,26 +4,21 @@ import { certificateCaution } from "../dual/certificate.js";
 import { bootstrap, klTerms, predict, type Scores, solveDual } from "../dual/index.js";
 import { promptOffsets } from "../dual/offsets.js";
 import { InputError } from "../errors.js";
-import { billOf, type Contender, compare, contenders, exactOptima } from "../methods/compare/compare.js";
+import { contenders, hyperparameterColumns } from "../methods/baselines/index.js";
+import type { Contender } from "../methods/compare/contender.js";
+import type { Entry as ReachEntry } from "../methods/compare/reach.js";
+import { compare, exactOptima } from "../methods/compare/rows.js";
 import { marginMeaning } from "../methods/pecan.js";
 import type { Bill, ComparedGain, ComparisonRow, ExactFigures } from "../ports/events.js";
-import type { CostRow, EvaluationRow, PairRow } from "../ports/rows.js";
+import type { CostRow, EvaluationRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import { Random } from "../random.js";
-import type { Training } from "../recipe/options.js";
+import { dpoObjective } from "../recipe/options.js";
 import type { CompareRecipe } from "../recipe/parse.js";
 import { reference } from "../stages/collect.js";
 import { trainScores } from "../stages/score.js";
-import { readSafeRlhfOptions, safeRlhfSchema } from "../train/ppoTrainer.js";
-import {
-  optimumLoss,
-  type ReportOptions,
-  readable,
-  scorersOf,
-  scoresByKey,
-  subsetRepeats,
-  versions,
-} from "./collectRun.js";
+import { knownLoss } from "../train/objectives/dpo.js";
+import { type ReportOptions, readable, scorersOf, scoresByKey, subsetRepeats, versions } from "./collectRun.js";
 import type {
   ComparedDistribution,
   ComparedExact,
@@ -34,7 +29,6 @@ import type {
   ComparedTraining,
   ComparisonData,
   ExactOutcome,
-  Family,
   MarginBill,
   MultiplierPath,
   Bill as ReportedBill,
@@ -95,52 +89,25 @@ export async function collectComparison(
   };
 }
 
-const families: Record<Contender["method"], Family> = {
-  mocan: "MoCAN",
-  pecan: "PeCAN",
-  "weighted-sum": "weighted sum",
-  "dpo-h": "DPO",
-  "dpo-s": "DPO",
-  "dual-ascent": "iterative",
-  "safe-rlhf": "iterative",
-};
-
-const methods: Record<Contender["method"], string> = {
-  mocan: "MoCAN",
-  pecan: "PeCAN",
-  "weighted-sum": "Weighted sum",
-  "dpo-h": "DPO-H",
-  "dpo-s": "DPO-S",
-  "dual-ascent": "Dual ascent",
-  "safe-rlhf": "Safe-RLHF",
-};
-
-const isSolved = ({ source }: Contender) => source.kind === "problem" && source.lambda === null;
+const isSolved = ({ lambda }: Contender) => lambda === "solved";
 
 /** As a table names it, and as a chart does. */
-function names(
-  { method, row, ...contender }: Entry,
-  { safety, preferences }: CompareRecipe,
-): [name: string, mark: string] {
-  const { source } = contender;
-  if (method === "dpo-s" && (preferences?.safety ?? safety).length > 1) {
-    const of = source.kind === "preference" ? source.spec.name : contender.policy.slice("dpo-s-".length);
-    return [`DPO-S ${of}`, `DPO-S ${of}`];
-  }
-  if (source.kind !== "problem" || families[method] === "DPO") return [methods[method], methods[method]];
-  const solved = source.lambda === null;
+function names({ row, ...contender }: Entry): [name: string, mark: string] {
+  const { label, namedByLambda } = contender;
+  if (!namedByLambda) return [label, label];
+  const solved = isSolved(contender);
   const values = row.lambda!.map((value) => (solved ? number(value) : String(value)));
   const lambda = values.length === 1 ? values[0] : `(${values.join(", ")})`;
-  return [`${methods[method]}\u00a0${solved ? "λ*" : "λ"}\u00a0=\u00a0${lambda}`, solved ? `λ* ${lambda}` : lambda];
+  return [`${label}\u00a0${solved ? "λ*" : "λ"}\u00a0=\u00a0${lambda}`, solved ? `λ* ${lambda}` : lambda];
 }
 
 async function comparedPolicy(run: RunStore, recipe: CompareRecipe, entry: Entry): Promise<ComparedPolicy> {
-  const { method, policy, row } = entry;
-  const [name, mark] = names(entry, recipe);
+  const { family, policy, row } = entry;
+  const [name, mark] = names(entry);
   const evaluations = new Map((await run.evaluations(policy)).map((one) => [one.scorer, one]));
   const solve = row.predicted === null ? undefined : await run.solve(policy);
   return {
-    family: families[method],
+    family,
     name,
     mark,
     policy,
@@ -164,8 +131,12 @@ async function comparedPolicy(run: RunStore, recipe: CompareRecipe, entry: Entry
 }
 
 /** What λ predicts from the reference's responses to the held-out prompts: gains in the reward and in every safety score. */
-async function heldOutPredictions(run: RunStore, recipe: CompareRecipe, { source, row }: Entry): Promise<number[]> {
-  const aim = source.kind === "problem" && source.of === "preferences" ? recipe.preferences! : recipe;
+async function heldOutPredictions(
+  run: RunStore,
+  recipe: CompareRecipe,
+  { evaluatedIn, row }: Entry,
+): Promise<number[]> {
+  const aim = evaluatedIn === "preferences" ? recipe.preferences! : recipe;
   const scorers = [aim.reward, ...aim.safety].map(({ name }) => name);
   const { prompt, columns } = await run.scoreTable(reference, "held-out", scorers);
   const offsets = promptOffsets(prompt);
@@ -203,35 +174,24 @@ const lastShare = 0.1;
 async function training(
   run: RunStore,
   recipe: CompareRecipe,
-  { method, policy, source }: Entry,
+  { policy, lambda, trainedAs, ...contender }: Entry,
 ): Promise<ComparedTraining | undefined> {
   const row = await run.training(policy);
   if (!row) return undefined;
-  const iterations = source.kind === "iterative" ? (await run.multipliers(policy)).length : 0;
-  // Dual ascent's policy is that of its last round, under whose name the rows are.
-  const of = method === "dual-ascent" ? `${policy}-${iterations}` : policy;
+  const iterations = lambda === "moving" ? (await run.multipliers(policy)).length : 0;
+  const of = await trainedAs(run);
   const losses = (await run.trainSteps(of)).map(({ loss }) => loss);
   const last = losses.slice(-Math.max(1, Math.round(lastShare * losses.length)));
-  const labelled = source.kind !== "preference" && row.pairs > 0;
+  const labelled = contender.labelled && row.pairs > 0;
+  // The losses of the predicted optimum and of the reference on the same pairs.
+  const known = labelled ? knownLoss(dpoObjective(recipe.beta, recipe.train), await run.pairs(of)) : null;
   return {
     data: dataOf(row.pairs, labelled, iterations),
     steps: row.steps,
     seconds: row.seconds,
     loss: last.length > 0 ? last.reduce((sum, loss) => sum + loss, 0) / last.length : null,
-    ...(labelled ? lossRange(recipe, await run.pairs(of)) : { optimum: null, start: null }),
+    ...(known ?? { optimum: null, start: null }),
   };
-}
-
-/** The losses of the predicted optimum and of the reference on the same pairs, where they are known. */
-function lossRange({ train, beta }: CompareRecipe, pairs: readonly PairRow[]) {
-  if (train.loss_type === "regression")
-    return {
-      optimum: 0,
-      start: pairs.reduce((sum, { difference }) => sum + (difference / beta) ** 2, 0) / pairs.length,
-    };
-  if (train.loss_type === "sigmoid" && train.label_smoothing === 0)
-    return { optimum: optimumLoss(pairs), start: Math.LN2 };
-  return { optimum: null, start: null };
 }
 
 function dataOf(pairs: number, labelled: boolean, iterations: number): string {
@@ -245,8 +205,8 @@ async function problems(run: RunStore, recipe: CompareRecipe): Promise<ComparedP
   const { compare, preferences, beta, seed } = recipe;
   const { bootstrap: replicates, confidence } = recipe.evaluate;
   for (const [algorithm, aim] of [
-    ["MoCAN", compare.mocan && recipe],
-    ["PeCAN", compare.pecan && preferences],
+    ["MoCAN", compare.mocan !== undefined && recipe],
+    ["PeCAN", compare.pecan !== undefined && preferences],
   ] as const) {
     if (!aim) continue;
     const scores = await trainScores(run, { reward: aim.reward.name, safety: aim.safety });
@@ -338,10 +298,10 @@ async function distributions(
 
 async function paths(run: RunStore, entries: readonly Entry[]): Promise<MultiplierPath[]> {
   const found: MultiplierPath[] = [];
-  for (const { method, policy, source } of entries)
-    if (source.kind === "iterative")
+  for (const { label, policy, lambda } of entries)
+    if (lambda === "moving")
       found.push({
-        method: methods[method],
+        method: label,
         iterations: (await run.multipliers(policy)).map(({ iteration, lambda, gain }) => ({ iteration, lambda, gain })),
       });
   return found;
@@ -354,74 +314,25 @@ async function marginBills(
   entries: readonly Entry[],
   costs: readonly CostRow[],
 ): Promise<MarginBill[]> {
-  const reaches = ({ row }: Entry) => row.safety.every(({ verdict }) => verdict !== "not held");
   const found: MarginBill[] = [];
   for (const method of new Set(entries.map(({ method }) => method))) {
-    const own = entries.filter((entry) => entry.method === method);
-    const add = (entry: Entry, method: string, extent: string, bill: ReportedBill) => {
+    const own = entries
+      .filter((entry) => entry.method === method)
+      .map(({ row, ...contender }): ReachEntry => ({ contender, row }));
+    for (const { entry, extent, bill } of await own[0].contender.reach(own, { run, recipe, costs })) {
       const { safety, reward } = entry.row;
       const verdict = (["not held", "undecided"] as const).find((one) => safety.some(({ verdict }) => verdict === one));
-      const iterative = entry.source.kind === "iterative";
-      found.push({ method, iterative, extent, verdict: verdict ?? "held", reward: measured(reward), bill });
-    };
-    if (method === "mocan" || method === "pecan") {
-      const aim = method === "mocan" ? recipe.safety : recipe.preferences!.safety;
-      const promising = ({ row }: Entry) => aim.every(({ margin }, j) => row.predicted![j + 1].gain >= margin);
-      const chosen = own.find(isSolved) ?? own.find(promising);
-      if (!chosen) continue;
-      const extent = isSolved(chosen)
-        ? "λ* solved, trained once"
-        : `λ = ${chosen.row.lambda}, whose prediction reaches it`;
-      add(chosen, methods[method], extent, reported(chosen.row.bill));
-    } else if (method === "weighted-sum") {
-      const first = own.findIndex(reaches);
-      const tried = first < 0 ? own : own.slice(0, first + 1);
-      const policies = tried.map(({ policy }) => policy);
-      const bill = await billOf(run, recipe, tried[0], costs, { policies });
-      add(tried[tried.length - 1], methods[method], `${tried.length} of ${own.length} λ`, reported(bill));
-    } else
-      for (const entry of own) {
-        const [name] = names(entry, recipe);
-        if (entry.source.kind !== "iterative") add(entry, name, "", reported(entry.row.bill));
-        else {
-          const { extent, bill } = await iterativeBill(run, recipe, entry, costs);
-          add(entry, name, extent, bill);
-        }
-      }
+      found.push({
+        method: entry.contender.label,
+        iterative: entry.contender.lambda === "moving",
+        extent,
+        verdict: verdict ?? "held",
+        reward: measured(reward),
+        bill: reported(bill),
+      });
+    }
   }
   return found;
-}
-
-/**
- * Up to the first iteration that measured the margins reached once λ had settled, or all. Where λ swings past λ*, the
- * margin is reached sooner, by a policy that gives up more reward than was asked.
- */
-async function iterativeBill(
-  run: RunStore,
-  recipe: CompareRecipe,
-  entry: Entry,
-  costs: readonly CostRow[],
-): Promise<Pick<MarginBill, "extent" | "bill">> {
-  const all = await run.multipliers(entry.policy);
-  const settled = settlesAt(all.map(({ lambda }) => lambda));
-  const reached = (gain: readonly number[]) => recipe.safety.every(({ margin }, j) => gain[j] >= margin);
-  const first = all.findIndex(({ gain }, i) => i >= settled && reached(gain));
-  const iterations = first < 0 ? all : all.slice(0, first + 1);
-  const bill = reported(await billOf(run, recipe, entry, costs, { iterations }));
-  if (entry.method === "safe-rlhf") {
-    // Its time is kept as a whole: iterations are alike but for their tokens.
-    const tokens = (rows: typeof all) => rows.reduce((sum, row) => sum + row.tokensSampled + row.tokensTrained, 0);
-    bill.seconds *= tokens(iterations) / tokens(all);
-  }
-  return { extent: `${iterations.length} of ${all.length} iterations`, bill };
-}
-
-/** From where on λ stays within a tenth of where it ends, of the largest multiplier. */
-function settlesAt(path: readonly (readonly number[])[]): number {
-  const last = path[path.length - 1] ?? [];
-  const tolerance = 0.1 * Math.max(...last);
-  const off = path.findLastIndex((lambda) => lambda.some((value, j) => Math.abs(value - last[j]) > tolerance));
-  return off + 1;
 }
 
 async function prompts(
@@ -477,60 +388,23 @@ async function byMeanScore(run: RunStore, scorer: string): Promise<number[]> {
   return [...sums.keys()].sort((a, b) => mean(a) - mean(b));
 }
 
-/** Keys of a training that do not change what it learns. */
-const incidental = new Set<string>([
-  "eval_split",
-  "eval_steps",
-  "logging_steps",
-  "save_steps",
-  "gradient_checkpointing",
-]);
-/** Those that Safe-RLHF takes from `train`, too. */
-const adapter = /^(lora_|learning_rate|adam_|weight_decay|max_grad_norm)/;
-
 /** A column for every kind of training, a row for every key that any of them has. */
 function hyperparameters(recipe: CompareRecipe): ComparisonData["hyperparameters"] {
-  const { compare, train, pretrain, pairs, beta, sampling, seed } = recipe;
-  const trained = (options: Training) => Object.entries(options).filter(([key]) => !incidental.has(key));
-  const { scale, ...pseudo } = pairs;
-  const { batch_size: _, ...sampled } = sampling;
-  const labelled = [["beta", beta], ...prefixed("pairs", pseudo), ...trained(train)] as const;
-  const columns: [name: string, entries: Map<string, unknown>][] = [
-    ["One shot, weighted sum", new Map([...labelled, ...(compare.pecan ? [["pairs.scale", scale] as const] : [])])],
+  const { batch_size: _, ...sampled } = recipe.sampling;
+  const columns = hyperparameterColumns(recipe).map(({ column, entries }) => ({ column, values: new Map(entries) }));
+  const keys = [...new Set(columns.flatMap(({ values }) => [...values.keys()]))];
+  const shared = [
+    ...Object.entries(sampled).map(([key, value]) => [`sampling.${key}`, value] as const),
+    ["seed", recipe.seed] as const,
   ];
-  if (compare.dual_ascent)
-    columns.push(["Dual ascent", new Map([...labelled, ...prefixed("dual_ascent", compare.dual_ascent)])]);
-  if (recipe.preferences)
-    columns.push(["Models of preferences", new Map([["beta", beta] as const, ...trained(pretrain)])]);
-  if (compare.safe_rlhf)
-    columns.push([
-      "Safe-RLHF",
-      new Map([
-        ["beta", beta] as const,
-        ...trained(train).filter(([key]) => adapter.test(key)),
-        ...prefixed("safe_rlhf", safeRlhfOptions(compare.safe_rlhf)),
-      ]),
-    ]);
-  const keys = [...new Set(columns.flatMap(([, entries]) => [...entries.keys()]))];
-  const shared = [...prefixed("sampling", sampled), ["seed", seed] as const];
   return {
-    columns: columns.map(([name]) => name),
+    columns: columns.map(({ column }) => column),
     rows: [
-      ...keys.map((name) => ({ name, values: columns.map(([, entries]) => written(entries.get(name))) })),
+      ...keys.map((name) => ({ name, values: columns.map(({ values }) => written(values.get(name))) })),
       ...shared.map(([name, value]) => ({ name, values: columns.map(() => written(value)) })),
     ],
   };
 }
-
-/** What is left to the training by default is told in words. */
-function safeRlhfOptions(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const options: Record<string, unknown> = readSafeRlhfOptions(given, "compare.safe_rlhf");
-  const { save_iterations: _, ...shape } = safeRlhfSchema.shape;
-  return Object.fromEntries(Object.entries(shape).map(([key, field]) => [key, options[key] ?? field.description]));
-}
-
-const prefixed = (prefix: string, values: Readonly<Record<string, unknown>>) =>
-  Object.entries(values).map(([key, value]) => [`${prefix}.${key}`, value] as const);
 
 function written(value: unknown): string {
   if (value === undefined) return "–";

@@ -4,14 +4,16 @@ import { certificateCaution } from "../dual/certificate.js";
 import { bootstrap, type DualIntervals, solveDual } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { marginMeaning } from "../methods/pecan.js";
-import type { EvaluationRow, PairRow, SampleRow, SolveRow } from "../ports/rows.js";
+import type { EvaluationRow, SampleRow, SolveRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import { Random } from "../random.js";
+import { dpoObjective } from "../recipe/options.js";
 import type { Recipe } from "../recipe/parse.js";
 import { reference } from "../stages/collect.js";
 import { aligned } from "../stages/context.js";
 import { trainScores } from "../stages/score.js";
 import type { Text } from "../text/rows.js";
+import { knownLoss } from "../train/objectives/dpo.js";
 import type {
   ConstraintOutcome,
   Cost,
@@ -226,23 +228,12 @@ async function training(run: RunStore): Promise<Training | undefined> {
   });
   const pairs = await run.pairs(aligned);
   const { choice, labels } = run.recipe.pairs;
-  const { loss_type, label_smoothing } = run.recipe.train;
   return {
     steps: means,
     pairs: pairs.length,
     pairsNote: `${choice} pairs, ${labels} labels`,
-    optimum: loss_type === "sigmoid" && label_smoothing === 0 ? optimumLoss(pairs) : undefined,
+    optimum: knownLoss(dpoObjective(run.recipe.beta, run.recipe.train), pairs)?.optimum,
   };
-}
-
-/** DPO's loss at p_λ, whose margins are r_λ's differences: the cross entropy of the labels and their probabilities. */
-export function optimumLoss(pairs: readonly PairRow[]): number {
-  const term = (label: number, probability: number) => (label === 0 ? 0 : -label * Math.log(probability));
-  const sum = pairs.reduce(
-    (total, { label, probability }) => total + term(label, probability) + term(1 - label, 1 - probability),
-    0,
-  );
-  return sum / pairs.length;
 }
 
 export function versions({ recipe, origin }: RunStore): Record<string, string> {

@@ -1,3 +1,4 @@
+import type { Family } from "../methods/compare/contender.js";
 import type { ConstraintOutcome, Cost, Interval, Outcome, RunCounts, Verdict, WinRate } from "./data.js";
 import type { DualSeries } from "./series.js";
 
@@ -44,7 +45,7 @@ export interface ComparisonData {
   costs?: readonly Cost[];
 }
 
-export type Family = "MoCAN" | "PeCAN" | "weighted sum" | "DPO" | "iterative";
+export type { Family };
 
 export interface ComparedPolicy {
   family: Family;

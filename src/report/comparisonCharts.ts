@@ -28,6 +28,7 @@ const signs: Record<Family, Sign> = {
   PeCAN: { symbol: "circle", stroke: ink.aligned, fill: ink.paper, size: 4.5 },
   "weighted sum": { symbol: "triangle", stroke: ink.text, fill: ink.text, size: 4 },
   DPO: { symbol: "square", stroke: ink.reference, fill: ink.reference, size: 4 },
+  stepwise: { symbol: "square", stroke: ink.reference, fill: ink.paper, size: 4 },
   iterative: { symbol: "diamond", stroke: ink.asked, fill: ink.asked, size: 4.5 },
 };
 

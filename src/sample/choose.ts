@@ -1,7 +1,7 @@
 /** Drawing a token from a distribution over the vocabulary, without a pass over all of it. */
 import type { Random } from "../random.js";
 
-/** How a token is chosen; names and meaning as in transformers' GenerationConfig. */
+/** Options by which a token is chosen; names and meaning as in transformers' GenerationConfig. */
 export interface ChoiceOptions {
   /** 0 is greedy. */
   readonly temperature: number;
@@ -63,6 +63,7 @@ function indexOfLargest(values: Float32Array): number {
   return best;
 }
 
+/** Largest of the values. */
 export const largestOf = (values: Float32Array): number => values[indexOfLargest(values)];
 
 /** The token at which the running sum passes `uniform` of the whole: block sums first, then within one block. */

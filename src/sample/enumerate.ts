@@ -1,5 +1,6 @@
 /** Every response that a model can give, where those are few. */
 
+/** Space of the responses that a model can give. */
 export interface ResponseSpace {
   /** Tokens that the model's head tells apart. */
   readonly vocabSize: number;
@@ -9,7 +10,7 @@ export interface ResponseSpace {
   readonly maxNewTokens: number;
 }
 
-/** How many responses there are; `Infinity` where that is beyond double precision. */
+/** Number of responses in a space; `Infinity` where that is beyond double precision. */
 export function countResponses({ vocabSize, stopIds, maxNewTokens }: ResponseSpace): number {
   const stops = new Set(stopIds).size;
   const others = vocabSize - stops;

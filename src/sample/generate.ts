@@ -26,6 +26,7 @@ export interface SampleRequest {
   readonly sampleIndexes: readonly number[];
 }
 
+/** Sample: one response to one prompt. */
 export interface Sample {
   readonly promptIndex: number;
   readonly sampleIndex: number;

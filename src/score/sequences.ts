@@ -1,11 +1,19 @@
 /** Log-probabilities of given responses, and scores of given sequences. */
 import type { Executable, float32, Runtime } from "../graph/index.js";
-import { completionFeeds, completionLogprobs, scoreFeeds, sequenceLogprobs, sequenceScores } from "../models/heads.js";
+import {
+  completionFeeds,
+  completionLogprobs,
+  headChunks,
+  scoreFeeds,
+  sequenceLogprobs,
+  sequenceScores,
+} from "../models/heads.js";
 import { type Model, requireLength } from "../models/model.js";
 import { pack, type TokenTree } from "../models/packing.js";
 import { Parameters } from "../models/parameters.js";
 import { packedInputs, transformer } from "../models/transformer.js";
 
+/** Options of scoring sequences. */
 export interface SequenceOptions {
   /** Tokens computed at once, padding apart; more costs memory. */
   readonly tokensPerBatch?: number;
@@ -23,13 +31,6 @@ export interface SequenceValue {
 }
 
 const TOKENS_PER_BATCH = 2048;
-/** The head's logits take tokens × vocabulary floats; parts of about this many bytes are computed at a time. */
-const LOGIT_BYTES = 1 << 26;
-
-/** How many parts to cut the head's rows into. */
-export const headChunks = (rows: number, vocabSize: number): number =>
-  Math.max(1, Math.ceil((rows * vocabSize * 4) / LOGIT_BYTES));
-
 interface Batch {
   readonly trees: readonly TokenTree[];
   /** Where each completion of the batch stands among the caller's. */
@@ -61,31 +62,6 @@ export function batchTrees(trees: readonly TokenTree[], tokensPerBatch = TOKENS_
     batch.indexes.push(...tree.completions.map((_, i) => first + i));
   }
   return batches;
-}
-
-/**
- * Rows that share a prompt as trees, at most `most` completions and `tokens` tokens each. `order[i]` is the row of the
- * i-th completion, trees in order.
- */
-export function groupByPrompt(
-  rows: readonly { readonly prompt: readonly number[]; readonly response: readonly number[] }[],
-  tokens = TOKENS_PER_BATCH / 4,
-): { trees: TokenTree[]; order: number[] } {
-  const groups = new Map<string, number[][]>();
-  for (const [i, row] of rows.entries()) {
-    const key = row.prompt.join(",");
-    const parts = groups.get(key) ?? [];
-    if (parts.length === 0) groups.set(key, parts);
-    const last = parts.at(-1);
-    const size = last?.reduce((n, j) => n + rows[j].response.length, row.prompt.length) ?? 0;
-    if (last && size + row.response.length <= tokens) last.push(i);
-    else parts.push([i]);
-  }
-  const parts = [...groups.values()].flat();
-  return {
-    trees: parts.map((part) => ({ prompt: rows[part[0]].prompt, completions: part.map((i) => rows[i].response) })),
-    order: parts.flat(),
-  };
 }
 
 async function* evaluate(

@@ -10,9 +10,13 @@ export type { Message } from "./tokenizer.js";
 /** A string that is used as it is, or messages that go through the chat template. */
 export type Text = string | Message[];
 
+/** Row of a data file, its columns by name. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** Which of two answers is preferred. Without `prompt`, it is what `chosen` and `rejected` begin with in common. */
+/**
+ * Preference row: which of two answers is better. Without `prompt`, it is what `chosen` and `rejected` begin with in
+ * common.
+ */
 export interface PreferenceRow {
   prompt?: Text;
   chosen: Text;
@@ -36,12 +40,14 @@ export interface ResponseRow {
   [extra: string]: unknown;
 }
 
+/** Token ids of a preference. */
 export interface TokenizedPair {
   prompt: number[];
   chosen: number[];
   rejected: number[];
 }
 
+/** Token ids of a prompt and its completion. */
 export interface TokenizedCompletion {
   prompt: number[];
   completion: number[];
@@ -53,19 +59,21 @@ export interface TokenizedRanking {
   rejected: number[];
 }
 
+/** Token ids of a prompt and a response to it. */
 export interface TokenizedResponse {
   prompt: number[];
   response: number[];
 }
 
+/** Options of cutting long sequences. */
 export interface LengthOptions {
   /** Longest sequence of prompt and answer together, in tokens; TRL's `max_length`. Without it nothing is cut. */
   maxLength?: number;
 }
 
 /**
- * The same row as chat messages where its texts are plain: the prompt is the user's turn, every answer the assistant's,
- * so that the chat template goes around them.
+ * Row as chat messages where its texts are plain: the prompt is the user's turn, every answer the assistant's, so that
+ * the chat template goes around them.
  */
 export function asChat(row: Row): Row {
   const chat: Record<string, unknown> = { ...row };

@@ -23,10 +23,9 @@ import {
 } from "../graph/index.js";
 import { completionFeeds, completionLogprobs } from "../models/heads.js";
 import type { Model } from "../models/model.js";
-import { pack } from "../models/packing.js";
+import { groupByPrompt, pack } from "../models/packing.js";
 import { Parameters } from "../models/parameters.js";
 import { packedInputs, transformer } from "../models/transformer.js";
-import { groupByPrompt } from "../score/sequences.js";
 import { countWork, type Trainable } from "./step.js";
 
 /** A response to a prompt, as token ids. */

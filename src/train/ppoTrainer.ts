@@ -5,59 +5,49 @@
  * each cost; λ by gradient ascent on ln λ. Left out: its auxiliary loss on supervised data (`ptx_coeff`), which this
  * comparison's methods have none of.
  */
-import { z } from "zod";
 import { InputError } from "../errors.js";
 import type { Runtime } from "../graph/index.js";
+import { headChunks } from "../models/heads.js";
 import { type Model, requireLength } from "../models/model.js";
 import { Random } from "../random.js";
 import { generate, type Sample, type SamplingOptions } from "../sample/generate.js";
-import { headChunks } from "../score/sequences.js";
-import { AdamW, type AdamWOptions, clipFactor, norm, scheduleFactor } from "./optimizer.js";
+import { AdamW, type AdamWOptions, clipFactor, norm, type Schedule, scheduleFactor } from "./optimizer.js";
 import { ascendMultiplier, estimateAdvantages, lagrangianAdvantages, tokenScores } from "./ppo.js";
 import { PpoGraph, type PpoGraphOptions, type PpoNetwork, type Rollout, type TokenTargets } from "./ppoGraph.js";
 import type { Trainable } from "./step.js";
 
-const count = z.number().int().positive();
-const whole = z.number().int().nonnegative();
-const positive = z.number().positive();
-
-/**
- * Options under the names of Safe-RLHF's command line. Its defaults too, but for what a run of a few dozen iterations on
- * an adapter needs otherwise: sizes, passes and learning rates.
- */
-export const safeRlhfSchema = z.strictObject({
-  iterations: count.default(40).describe("times that the policy is sampled"),
-  prompt_batch_size: count.default(64).describe("prompts of an iteration"),
-  num_return_sequences: count.default(1).describe("responses for each of them"),
-  update_iters: count.default(2).describe("passes over the responses of an iteration"),
-  train_batch_size: count.default(16).describe("responses for each optimizer step"),
-  actor_lr: positive.optional().describe("of the policy; half of train.learning_rate by default"),
-  critic_lr: positive.optional().describe("of the critics; train.learning_rate by default"),
-  lr_scheduler_type: z.enum(["constant", "linear", "cosine"]).default("cosine"),
-  lr_warmup_ratio: z.number().min(0).max(1).default(0.03),
-  kl_coeff: z.number().nonnegative().optional().describe("of the KL penalty; the recipe's β by default"),
-  clip_range_ratio: positive.default(0.2),
-  clip_range_score: positive.default(50),
-  clip_range_value: positive.default(5),
-  gamma: z.number().min(0).max(1).default(1),
-  gae_lambda: z.number().min(0).max(1).default(0.95),
-  lambda_init: positive.default(1),
-  lambda_lr: z.number().nonnegative().default(0.1),
-  lambda_max: positive.default(5),
-  lambda_update_delay_steps: whole.default(0).describe("iterations before λ moves"),
-  episode_cost_window_size: count.default(128).describe("responses over which the cost is averaged for λ"),
-  save_iterations: whole.default(10).describe("checkpoint every so many iterations, 0 never"),
-});
-export type SafeRlhfOptions = z.infer<typeof safeRlhfSchema>;
-
-/** @throws InputError that names the option: unknown, of the wrong kind, or out of range. */
-export function readSafeRlhfOptions(options: Readonly<Record<string, unknown>>, where: string): SafeRlhfOptions {
-  const read = safeRlhfSchema.safeParse(options);
-  if (read.success) return read.data;
-  const { code, message, path, ...rest } = read.error.issues[0];
-  if (code !== "unrecognized_keys") throw new InputError(`'${[where, ...path].join(".")}': ${message}`);
-  const known = Object.keys(safeRlhfSchema.shape).join(", ");
-  throw new InputError(`unknown key '${where}.${(rest as { keys: string[] }).keys[0]}'; known are ${known}`);
+/** Sizes, rates and ranges, in the meaning of Safe-RLHF's command line. */
+export interface PpoOptions {
+  /** Times that the policy is sampled. */
+  readonly iterations: number;
+  /** Prompts of an iteration, and responses for each of them. */
+  readonly promptBatchSize: number;
+  readonly responsesPerPrompt: number;
+  /** Passes over the responses of an iteration, and responses for each optimizer step. */
+  readonly passes: number;
+  readonly trainBatchSize: number;
+  /** Highest learning rates of the policy and of the critics. */
+  readonly actorRate: number;
+  readonly criticRate: number;
+  readonly schedule: Schedule;
+  readonly warmupRatio: number;
+  /** Strength of the KL penalty, the recipe's β as a rule. */
+  readonly klCoefficient: number;
+  /** How far π/π_old, a token's score and a critic's value may move. */
+  readonly clipRatio: number;
+  readonly clipScore: number;
+  readonly clipValue: number;
+  readonly gamma: number;
+  readonly gaeLambda: number;
+  readonly lambdaInit: number;
+  readonly lambdaRate: number;
+  readonly lambdaMax: number;
+  /** Iterations before λ moves. */
+  readonly lambdaDelay: number;
+  /** Responses over which the cost is averaged for λ. */
+  readonly costWindow: number;
+  /** A checkpoint every so many iterations; 0: none. */
+  readonly saveIterations: number;
 }
 
 /** A network and what of it is trained, from its present values on. */
@@ -91,12 +81,7 @@ export interface PpoJob {
   readonly reward: PpoScorer;
   readonly constraints: readonly PpoConstraint[];
   readonly prompts: readonly (readonly number[])[];
-  readonly options: SafeRlhfOptions;
-  /** Highest learning rates. */
-  readonly actorRate: number;
-  readonly criticRate: number;
-  /** β. */
-  readonly klCoefficient: number;
+  readonly options: PpoOptions;
   readonly sampling: SamplingOptions;
   readonly adam: AdamWOptions;
   readonly maxGradNorm: number;
@@ -183,13 +168,13 @@ export async function* alignByPpo(runtime: Runtime, job: PpoJob): AsyncGenerator
   const networks = await loadNetworks(runtime, job);
   const [policy, ...critics] = networks;
   const initial = job.policy.parameters.slice();
-  const rollouts = options.prompt_batch_size * options.num_return_sequences;
-  const stepsPerIteration = options.update_iters * Math.ceil(rollouts / options.train_batch_size);
+  const rollouts = options.promptBatchSize * options.responsesPerPrompt;
+  const stepsPerIteration = options.passes * Math.ceil(rollouts / options.trainBatchSize);
   const allSteps = options.iterations * stepsPerIteration;
-  const warmup = Math.ceil(options.lr_warmup_ratio * allSteps);
+  const warmup = Math.ceil(options.warmupRatio * allSteps);
   let steps = 0;
   let first = 0;
-  let logLambda: readonly number[] = constraints.map(() => Math.log(options.lambda_init));
+  let logLambda: readonly number[] = constraints.map(() => Math.log(options.lambdaInit));
   const windows: number[][] = constraints.map(() => []);
   try {
     if (job.resume) {
@@ -200,7 +185,7 @@ export async function* alignByPpo(runtime: Runtime, job: PpoJob): AsyncGenerator
     for (let k = first; k < options.iterations; k++) {
       yield await iterate(k);
       const done = k + 1;
-      if (options.save_iterations > 0 && done % options.save_iterations === 0 && done < options.iterations)
+      if (options.saveIterations > 0 && done % options.saveIterations === 0 && done < options.iterations)
         yield {
           event: "save",
           state: { iteration: done, logLambda, windows, steps, networks: networks.map((n) => n.state()) },
@@ -226,15 +211,15 @@ export async function* alignByPpo(runtime: Runtime, job: PpoJob): AsyncGenerator
       scores.push(await score(samples));
       bill.flops += flopsPerToken * readTokens;
     }
-    const episodes = await weigh(responses, scores, bill);
+    const episodes = await describe(responses, scores, bill);
     const [reward, ...cost] = scores.map(mean);
     const kl = mean(episodes.map(({ logprobs, reference }) => sum(logprobs) - sum(reference)));
-    if (k >= options.lambda_update_delay_steps)
+    if (k >= options.lambdaDelay)
       logLambda = logLambda.map((value, j) => {
         const window = windows[j];
         window.push(...Array.from(scores[j + 1]));
-        window.splice(0, window.length - options.episode_cost_window_size);
-        return ascendMultiplier(value, mean(window) - constraints[j].limit, options.lambda_lr, options.lambda_max);
+        window.splice(0, window.length - options.costWindow);
+        return ascendMultiplier(value, mean(window) - constraints[j].limit, options.lambdaRate, options.lambdaMax);
       });
     const lambda = logLambda.map(Math.exp);
     const learned = await learn(k, episodes, lambda, bill);
@@ -256,14 +241,14 @@ export async function* alignByPpo(runtime: Runtime, job: PpoJob): AsyncGenerator
   }
 
   /** Log-probabilities, values and advantages of every response. */
-  async function weigh(
+  async function describe(
     responses: readonly Rollout[],
     scores: readonly ArrayLike<number>[],
     bill: { flops: number },
   ): Promise<Episode[]> {
     const evaluate = async (network: Network, parameters = network.parameters) => {
       const values: ArrayLike<number>[] = [];
-      for (const batch of parts(responses, options.train_batch_size)) {
+      for (const batch of parts(responses, options.trainBatchSize)) {
         const result = await network.graph.evaluate(parameters, batch);
         values.push(...result.values);
         bill.flops += result.flops;
@@ -279,10 +264,10 @@ export async function* alignByPpo(runtime: Runtime, job: PpoJob): AsyncGenerator
       logprobs: logprobs[i],
       reference: reference[i],
       critics: values.map((of, c) => {
-        const coefficient = (c === 0 ? -0.5 : 0.5) * job.klCoefficient;
-        const perToken = tokenScores(scores[c][i], logprobs[i], reference[i], coefficient, options.clip_range_score);
-        const { gamma, gae_lambda } = options;
-        return { values: of[i], ...estimateAdvantages(perToken, of[i], { gamma, lambda: gae_lambda }) };
+        const coefficient = (c === 0 ? -0.5 : 0.5) * options.klCoefficient;
+        const perToken = tokenScores(scores[c][i], logprobs[i], reference[i], coefficient, options.clipScore);
+        const { gamma, gaeLambda } = options;
+        return { values: of[i], ...estimateAdvantages(perToken, of[i], { gamma, lambda: gaeLambda }) };
       }),
     }));
   }
@@ -296,14 +281,14 @@ export async function* alignByPpo(runtime: Runtime, job: PpoJob): AsyncGenerator
   ) {
     const losses = networks.map(() => 0);
     let [gradNorm, clipped, tokens, learningRate] = [0, 0, 0, 0];
-    for (let pass = 0; pass < options.update_iters; pass++) {
+    for (let pass = 0; pass < options.passes; pass++) {
       const order = new Random(seed, BATCH_STREAM, k, pass).shuffle([...episodes.keys()]);
-      for (const rows of parts(order, options.train_batch_size)) {
+      for (const rows of parts(order, options.trainBatchSize)) {
         const batch = rows.map((i) => episodes[i]);
-        const factor = scheduleFactor(options.lr_scheduler_type, steps, allSteps, warmup);
+        const factor = scheduleFactor(options.schedule, steps, allSteps, warmup);
         for (const [n, network] of networks.entries()) {
           const targets = batch.map((episode) => targetsOf(episode, n, lambda));
-          const rate = factor * (n === 0 ? job.actorRate : job.criticRate);
+          const rate = factor * (n === 0 ? options.actorRate : options.criticRate);
           const result = await network.step(batch, targets, rate, job.maxGradNorm);
           if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradNorm))
             throw new InputError(
@@ -317,7 +302,7 @@ export async function* alignByPpo(runtime: Runtime, job: PpoJob): AsyncGenerator
           gradNorm += result.gradNorm / stepsPerIteration;
           for (const [i, { logprobs }] of batch.entries())
             for (let t = 0; t < logprobs.length; t++, tokens++)
-              clipped += +(Math.abs(Math.exp(result.values[i][t] - logprobs[t]) - 1) > options.clip_range_ratio);
+              clipped += +(Math.abs(Math.exp(result.values[i][t] - logprobs[t]) - 1) > options.clipRatio);
         }
         steps++;
       }
@@ -383,11 +368,11 @@ async function loadNetworks(runtime: Runtime, job: PpoJob): Promise<Network[]> {
   const { options, policy, reward, constraints, sampling, checkpointing, adam } = job;
   const longestPrompt = job.prompts.reduce((n, prompt) => Math.max(n, prompt.length), 0);
   const maxLength = Math.min(policy.model.config.maxPositions, longestPrompt + sampling.maxNewTokens);
-  const chunks = headChunks(options.train_batch_size * sampling.maxNewTokens, policy.model.config.vocabSize);
+  const chunks = headChunks(options.trainBatchSize * sampling.maxNewTokens, policy.model.config.vocabSize);
   const networks: Network[] = [];
   for (const [n, start] of [policy, ...[reward, ...constraints].map(({ critic }) => critic)].entries()) {
     requireLength(start.model, maxLength, "the longest prompt with its response");
-    const clip = n === 0 ? options.clip_range_ratio : options.clip_range_value;
+    const clip = n === 0 ? options.clipRatio : options.clipValue;
     const graph = { maxLength, chunks, checkpointing, clip };
     // Decay would pull a critic's head to zero, and its values with it.
     const decay = n === 0 ? adam : { ...adam, weightDecay: 0 };
@@ -399,8 +384,8 @@ async function loadNetworks(runtime: Runtime, job: PpoJob): Promise<Network[]> {
 /** Which prompts an iteration samples: they come round in an order of their own each time. */
 function promptsOf({ prompts, options, seed }: PpoJob, iteration: number): { prompt: number; draw: number }[] {
   let order = { round: -1, prompts: [] as number[] };
-  return Array.from({ length: options.prompt_batch_size }, (_, i) => {
-    const draw = iteration * options.prompt_batch_size + i;
+  return Array.from({ length: options.promptBatchSize }, (_, i) => {
+    const draw = iteration * options.promptBatchSize + i;
     const round = Math.floor(draw / prompts.length);
     if (order.round !== round)
       order = { round, prompts: new Random(seed, PROMPT_STREAM, round).shuffle([...prompts.keys()]) };
@@ -416,7 +401,7 @@ async function sampleResponses(
   iteration: number,
 ): Promise<{ samples: Sample[]; promptTokens: number }> {
   const { model, trainable } = job.policy;
-  const each = job.options.num_return_sequences;
+  const each = job.options.responsesPerPrompt;
   const requests = promptsOf(job, iteration).map(({ prompt, draw }) => ({
     prompt: job.prompts[prompt],
     promptIndex: prompt,
@@ -425,7 +410,7 @@ async function sampleResponses(
   }));
   const adapted = { ...model, adapter: { plan: trainable.lora!, layout: trainable.layout, values } };
   const samples: Sample[] = [];
-  const first = iteration * job.options.prompt_batch_size * each;
+  const first = iteration * job.options.promptBatchSize * each;
   for await (const sample of generate(runtime, adapted, requests, job.sampling))
     samples[sample.sampleIndex - first] = sample;
   return { samples, promptTokens: requests.reduce((n, { prompt }) => n + prompt.length, 0) };

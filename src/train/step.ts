@@ -19,7 +19,8 @@ import { type PackedBatch, pack } from "../models/packing.js";
 import { keepMask, type LoraPlan, type ParameterLayout, Parameters } from "../models/parameters.js";
 import { linearModules, moduleNames, packedInputs, transformer } from "../models/transformer.js";
 import { Random } from "../random.js";
-import { type Example, givesScores, lossFeeds, lossOf, type Objective } from "./objectives.js";
+import type { Example } from "./objectives/objective.js";
+import { type Objective, recordOf } from "./objectives/table.js";
 
 export interface StepGraphOptions {
   /** The longest prompt and completion together that will be fed. */
@@ -76,10 +77,12 @@ export class StepGraph {
       maxLength,
       checkpointing: checkpointing && options.gradient,
     });
-    const values = givesScores(objective)
-      ? sequenceScores(config, p, hidden, model.where)
-      : sequenceLogprobs(completionLogprobs(config, p, hidden, chunks));
-    const loss = lossOf(objective, values);
+    const record = recordOf(objective);
+    const values =
+      record.values === "scores"
+        ? sequenceScores(config, p, hidden, model.where)
+        : sequenceLogprobs(completionLogprobs(config, p, hidden, chunks));
+    const loss = record.loss(objective, values);
     const outputs: Record<string, Tensor> = { loss, values };
     if (options.gradient) outputs.gradient = gradients(loss, [p.flat!])[0];
     return new StepGraph(await runtime.load({ outputs }), model, trainable, objective, options, countWork(outputs));
@@ -93,11 +96,12 @@ export class StepGraph {
     seed: readonly number[],
   ): Promise<StepResult> {
     const batch = pack(this.model.config, examples);
+    const record = recordOf(this.objective);
     const feeds = {
       parameters: float32(parameters, [parameters.length]),
       ...batch.feeds,
-      ...(givesScores(this.objective) ? scoreFeeds(batch) : completionFeeds(batch, this.options.chunks)),
-      ...lossFeeds(this.objective, examples, scale),
+      ...(record.values === "scores" ? scoreFeeds(batch) : completionFeeds(batch, this.options.chunks)),
+      ...record.feeds(this.objective, examples, scale),
       ...this.keepFeeds(batch, seed),
     };
     const out = await this.executable.run(feeds);

@@ -1,10 +1,11 @@
 /** The training loop: batches in order, gradients accumulated, clipped, applied; every step an event. */
 import { InputError } from "../errors.js";
 import type { Runtime } from "../graph/index.js";
+import { headChunks } from "../models/heads.js";
 import { type Model, requireLength } from "../models/model.js";
 import { Random } from "../random.js";
-import { headChunks } from "../score/sequences.js";
-import { type Example, givesScores, metricsOf, type Objective } from "./objectives.js";
+import type { Example } from "./objectives/objective.js";
+import { type Objective, recordOf } from "./objectives/table.js";
 import { AdamW, type AdamWOptions, clipFactor, norm, type Schedule, scheduleFactor } from "./optimizer.js";
 import { StepGraph, type Trainable } from "./step.js";
 
@@ -82,6 +83,7 @@ const exampleTokens = (e: Example): number => e.completions.reduce((n, c) => n +
 /** Trains to the end. Same job, same machine: same bits, whether interrupted and resumed or not. */
 export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator<TrainEvent> {
   const { model, trainable, objective, examples, options, parameters } = job;
+  const record = recordOf(objective);
   const evaluation = job.evaluation ?? [];
   if (examples.length === 0) throw new InputError("there are no rows to train on");
   const plan = planSteps(examples.length, options);
@@ -95,7 +97,7 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
   const widest = widestBatch(all, options.batchSize);
   const graph = {
     maxLength: longest,
-    chunks: givesScores(objective) ? 1 : headChunks(widest.completionTokens, model.config.vocabSize),
+    chunks: record.values === "scores" ? 1 : headChunks(widest.completionTokens, model.config.vocabSize),
     checkpointing: options.checkpointing ?? activationBytes(model, widest.tokens) > CHECKPOINT_ABOVE,
   };
   const step = await StepGraph.load(runtime, model, trainable, objective, { ...graph, gradient: true });
@@ -131,15 +133,15 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
       const metrics: Record<string, number> = {};
       const completionTokens = batches.flat().reduce((n, e) => n + exampleTokens(e) - e.prompt.length, 0);
       for (const [micro, batch] of batches.entries()) {
-        // As transformers averages: over tokens for SFT, over the micro-batches' means otherwise.
-        const scale = objective.kind === "sft" ? 1 / completionTokens : 1 / (batch.length * batches.length);
+        // As transformers averages: over tokens, or over the micro-batches' means.
+        const scale = record.mean === "tokens" ? 1 / completionTokens : 1 / (batch.length * batches.length);
         const result = await step.run(parameters, batch, scale, [options.seed, k, micro]);
         loss += result.loss;
         tokens += result.tokens;
         flops += result.flops;
         if (!gradient) gradient = result.gradient!;
         else for (let i = 0; i < gradient.length; i++) gradient[i] += result.gradient![i];
-        for (const [name, value] of Object.entries(metricsOf(objective, batch, result.values)))
+        for (const [name, value] of Object.entries(record.metrics(objective, batch, result.values)))
           metrics[name] = (metrics[name] ?? 0) + value / batches.length;
       }
       const gradNorm = norm(gradient!);
@@ -172,11 +174,11 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
         const result = await graphs.run(
           parameters,
           batch,
-          1 / (objective.kind === "sft" ? tokens : evaluation.length),
+          1 / (record.mean === "tokens" ? tokens : evaluation.length),
           [],
         );
         loss += result.loss;
-        for (const [name, value] of Object.entries(metricsOf(objective, batch, result.values)))
+        for (const [name, value] of Object.entries(record.metrics(objective, batch, result.values)))
           metrics[name] = (metrics[name] ?? 0) + (value * batch.length) / evaluation.length;
       }
       return { event: "eval", step: done, loss, metrics };

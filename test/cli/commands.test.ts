@@ -7,7 +7,7 @@ import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { openModel } from "../../src/providers/onnx/openModel.js";
 import { runTraining } from "../../src/providers/onnx/training.js";
 import { trainingSchema } from "../../src/recipe/options.js";
-import { exampleOf } from "../../src/train/examples.js";
+import { dpo } from "../../src/train/objectives/dpo.js";
 import { dualign } from "./run.js";
 
 const golden = fileURLToPath(new URL("../golden/", import.meta.url));
@@ -90,7 +90,8 @@ describe("dualign train", () => {
       max_length: 64,
     });
     const objective = { kind: "dpo", beta: 0.1, lossType: "sigmoid", labelSmoothing: 0 } as const;
-    const examples = pairs.map((row) => exampleOf(objective, model.tokenizer, row, "a row", { maxLength: 64 })!);
+    const context = { tokenizer: model.tokenizer, where: "a row", lengths: { maxLength: 64 } };
+    const examples = pairs.map((row) => dpo.example(objective, row, context)!);
     for (const kill of [1, 5]) {
       const killed = join(folder, `killed-${kill}`);
       const run = { objective, model, examples, options, seed: 3, outputDir: killed, resume: false };

@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { readRecipe } from "../../src/files/recipeFile.js";
+import { readRecipe } from "../../src/cli/recipeFile.js";
 
 const recipes = fileURLToPath(new URL("../../recipes/", import.meta.url));
 afterEach(() => vi.restoreAllMocks());

@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runMethod } from "../../src/methods/methods.js";
+import { parseRecipe } from "../../src/methods/recipe.js";
 import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
 import type { Tools } from "../../src/ports/world.js";
-import { type CompareRecipe, parseRecipe } from "../../src/recipe/parse.js";
+import type { CompareRecipe } from "../../src/recipe/parse.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
 import { referenceLogits, rewards, safeties, softmax, toyTools } from "./toy.js";
 
@@ -191,7 +192,7 @@ test("Safe-RLHF is handed what it needs, and its multiplier is kept by iteration
   const { policies: rows } = await compare(text, {
     ...tools,
     async *trainSafeRlhf(job) {
-      expect(job.options).toEqual({ iterations: 2 });
+      expect(job.options).toMatchObject({ iterations: 2, lambda_init: 1 });
       const mean = softmax(referenceLogits).reduce((sum, p, k) => sum + p * safeties[k], 0);
       expect(job.referenceSafety[0]).toBeCloseTo(mean, 1);
       const pairs = { pairs: [], beta: job.beta, options: { ...job.train, loss_type: "sigmoid", label_smoothing: 0 } };
@@ -210,7 +211,33 @@ test("Safe-RLHF is handed what it needs, and its multiplier is kept by iteration
   await expect(compare(text, tools)).rejects.toThrow("'compare.safe_rlhf' cannot be trained here");
 });
 
+test("SACPO's second step starts from its first and ends where one training for the sum of both would", async () => {
+  const text = `${preferences}compare: { dpo_s: false, sacpo: { lambda: [0, 1, 2] } }\n`;
+  const started: string[] = [];
+  const tools = toyTools({ trainSteps: 60 });
+  const { policies: rows } = await compare(text, {
+    ...tools,
+    trainPreferences(job) {
+      const from = job.reference.adapter?.slice(folder.length + 1) ?? "reference";
+      started.push(`${job.outputDir.slice(folder.length + 1)} from ${from}, beta ${job.beta}`);
+      return tools.trainPreferences(job);
+    },
+  });
+  expect(started.filter((one) => one.startsWith("sacpo"))).toEqual([
+    "sacpo-1 from pretrained/helpfulness, beta 1",
+    "sacpo-2 from pretrained/helpfulness, beta 0.5",
+  ]);
+  const row = (policy: string) => rows.find((one) => one.policy === policy)!;
+  for (const lambda of [0, 1, 2]) {
+    expect(within(exact(lambda).safety, row(`sacpo-${lambda}`).safety[0])).toBe(true);
+    expect(within(exact(lambda).reward, row(`sacpo-${lambda}`).reward)).toBe(true);
+  }
+  // Both steps are on its bill; without a step of its own it is the first policy.
+  expect(["sacpo-0", "sacpo-1"].map((policy) => row(policy).bill.trainings)).toEqual([1, 2]);
+});
+
 test.each([
+  ["compare: { sacpo: {} }", "toy.yaml:9: 'compare.sacpo' needs 'preferences'"],
   ["compare: { pecan: {} }", "toy.yaml:9: 'compare.pecan' needs 'preferences'"],
   ["compare: { mocan: { lambda: [[1, 2]] } }", "toy.yaml:9: 'compare.mocan.lambda.0' must be one number"],
   ["compare: { mocan: { lambda: [-1] } }", "toy.yaml:9: 'compare.mocan.lambda.0' must be at least 0, not -1"],

@@ -4,11 +4,12 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseRecipe } from "../../src/methods/recipe.js";
 import type { Policy, SampledResponse } from "../../src/ports/policy.js";
 import type { PreferencePair, TrainStep } from "../../src/ports/trainer.js";
 import type { Tools } from "../../src/ports/world.js";
 import { Random } from "../../src/random.js";
-import { type MocanRecipe, type PecanRecipe, parseRecipe } from "../../src/recipe/parse.js";
+import type { MocanRecipe, PecanRecipe } from "../../src/recipe/parse.js";
 
 export const responses = ["a", "b", "c", "d", "e", "f", "g", "h"];
 export const referenceLogits = [0.5, 0.2, 0, -0.1, 0.3, -0.4, 0.1, -0.2];
@@ -120,14 +121,17 @@ export function toyTools(options: ToyOptions = {}): Tools {
     async readPreferences({ label }) {
       return (preferences ?? toyPreferencesBy)(label);
     },
-    trainPreferences: ({ pairs, beta, outputDir }) =>
+    trainPreferences: ({ reference, pairs, beta, outputDir }) =>
       train(
         pairs.map(({ chosen, rejected }) => ({
           chosen: responses.indexOf(chosen as string),
           rejected: responses.indexOf(rejected as string),
           probability: 1,
         })),
-        { beta, outputDir, steps: trainSteps, tokens: tokensPerStep, pause, onRow },
+        {
+          from: reference.adapter === undefined ? referenceLogits : readLogits(reference.adapter)!,
+          ...{ beta, outputDir, steps: trainSteps, tokens: tokensPerStep, pause, onRow },
+        },
       ),
     openJudge,
     async writeReport(run) {
@@ -199,6 +203,8 @@ interface ToyPair {
 }
 
 interface ToyTraining {
+  /** Logits of the reference. */
+  from?: readonly number[];
   beta: number;
   outputDir: string;
   steps: number;
@@ -210,17 +216,17 @@ interface ToyTraining {
 /** DPO, or the regression, by gradient descent on the logits, checkpointed after every step. */
 async function* train(
   pairs: readonly ToyPair[],
-  { beta, outputDir, steps, tokens, pause, onRow }: ToyTraining,
+  { from = referenceLogits, beta, outputDir, steps, tokens, pause, onRow }: ToyTraining,
 ): AsyncGenerator<TrainStep> {
   mkdirSync(outputDir, { recursive: true });
-  let logits = readLogits(outputDir) ?? [...referenceLogits];
+  let logits = readLogits(outputDir) ?? [...from];
   const start = existsSync(join(outputDir, "step")) ? Number(readFileSync(join(outputDir, "step"), "utf8")) : 0;
   for (let step = start + 1; step <= steps; step++) {
     await pause();
     const gradient = logits.map(() => 0);
     let loss = 0;
     for (const { chosen: c, rejected: r, probability, target } of pairs) {
-      const ratio = logits[c] - logits[r] - (referenceLogits[c] - referenceLogits[r]);
+      const ratio = logits[c] - logits[r] - (from[c] - from[r]);
       const p = 1 / (1 + Math.exp(-beta * ratio));
       // A quarter of the squared error has the curvature of the logistic loss at β = 1.
       const slope = target === undefined ? beta * (p - probability) : (ratio - target) / 4;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
-import { differingKeys, parseRecipe } from "../../src/recipe/parse.js";
+import { parseRecipe } from "../../src/methods/recipe.js";
+import { differingKeys } from "../../src/recipe/parse.js";
 
 const good = `model: org/model
 prompts:
@@ -124,6 +125,16 @@ test.each([
 test("an unknown key of pretrain is refused, and its loss cannot be the regression", () => {
   expect(failure(`${pecan}pretrain: { lora_rank: 4 }\n`)).toMatch(/r.yaml:7: unknown key 'pretrain.lora_rank'/);
   expect(failure(`${pecan}pretrain: { loss_type: regression }\n`)).toMatch(/must be one of sigmoid, robust, ipo/);
+});
+
+test("a loss that cannot learn from its labels is refused before anything is sampled", () => {
+  const soft = "train: { loss_type: hinge }\n";
+  expect(failure(`${good}${soft}`)).toMatch(/^r\.yaml:\d+: 'train\.loss_type' hinge .*pairs\.labels: drawn/);
+  expect(parse(`${good}${soft}pairs: { labels: drawn }\n`).train.loss_type).toBe("hinge");
+  const exo = "train: { loss_type: exo_pair }\n";
+  expect(parse(`${good}${exo}`).train.loss_type).toBe("exo_pair");
+  expect(failure(`${good}${exo}pairs: { labels: drawn }\n`)).toMatch(/'train\.loss_type' exo_pair .*label_smoothing/);
+  expect(failure(`${pecan}pretrain: { loss_type: exo_pair }\n`)).toMatch(/'pretrain\.loss_type' exo_pair/);
 });
 
 test("a judge is an endpoint with its model, a module or a rubric", () => {

@@ -5,9 +5,9 @@ import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeReportFile } from "../../src/cli/reportFile.js";
 import { runMethod } from "../../src/methods/methods.js";
+import { parseRecipe } from "../../src/methods/recipe.js";
 import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
 import type { Tools } from "../../src/ports/world.js";
-import { parseRecipe } from "../../src/recipe/parse.js";
 import { collectComparison } from "../../src/report/collectComparison.js";
 import type { ComparisonData } from "../../src/report/index.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
@@ -232,10 +232,10 @@ test("all policies answer the same prompts: those hardest for the reference, and
 
 test("hyperparameters stand in a column for each kind of training", () => {
   const { columns, rows } = data.hyperparameters!;
-  expect(columns).toEqual(["One shot, weighted sum", "Dual ascent", "Models of preferences", "Safe-RLHF"]);
+  expect(columns).toEqual(["One shot, weighted sum", "Models of preferences", "Dual ascent", "Safe-RLHF"]);
   const values = (name: string) => rows.find((row) => row.name === name)!.values;
   expect(values("lora_r")).toEqual(["8", "8", "8", "8"]);
-  expect(values("dual_ascent.rate")).toEqual(["–", "4", "–", "–"]);
+  expect(values("dual_ascent.rate")).toEqual(["–", "–", "4", "–"]);
   expect(values("safe_rlhf.iterations")).toEqual(["–", "–", "–", "4"]);
   expect(values("safe_rlhf.lambda_init")).toEqual(["–", "–", "–", "1"]);
 });

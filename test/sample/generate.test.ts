@@ -2,10 +2,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
+import { groupByPrompt } from "../../src/models/packing.js";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { openModel } from "../../src/providers/onnx/openModel.js";
 import { generate, type Sample, type SampleRequest, type SamplingOptions } from "../../src/sample/generate.js";
-import { groupByPrompt, treeLogprobs } from "../../src/score/sequences.js";
+import { treeLogprobs } from "../../src/score/sequences.js";
 
 const models = fileURLToPath(new URL("../golden/models/", import.meta.url));
 const runtime = onnxRuntime({ threads: 1 });

@@ -1,14 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Model } from "../../src/models/model.js";
-import type { TokenTree } from "../../src/models/packing.js";
+import { groupByPrompt, type TokenTree } from "../../src/models/packing.js";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
-import {
-  batchTrees,
-  groupByPrompt,
-  type SequenceOptions,
-  treeLogprobs,
-  treeScores,
-} from "../../src/score/sequences.js";
+import { batchTrees, type SequenceOptions, treeLogprobs, treeScores } from "../../src/score/sequences.js";
 import { goldenJson, names, openGolden } from "../models/golden.js";
 import { difference } from "../numbers.js";
 

@@ -6,8 +6,8 @@ import { allParameters } from "../../src/models/lora.js";
 import { type OpenModel, openModel } from "../../src/providers/onnx/openModel.js";
 import { treeLogprobs } from "../../src/score/sequences.js";
 import type { Row } from "../../src/text/rows.js";
-import { exampleOf } from "../../src/train/examples.js";
-import type { Example, Objective } from "../../src/train/objectives.js";
+import type { Example } from "../../src/train/objectives/objective.js";
+import { type Objective, recordOf } from "../../src/train/objectives/table.js";
 import { type StepEvent, type TrainerOptions, type TrainingJob, train } from "../../src/train/trainer.js";
 import { golden, goldenJson } from "../models/golden.js";
 
@@ -37,7 +37,8 @@ export const PAIRS: readonly Row[] = goldenJson<Row[]>("train/pairs.json");
 export function examplesOf(objective: Objective, model: OpenModel, rows: readonly Row[] = PAIRS): Example[] {
   return rows.flatMap(({ prompt, chosen, rejected }, i) => {
     const row = objective.kind === "sft" ? { prompt, completion: chosen } : { prompt, chosen, rejected };
-    return exampleOf(objective, model.tokenizer, row, `pair ${i}`, { maxLength: 64 }) ?? [];
+    const context = { tokenizer: model.tokenizer, where: `pair ${i}`, lengths: { maxLength: 64 } };
+    return recordOf(objective).example(objective, row, context) ?? [];
   });
 }
 

@@ -7,8 +7,9 @@ import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { openModel } from "../../src/providers/onnx/openModel.js";
 import { criticStart, type PpoLagrangianJob, trainPpoLagrangian } from "../../src/providers/onnx/ppoTraining.js";
 import { samplingSchema, trainingSchema } from "../../src/recipe/options.js";
+import { readSafeRlhfOptions } from "../../src/recipe/safeRlhf.js";
 import { PpoGraph } from "../../src/train/ppoGraph.js";
-import { type PpoIteration, readSafeRlhfOptions } from "../../src/train/ppoTrainer.js";
+import type { PpoIteration } from "../../src/train/ppoTrainer.js";
 import { golden, goldenJson, openGolden } from "../models/golden.js";
 import { difference } from "../numbers.js";
 

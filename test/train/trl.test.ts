@@ -3,7 +3,8 @@ import { readAdapter } from "../../src/files/adapter.js";
 import { readHeader, readTensor } from "../../src/files/safetensors.js";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { openModel } from "../../src/providers/onnx/openModel.js";
-import type { Example, Objective } from "../../src/train/objectives.js";
+import type { Example } from "../../src/train/objectives/objective.js";
+import type { Objective } from "../../src/train/objectives/table.js";
 import { StepGraph } from "../../src/train/step.js";
 import type { StepEvent, TrainerOptions } from "../../src/train/trainer.js";
 import { golden, goldenJson } from "../models/golden.js";
@@ -80,24 +81,35 @@ describe("DPO as TRL's DPOTrainer, step by step", () => {
     "label-smoothing": { ...DPO, labelSmoothing: 0.1 },
     robust: { ...DPO, lossType: "robust", labelSmoothing: 0.1 },
     ipo: { ...DPO, lossType: "ipo" },
+    exo_pair: { ...DPO, lossType: "exo_pair", labelSmoothing: 0.1 },
+    hinge: { ...DPO, lossType: "hinge" },
   };
-  test.each(["hard", "label-smoothing", "robust", "ipo", "cosine", "linear", "ragged", "started", "continued"])(
-    "%s",
-    async (name) => {
-      const expected = run(`dpo-${name}`);
-      const setup = await lora(LLAMA, expected.adapter);
-      const examples = examplesOf(DPO, setup.model, PAIRS.slice(0, expected.pairs));
-      // A continued adapter is part of its own reference.
-      const reference = await openModel(
-        golden(LLAMA),
-        expected.reference === "base" ? undefined : golden(`train/${expected.adapter}`),
-      );
-      const known = await withReference(runtime, reference, examples);
-      const job = jobOf(setup, objectives[name] ?? DPO, known, optionsOf(expected));
-      expectSteps(await stepsOf(runtime, job), expected.steps);
-      if (expected.final) expectEnd(setup, job.parameters, expected.final);
-    },
-  );
+  test.each([
+    "hard",
+    "label-smoothing",
+    "robust",
+    "ipo",
+    "exo_pair",
+    "hinge",
+    "cosine",
+    "linear",
+    "ragged",
+    "started",
+    "continued",
+  ])("%s", async (name) => {
+    const expected = run(`dpo-${name}`);
+    const setup = await lora(LLAMA, expected.adapter);
+    const examples = examplesOf(DPO, setup.model, PAIRS.slice(0, expected.pairs));
+    // A continued adapter is part of its own reference.
+    const reference = await openModel(
+      golden(LLAMA),
+      expected.reference === "base" ? undefined : golden(`train/${expected.adapter}`),
+    );
+    const known = await withReference(runtime, reference, examples);
+    const job = jobOf(setup, objectives[name] ?? DPO, known, optionsOf(expected));
+    expectSteps(await stepsOf(runtime, job), expected.steps);
+    if (expected.final) expectEnd(setup, job.parameters, expected.final);
+  });
 
   test("with every weight trained", async () => {
     const expected = goldenJson<Run & { logprobsAfter: number[][]; weightNormsAfter: Record<string, number> }>(

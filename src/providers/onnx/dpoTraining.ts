@@ -3,20 +3,13 @@
 import { InputError } from "../../errors.js";
 import type { Runtime } from "../../graph/index.js";
 import type { DpoJob, PreferenceJob, TrainStep } from "../../ports/trainer.js";
-import type { DpoObjective, Training } from "../../recipe/options.js";
+import { type DpoOptions, dpoObjective, type Training } from "../../recipe/options.js";
 import { tokenizePrompt } from "../../text/rows.js";
-import { exampleOf } from "../../train/examples.js";
-import type { Example, Objective } from "../../train/objectives.js";
+import { dpo } from "../../train/objectives/dpo.js";
+import type { Example } from "../../train/objectives/objective.js";
 import { type OpenModel, openPolicyModel } from "./openModel.js";
 import { tokenizeSampled } from "./policy.js";
 import { runTraining } from "./training.js";
-
-const objectiveOf = (beta: number, { loss_type, label_smoothing }: DpoObjective): Objective => ({
-  kind: "dpo",
-  beta,
-  lossType: loss_type,
-  labelSmoothing: label_smoothing,
-});
 
 /** DPO on pairs of sampled responses: their tokens as they were drawn, their reference log-probabilities as given. */
 export async function* trainOnSamples(runtime: Runtime, job: DpoJob): AsyncGenerator<TrainStep> {
@@ -46,10 +39,11 @@ export async function* trainOnSamples(runtime: Runtime, job: DpoJob): AsyncGener
 export async function* trainOnPreferences(runtime: Runtime, job: PreferenceJob): AsyncGenerator<TrainStep> {
   const model = await openPolicyModel(job.reference);
   const { max_length } = job.options;
-  const objective = objectiveOf(job.beta, job.options);
+  const objective = dpoObjective(job.beta, job.options);
   const examples = job.pairs.flatMap(({ prompt, chosen, rejected }, i) => {
     const row = { prompt, chosen, rejected };
-    return exampleOf(objective, model.tokenizer, row, `preference ${i + 1}`, { maxLength: max_length }) ?? [];
+    const context = { tokenizer: model.tokenizer, where: `preference ${i + 1}`, lengths: { maxLength: max_length } };
+    return dpo.example(objective, row, context) ?? [];
   });
   if (examples.length === 0) throw new InputError(`every preference is longer than max_length ${max_length}: raise it`);
   yield* trainSteps(runtime, model, examples, job);
@@ -59,10 +53,10 @@ async function* trainSteps(
   runtime: Runtime,
   model: OpenModel,
   examples: readonly Example[],
-  job: { beta: number; options: Training & DpoObjective; seed: number; outputDir: string },
+  job: { beta: number; options: Training & DpoOptions; seed: number; outputDir: string },
 ): AsyncGenerator<TrainStep> {
   const { beta, options, seed, outputDir } = job;
-  const run = { objective: objectiveOf(beta, options), model, examples, options, seed, outputDir, resume: true };
+  const run = { objective: dpoObjective(beta, options), model, examples, options, seed, outputDir, resume: true };
   for await (const event of runTraining(runtime, run)) {
     if (event.event !== "step") continue;
     const { step, steps, loss, learningRate, gradNorm, tokens, flops, metrics } = event;

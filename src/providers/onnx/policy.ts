@@ -1,11 +1,12 @@
 /** A language model as a run's stages take it: chat messages or text in, responses and log-probabilities out. */
 import { createHash } from "node:crypto";
 import type { Runtime } from "../../graph/index.js";
+import { groupByPrompt } from "../../models/packing.js";
 import { linearModules, moduleNames } from "../../models/transformer.js";
 import type { Policy, PolicyRef, PolicySample, RowValue, SampledResponse } from "../../ports/policy.js";
 import { countResponses, enumerateResponses } from "../../sample/enumerate.js";
 import { generate, type Sample, type SamplingOptions } from "../../sample/generate.js";
-import { groupByPrompt, treeLogprobs } from "../../score/sequences.js";
+import { treeLogprobs } from "../../score/sequences.js";
 import { tokenizePrompt, tokenizeResponse } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { type OpenModel, openPolicyModel } from "./openModel.js";

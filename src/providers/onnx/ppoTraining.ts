@@ -12,21 +12,22 @@ import type { Scorer } from "../../ports/scorer.js";
 import type { SafeRlhfIteration, SafeRlhfJob } from "../../ports/trainer.js";
 import type { Sampling, Training } from "../../recipe/options.js";
 import type { ScorerSpec } from "../../recipe/parse.js";
+import { readSafeRlhfOptions, type SafeRlhfOptions } from "../../recipe/safeRlhf.js";
 import type { Sample } from "../../sample/generate.js";
 import { type Text, tokenizePrompt } from "../../text/rows.js";
 import { VALUE_BIAS, VALUE_WEIGHT } from "../../train/ppoGraph.js";
 import {
   alignByPpo,
   type PpoIteration,
+  type PpoOptions,
   type PpoStart,
   type PpoState,
-  readSafeRlhfOptions,
-  type SafeRlhfOptions,
 } from "../../train/ppoTrainer.js";
 import type { TrainingState } from "../../train/trainer.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
 import { asScoreModel, type OpenModel, openModel, openPolicyModel, saveAdapter } from "./openModel.js";
 import { asPolicySample, flopsPerToken, samplingOptions } from "./policy.js";
+import { trainerOptions } from "./trainerOptions.js";
 
 /** A score of a job, and where its critic starts. */
 export interface PpoScore {
@@ -99,24 +100,17 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
       { plan: policy.trainable.lora!, layout: policy.trainable.layout, values: policy.parameters },
       lora,
     );
+  const { adam, maxGradNorm } = trainerOptions(train, seed);
   const events = alignByPpo(runtime, {
     policy,
     flopsPerToken: flopsPerToken(reference),
     reward,
     constraints,
     prompts,
-    options,
-    actorRate: options.actor_lr ?? train.learning_rate / 2,
-    criticRate: options.critic_lr ?? train.learning_rate,
-    klCoefficient: options.kl_coeff ?? job.beta,
+    options: ppoOptions(options, job),
     sampling: samplingOptions(reference, { ...job.sampling, seed }),
-    adam: {
-      beta1: train.adam_beta1,
-      beta2: train.adam_beta2,
-      epsilon: train.adam_epsilon,
-      weightDecay: train.weight_decay,
-    },
-    maxGradNorm: train.max_grad_norm,
+    adam,
+    maxGradNorm,
     checkpointing: train.gradient_checkpointing,
     seed,
     resume: job.resume ? readState(outputDir, print, starts) : undefined,
@@ -168,6 +162,31 @@ export async function* trainSafeRlhf(
     for (const scorer of opened) await scorer.close();
   }
 }
+
+/** The options under the loop's names; what is left out follows from the rest of the job. */
+const ppoOptions = (options: SafeRlhfOptions, { train, beta }: PpoLagrangianJob): PpoOptions => ({
+  iterations: options.iterations,
+  promptBatchSize: options.prompt_batch_size,
+  responsesPerPrompt: options.num_return_sequences,
+  passes: options.update_iters,
+  trainBatchSize: options.train_batch_size,
+  actorRate: options.actor_lr ?? train.learning_rate / 2,
+  criticRate: options.critic_lr ?? train.learning_rate,
+  schedule: options.lr_scheduler_type,
+  warmupRatio: options.lr_warmup_ratio,
+  klCoefficient: options.kl_coeff ?? beta,
+  clipRatio: options.clip_range_ratio,
+  clipScore: options.clip_range_score,
+  clipValue: options.clip_range_value,
+  gamma: options.gamma,
+  gaeLambda: options.gae_lambda,
+  lambdaInit: options.lambda_init,
+  lambdaRate: options.lambda_lr,
+  lambdaMax: options.lambda_max,
+  lambdaDelay: options.lambda_update_delay_steps,
+  costWindow: options.episode_cost_window_size,
+  saveIterations: options.save_iterations,
+});
 
 const loraOptions = ({ adapter }: OpenModel, train: Training): LoraOptions => ({
   rank: adapter?.plan.rank ?? train.lora_r,

@@ -8,15 +8,17 @@ import type { Runtime } from "../../graph/index.js";
 import { allParameters, freshAdapter, isNewScoreHead, type LoraOptions } from "../../models/lora.js";
 import type { Training } from "../../recipe/options.js";
 import { treeLogprobs } from "../../score/sequences.js";
-import { type Example, givesScores, type Objective } from "../../train/objectives.js";
+import type { Example } from "../../train/objectives/objective.js";
+import { type Objective, recordOf } from "../../train/objectives/table.js";
 import type { Trainable } from "../../train/step.js";
-import { type EvalEvent, type StepEvent, type TrainerOptions, train } from "../../train/trainer.js";
+import { type EvalEvent, type StepEvent, train } from "../../train/trainer.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
 import { asScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
+import { trainerOptions } from "./trainerOptions.js";
 
 export interface TrainingRun {
   readonly objective: Objective;
-  /** Its adapter, where it has one, is trained on; DPO's reference is then the model with the adapter as it comes. */
+  /** Its adapter, where it has one, is trained on; its reference is then the model with the adapter as it comes. */
   readonly model: OpenModel;
   readonly examples: readonly Example[];
   readonly evaluation?: readonly Example[];
@@ -41,7 +43,7 @@ export async function* runTraining(
 ): AsyncGenerator<StepEvent | EvalEvent | ReferenceEvent> {
   const { objective, options, seed, outputDir } = run;
   mkdirSync(outputDir, { recursive: true });
-  const model = givesScores(objective) ? asScoreModel(run.model) : run.model;
+  const model = recordOf(objective).values === "scores" ? asScoreModel(run.model) : run.model;
   const start = startingPoint(model, options, seed);
   const examples = yield* withReference(runtime, run, run.examples);
   const evaluation = yield* withReference(runtime, run, run.evaluation ?? []);
@@ -103,30 +105,6 @@ function startingPoint(model: OpenModel, options: Training, seed: number): Start
   return { trainable: { layout: adapter.layout, lora: adapter.plan }, values: adapter.values, lora };
 }
 
-function trainerOptions(options: Training, seed: number): TrainerOptions {
-  return {
-    learningRate: options.learning_rate,
-    schedule: options.lr_scheduler_type,
-    warmupSteps: options.warmup_steps,
-    adam: {
-      beta1: options.adam_beta1,
-      beta2: options.adam_beta2,
-      epsilon: options.adam_epsilon,
-      weightDecay: options.weight_decay,
-    },
-    maxGradNorm: options.max_grad_norm,
-    batchSize: options.per_device_train_batch_size,
-    accumulationSteps: options.gradient_accumulation_steps,
-    epochs: options.num_train_epochs,
-    maxSteps: options.max_steps,
-    shuffle: options.shuffle,
-    checkpointing: options.gradient_checkpointing || undefined,
-    seed,
-    saveSteps: options.save_steps,
-    evalSteps: options.eval_steps,
-  };
-}
-
 /** Everything that decides the trained values, as a hash: a checkpoint goes on only with the same. */
 function fingerprint(
   { model, objective, options, seed }: TrainingRun,
@@ -137,18 +115,18 @@ function fingerprint(
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(JSON.stringify(value));
   add([objective, decisive, seed, model.config, layout.entries.map(({ name, size }) => [name, size])]);
-  for (const { prompt, completions, probability, target, safe } of examples)
-    add([prompt, completions, probability, target, safe]);
+  // Log-probabilities of the reference follow from the model.
+  for (const { reference: _, ...example } of examples) add(example);
   return hash.digest("hex");
 }
 
-/** DPO's examples with their log-probabilities under the reference, which are kept in `outputDir` by content. */
+/** Examples with their log-probabilities under the reference, which are kept in `outputDir` by content. */
 async function* withReference(
   runtime: Runtime,
   { objective, model, outputDir }: TrainingRun,
   examples: readonly Example[],
 ): AsyncGenerator<ReferenceEvent, readonly Example[]> {
-  if (objective.kind !== "dpo") return examples;
+  if (!recordOf(objective).needsReference) return examples;
   const missing = examples.filter(({ reference }) => reference === undefined);
   if (missing.length === 0) return examples;
   const file = join(outputDir, "reference_logprobs.json");

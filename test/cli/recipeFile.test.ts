@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { readRecipe, recipeTemplate } from "../../src/files/recipeFile.js";
+import { readRecipe, recipeTemplate } from "../../src/cli/recipeFile.js";
 
 let folder: string;
 beforeEach(() => {

@@ -2,8 +2,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { InputError } from "../errors.js";
-import { type KeyPath, type MethodName, parseRecipe, type Recipe } from "../recipe/parse.js";
+import { parseRecipe } from "../methods/recipe.js";
+import { dpoSchema } from "../recipe/options.js";
+import type { KeyPath, MethodName, Recipe } from "../recipe/parse.js";
 
 /**
  * Reads a recipe file. Paths in it are relative to its folder, paths in `set` to the working directory; `~` and
@@ -59,6 +62,20 @@ const within = (folder: string, path: string) => {
   return short.startsWith("..") ? path : `./${short}`;
 };
 
+/** The losses beside the default one, for the comment of a new recipe. */
+const otherLosses = dpoSchema.shape.loss_type.unwrap().options.slice(1);
+
+/** Path of the JSON Schema of recipes, which the build writes. */
+export const recipeSchemaFile = fileURLToPath(new URL("../../dist/recipe.schema.json", import.meta.url));
+
+/** The schema as a recipe in `folder` names it to editors: relative where the package lies below it, else a file URL. */
+const schemaReference = (folder: string) => {
+  const short = relative(resolve(folder), recipeSchemaFile);
+  return short.startsWith("..") || isAbsolute(short)
+    ? pathToFileURL(recipeSchemaFile).href
+    : `./${short.replaceAll("\\", "/")}`;
+};
+
 export interface TemplateOptions {
   method: MethodName;
   model?: string;
@@ -70,7 +87,8 @@ export interface TemplateOptions {
 /** A commented recipe to start from, with every key that most people set. */
 export function recipeTemplate(given: TemplateOptions): string {
   const prompts = given.prompts ? within(given.folder, resolve(given.prompts)) : "./prompts.jsonl";
-  return `# A dualign recipe: 'dualign ${given.method} THIS_FILE --run runs/first' runs it.
+  return `# yaml-language-server: $schema=${schemaReference(given.folder)}
+# A dualign recipe: 'dualign ${given.method} THIS_FILE --run runs/first' runs it.
 # Paths are relative to this file; ~ and \${NAME} are expanded. Any key can be set for one run: --set beta=0.05
 
 # The reference model: a Hugging Face folder, or a hub id.
@@ -98,7 +116,7 @@ sampling:                     # of the reference; names as in transformers
 
 ${given.method === "mocan" ? scorerPart : preferencePart}
 train:                        # one DPO run with the same beta; names as in TRL and PEFT
-  loss_type: sigmoid          # or robust, ipo, or regression (onto the log-ratios that the optimum is known to have)
+  loss_type: sigmoid          # or ${otherLosses.join(", ")}: see dualign train dpo --help
   lora_r: 8
   lora_alpha: 16
   learning_rate: 5.0e-4

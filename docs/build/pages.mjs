@@ -1,0 +1,18 @@
+// Writes the pages that are made from the sources: docs/reference/{recipe,commands,events}.md.
+// node docs/build/pages.mjs
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { commandsPage } from "./commandsPage.mjs";
+import { eventsPage } from "./eventsPage.mjs";
+import { recipePage } from "./recipePage.mjs";
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const reference = join(root, "docs", "reference");
+mkdirSync(reference, { recursive: true });
+const write = (name, text) => writeFileSync(join(reference, name), text);
+
+const { makeProgram } = await import("../../dist/cli/main.js");
+write("recipe.md", recipePage(JSON.parse(readFileSync(join(root, "dist", "recipe.schema.json"), "utf8"))));
+write("commands.md", commandsPage(makeProgram()));
+write("events.md", eventsPage({ root, file: "src/cli/progress.ts", name: "CommandEvent" }));

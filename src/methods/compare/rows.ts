@@ -1,0 +1,96 @@
+/** The table of a comparison, from the rows of its run. */
+import { bootstrap, solveDual } from "../../dual/index.js";
+import { verdictOn } from "../../evaluate/improvement.js";
+import type { ComparedGain, ComparisonRow, ExactProblem } from "../../ports/events.js";
+import type { EvaluationRow } from "../../ports/rows.js";
+import type { RunStore } from "../../ports/store.js";
+import type { CompareRecipe } from "../../recipe/parse.js";
+import { trainScores } from "../../stages/score.js";
+import { contenders } from "../baselines/index.js";
+import { billOf } from "./bill.js";
+import type { Contender } from "./contender.js";
+import { enumeratedCounts, exactFigures, exactProblems } from "./exact.js";
+
+/** Rows of the comparison's table, in its order, of a run that has evaluated its policies. */
+export async function compare(run: RunStore, recipe: CompareRecipe): Promise<ComparisonRow[]> {
+  const rows: ComparisonRow[] = [];
+  const costs = await run.costs();
+  const exact = recipe.evaluate.enumerate ? await run.exact() : [];
+  for (const contender of contenders(recipe)) {
+    const { method, policy } = contender;
+    const own = exact.filter((row) => row.policy === policy);
+    const evaluations = new Map((await run.evaluations(policy)).map((row) => [row.scorer, row]));
+    const found = (name: string) => evaluations.get(name)!;
+    const predicted = contender.predicted ? await predictions(run, recipe, contender) : null;
+    const kl = found("kl");
+    rows.push({
+      method,
+      policy,
+      lambda: await lambdaOf(run, contender),
+      predicted,
+      solved: predicted?.map(({ scorer }) => measured(found(scorer))) ?? null,
+      reward: measured(found(recipe.reward.name)),
+      safety: recipe.safety.map(({ name, margin }) => {
+        const gain = measured(found(name));
+        return { ...gain, margin, verdict: verdictOn(margin, gain.interval) };
+      }),
+      kl: { measured: kl.measured, interval: [kl.low, kl.high] },
+      win_rates: (await run.winRates(policy)).map(({ judge, question, rate, low, high, unreadable }) => ({
+        judge,
+        question,
+        rate,
+        interval: [low, high],
+        unreadable,
+      })),
+      ...(own.length > 0 && {
+        exact: own.map((row) => exactFigures(contender.predicted ? row : { ...row, predictedViolation: null })),
+      }),
+      bill: await billOf(run, recipe, await contender.work(run), costs),
+    });
+  }
+  return rows;
+}
+
+const measured = ({ scorer, measured, low, high }: EvaluationRow): ComparedGain => ({
+  scorer,
+  gain: measured,
+  interval: [low, high],
+});
+
+/** λ that a contender was trained for: the last where it moves, null where its training knows none. */
+export async function lambdaOf(run: RunStore, { policy, lambda }: Contender): Promise<readonly number[] | null> {
+  if (lambda === "moving") return (await run.multipliers(policy)).at(-1)?.lambda ?? null;
+  return lambda === "solved" ? (await run.solve(policy))!.lambda : lambda;
+}
+
+/** Reward and safety gains that the dual predicts, with bootstrap intervals over the training prompts. */
+async function predictions(
+  run: RunStore,
+  recipe: CompareRecipe,
+  { policy, problem }: Contender,
+): Promise<ComparedGain[] | null> {
+  const solve = await run.solve(policy);
+  if (!solve) return null;
+  const aim = problem === "preferences" ? recipe.preferences! : recipe;
+  const scores = await trainScores(run, { reward: aim.reward.name, safety: aim.safety });
+  const solution = solveDual(scores, { beta: solve.beta, margins: solve.safetyGain });
+  const { bootstrap: replicates, confidence } = recipe.evaluate;
+  const { rewardGain, safetyGain } = bootstrap(scores, solution, { replicates, confidence, seed: recipe.seed });
+  const gain = (scorer: string, value: number, [low, high]: readonly [number, number]): ComparedGain => ({
+    scorer,
+    gain: value,
+    interval: [low, high],
+  });
+  return [
+    gain(aim.reward.name, solve.rewardGain, rewardGain),
+    ...aim.safety.map(({ name }, j) => gain(name, solve.safetyGain[j], safetyGain[j])),
+  ];
+}
+
+/** Exact optima of the problems, where the recipe asks to enumerate. */
+export async function exactOptima(run: RunStore, recipe: CompareRecipe): Promise<ExactProblem[] | undefined> {
+  if (!recipe.evaluate.enumerate) return undefined;
+  const solved = async (policy: string) => (await run.solve(policy))?.lambda ?? null;
+  const sampled = { scorers: await solved("mocan"), preferences: await solved("pecan") };
+  return exactProblems(await run.exact(), await enumeratedCounts(run), sampled);
+}
