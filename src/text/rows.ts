@@ -116,7 +116,7 @@ export function tokenizePair(
   where: string,
   { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
 ): TokenizedPair | undefined {
-  const { prompt, chosen, rejected } = "prompt" in row ? row : splitCommonPrompt(row, where);
+  const { prompt, chosen, rejected } = preferenceOf(row, where);
   const context = { tokenizer, row, where };
   const alone = tokenizePrompt(tokenizer, prompt, where, row);
   const withChosen = encodeBoth(context, prompt, chosen, "chosen");
@@ -259,6 +259,18 @@ function withEnd(tokenizer: Tokenizer, text: string, where: string): string {
     throw new InputError(`${where}: the tokenizer has no end token; set "eos_token" in tokenizer_config.json`);
   }
   return text.endsWith(end) ? text : text + end;
+}
+
+/**
+ * Preference with its prompt apart, as TRL's `maybe_extract_prompt` has it: a plain prompt beside whole conversations
+ * (UltraFeedback) is not theirs, and rows without one (HH-RLHF) hold it in what their answers begin with.
+ */
+export function preferenceOf(row: Row, where: string): { prompt: unknown; chosen: unknown; rejected: unknown } {
+  const { prompt, chosen, rejected } = row;
+  const given = prompt !== undefined && prompt !== null;
+  if (given && !(typeof prompt === "string" && Array.isArray(chosen) && Array.isArray(rejected)))
+    return { prompt, chosen, rejected };
+  return splitCommonPrompt(row, where);
 }
 
 /** TRL's `extract_prompt`: the longest common beginning, in characters or messages; a space before it parts goes to the answers. */
