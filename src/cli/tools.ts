@@ -23,7 +23,8 @@ export function makeTools(device: Device): Tools {
     return openModelScorer(runtime, { name, model: model!, adapter, maxLength: max_length });
   };
   return {
-    readPrompts: (source) => fromFiles(source, (file) => readPromptFile(file, source.column)),
+    readPrompts: (source) =>
+      fromFiles(source, async (file) => (await readPromptFile(file, source.column)).map(({ prompt }) => prompt)),
     openPolicy: (ref) => openPolicy(runtime, ref),
     openScorer,
     trainDpo: (job) => trainOnSamples(runtime, job),
@@ -43,6 +44,6 @@ async function fromFiles<T>(
 ): Promise<T[]> {
   const files = file === undefined ? await datasetFiles(dataset!, split) : [file];
   const rows: T[] = [];
-  for (const one of files) rows.push(...(await read(one)));
+  for (const one of files) for (const row of await read(one)) rows.push(row);
   return rows;
 }
