@@ -156,8 +156,8 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   );
   const { num_samples } = job.sampling;
   const sampleIndexes = Array.from({ length: num_samples }, (_, i) => i);
-  const requests = prompts.map(({ prompt, where }, promptIndex) => ({
-    prompt: tokenizePrompt(tokenizer, prompt, where),
+  const requests = prompts.map(({ prompt, row, where }, promptIndex) => ({
+    prompt: tokenizePrompt(tokenizer, prompt, where, row),
     promptIndex,
     sampleIndexes,
   }));
@@ -241,7 +241,7 @@ async function nonEmpty(file: string): Promise<PlacedRow[]> {
 
 function asResponse(row: Row, where: string) {
   if (typeof row.response !== "string") throw new InputError(`${where}: "response" must be a string`);
-  return { prompt: readText(row.prompt, "prompt", where), response: row.response };
+  return { ...row, where, prompt: readText(row.prompt, "prompt", where), response: row.response };
 }
 
 /** Writes the rows with what was found for each, and ends the command. */
