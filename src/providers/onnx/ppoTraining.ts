@@ -261,6 +261,7 @@ function fingerprint(job: PpoLagrangianJob, prompts: number[][], starts: readonl
   const scores = [job.reward, ...job.safety].map(({ scorer: _, model, ...rest }) => [model?.where, rest]);
   const networks = starts.map(({ model, trainable }) => [
     model.config,
+    model.temperature ?? 1,
     trainable.layout.entries.map(({ name, size }) => [name, size]),
   ]);
   const { lora_alpha, learning_rate, adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm } = job.train;

@@ -114,7 +114,14 @@ function fingerprint(
   const { save_steps: _s, logging_steps: _l, eval_split: _e, eval_steps: _v, ...decisive } = options;
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(JSON.stringify(value));
-  add([objective, decisive, seed, model.config, layout.entries.map(({ name, size }) => [name, size])]);
+  add([
+    objective,
+    decisive,
+    seed,
+    model.config,
+    model.temperature ?? 1,
+    layout.entries.map(({ name, size }) => [name, size]),
+  ]);
   // Log-probabilities of the reference follow from the model.
   for (const { reference: _, ...example } of examples) add(example);
   return hash.digest("hex");
