@@ -12,6 +12,7 @@ import { linearModules, moduleNames } from "../../models/transformer.js";
 import type { PolicyRef } from "../../ports/policy.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 
+/** Model that was opened from a folder, with its files and tokenizer. */
 export interface OpenModel extends Model {
   readonly folder: ModelFolder;
   readonly tokenizer: Tokenizer;
@@ -76,7 +77,9 @@ function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, 
   return { ...scored, adapter: { plan, layout, values } };
 }
 
-/** The same backbone with a scalar head in place of its language head, as …ForSequenceClassification has it. */
+/**
+ * Score model on the same backbone: a scalar head in place of the language head, as …ForSequenceClassification has it.
+ */
 export function asScoreModel<M extends Model>(model: M): M {
   if (model.config.score) return model;
   const architecture = model.config.architecture.replace(/ForCausalLM|LMHeadModel/, "ForSequenceClassification");

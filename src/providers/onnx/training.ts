@@ -16,6 +16,7 @@ import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint
 import { asScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
 import { trainerOptions } from "./trainerOptions.js";
 
+/** Training to be run: the model, the examples, and where its result goes. */
 export interface TrainingRun {
   readonly objective: Objective;
   /** Its adapter, where it has one, is trained on; its reference is then the model with the adapter as it comes. */
