@@ -40,6 +40,8 @@ export interface ScoreHeadConfig {
   readonly module: string;
   /** Safe-RLHF, when the checkpoint asks for it: rewards become (score − mean) / std, costs keep their sign as score / std. */
   readonly normalize?: "affine" | "scale";
+  /** The padding token, which may be the end token: the score is read at the last token that is another, as in transformers. */
+  readonly padId?: number;
 }
 
 type Raw = Readonly<Record<string, unknown>>;
@@ -150,7 +152,7 @@ function readScoreHead(raw: Raw, task: string, where: string): ScoreHeadConfig {
       (raw.num_labels as number | undefined) ??
       Object.keys((raw.id2label as object | undefined) ?? { a: 0, b: 0 }).length;
     if (labels !== 1) throw new InputError(`${where}: a score model has one label, this one has ${labels}`);
-    return { module: "score" };
+    return { module: "score", ...(typeof raw.pad_token_id === "number" ? { padId: raw.pad_token_id } : {}) };
   }
   if ((raw.score_dim ?? 1) !== 1)
     throw new InputError(`${where}: a score model has "score_dim" 1, this one has ${raw.score_dim}`);
