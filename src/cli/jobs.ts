@@ -92,7 +92,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
 
 /** The rows of a file or of a hub dataset, PKU-SafeRLHF's columns as preferences where `label` says how. */
 async function trainingRows({ data, label }: TrainCommandJob): Promise<PlacedRow[]> {
-  const files = existsSync(data) ? [data] : await datasetFiles(data, "train");
+  const files = existsSync(data) ? [data] : await datasetFiles({ name: data, split: "train" });
   const rows: PlacedRow[] = [];
   for (const file of files) {
     if (label === undefined) rows.push(...(await readAllRows(file)));

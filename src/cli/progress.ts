@@ -14,6 +14,7 @@ export interface CommandDone {
   [figure: string]: unknown;
 }
 
+/** Progress of a command that is no pipeline. */
 export interface CommandProgress {
   event: "progress";
   task: string;
@@ -30,20 +31,24 @@ export interface CommandEval {
   [metric: string]: unknown;
 }
 
+/** Event of any command. */
 export type CommandEvent = RunEvent | CommandProgress | CommandEval | CommandDone;
 
+/** Stream that a reporter writes to. */
 export interface Output {
   write(text: string): void;
   isTTY?: boolean;
   columns?: number;
 }
 
+/** Reporter of a command's events. */
 export interface Reporter {
   emit(event: CommandEvent): void;
   /** Ends the line that a progress bar is on. */
   close(): void;
 }
 
+/** Options of a reporter. */
 export interface ReporterOptions {
   json: boolean;
   stdout?: Output;
@@ -55,6 +60,7 @@ export interface ReporterOptions {
 /** Milliseconds between two progress reports. */
 const pace = { bar: 100, json: 1000, lines: 10_000 };
 
+/** Reporter that writes JSON lines, or words for people with a bar on a terminal. */
 export function makeReporter(options: ReporterOptions): Reporter {
   const { json, stdout = process.stdout, stderr = process.stderr, now = () => performance.now() } = options;
   const every = json ? pace.json : stderr.isTTY ? pace.bar : pace.lines;
@@ -256,6 +262,7 @@ export function figure(value: number): string {
 
 const signed = (value: number) => `${value > 0 ? "+" : ""}${figure(value)}`;
 
+/** Duration in words, from seconds. */
 export function duration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 100) return `${seconds.toFixed(0)} s`;

@@ -131,7 +131,7 @@ export function treeLogprobs(
 ): AsyncGenerator<SequenceValue> {
   const load = (maxLength: number, chunks: number) => {
     const { p, hidden } = frozenTransformer(model, maxLength, options);
-    return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model.config, p, hidden, chunks)) } });
+    return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model, p, hidden, chunks)) } });
   };
   return evaluate(model, trees, "log-probability", load, completionFeeds, options);
 }

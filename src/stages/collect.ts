@@ -199,6 +199,7 @@ async function asResponses(run: RunStore, split: Split, rows: readonly SampleRow
   }));
 }
 
+/** Sink of rows: they are written in batches. */
 export interface Sink<T> {
   /** Most rows that wait to be written; {@link batchRows} if absent. */
   batch?: number;

@@ -9,6 +9,7 @@ import { tokenizeScored } from "../../text/rows.js";
 import { openModel } from "./openModel.js";
 import { flopsPerToken } from "./policy.js";
 
+/** Reference to a score model. */
 export interface ScorerRef {
   /** What errors call it. */
   readonly name: string;

@@ -16,6 +16,7 @@ import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint
 import { asTrainedScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
 import { trainerOptions } from "./trainerOptions.js";
 
+/** Training to be run: the model, the examples, and where its result goes. */
 export interface TrainingRun {
   readonly objective: Objective;
   /** Its adapter, where it has one, is trained on; its reference is then the model with the adapter as it comes. */
@@ -114,7 +115,14 @@ function fingerprint(
   const { save_steps: _s, logging_steps: _l, eval_split: _e, eval_steps: _v, ...decisive } = options;
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(JSON.stringify(value));
-  add([objective, decisive, seed, model.config, layout.entries.map(({ name, size }) => [name, size])]);
+  add([
+    objective,
+    decisive,
+    seed,
+    model.config,
+    model.temperature ?? 1,
+    layout.entries.map(({ name, size }) => [name, size]),
+  ]);
   // Log-probabilities of the reference follow from the model.
   for (const { reference: _, ...example } of examples) add(example);
   return hash.digest("hex");
