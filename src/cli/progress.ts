@@ -100,7 +100,11 @@ export function makeReporter(options: ReporterOptions): Reporter {
         if (last && !json) reporter.close();
         return;
       }
-      if (json) return void stdout.write(`${JSON.stringify(event)}\n`);
+      if (json) {
+        if (event.event === "notice") stderr.write(`${event.message}\n`);
+        stdout.write(`${JSON.stringify(event)}\n`);
+        return;
+      }
       clearBar();
       const { result, note } = words(event as Exclude<CommandEvent, CommandProgress>);
       if (note) stderr.write(`${note}\n`);
@@ -150,6 +154,8 @@ class Meter {
 /** A line or more for people. `result` is what the command was run for. */
 function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string; note?: string } {
   switch (event.event) {
+    case "notice":
+      return { note: event.message };
     case "stage":
       if (event.state === "started") return { note: `${event.stage} …` };
       if (event.state === "skipped") return { note: `${event.stage}: done before` };

@@ -108,6 +108,11 @@ export async function collectScores(
           unit: "rows",
         }),
     });
+    if (scorer.cutRows)
+      emit({
+        event: "notice",
+        message: `scorer '${spec.name}': ${scorer.cutRows} of ${rows.length} rows (${policy}, ${split} prompts) are longer than its max_length and were scored without their beginning`,
+      });
   } finally {
     await scorer.close();
   }

@@ -1,5 +1,6 @@
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { InputError } from "../errors.js";
+import { extraNamedTokens, NAMED_TOKENS, tokenText, withAddedTokens } from "./addedTokens.js";
 import { compileTemplate, type Template, TemplateError } from "./jinja/template.js";
 import { forTemplate, type Message, type TemplateVariables } from "./messages.js";
 
@@ -12,6 +13,8 @@ export interface ChatOptions extends TemplateVariables {
 export interface Tokenizer {
   /** Number of tokens, added ones included: transformers' `len(tokenizer)`. */
   readonly vocabSize: number;
+  /** Rows of the model's embedding, `vocab_size` of config.json: an id from there on cannot be looked up. */
+  readonly embeddings: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   /** The tokenizer's padding token, or the end token where it has none, as TRL pads. */
@@ -42,18 +45,16 @@ export interface TokenizerFiles {
   chatTemplate?: string;
 }
 
-const NAMED_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-
 /** Builds a tokenizer from a model folder's files. Throws `InputError` where tokenizer.json cannot be understood. */
 export function makeTokenizer(files: TokenizerFiles): Tokenizer {
   const tokenizerConfig = (files.tokenizerConfig ?? {}) as Json;
   const config = (files.config ?? {}) as Json;
   const generationConfig = (files.generationConfig ?? {}) as Json;
-  const encoder = makeEncoder(files.tokenizerJson as Json, tokenizerConfig);
+  const encoder = makeEncoder(withAddedTokens(files.tokenizerJson as Json, tokenizerConfig), tokenizerConfig);
   const model = (files.tokenizerJson as { model?: { type?: string } }).model;
   const vocabSize = encoder.get_vocab().size;
 
-  const named: Record<string, string> = {};
+  const named: Record<string, string> = extraNamedTokens(tokenizerConfig);
   for (const name of NAMED_TOKENS) {
     const token = tokenText(tokenizerConfig[name]);
     if (token !== undefined) named[name] = token;
@@ -82,6 +83,7 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
 
   return {
     vocabSize,
+    embeddings: typeof config.vocab_size === "number" ? config.vocab_size : Number.POSITIVE_INFINITY,
     bosId: idOf("bos_token"),
     eosId,
     padId: idOf("pad_token") ?? eosId,
@@ -168,13 +170,6 @@ function withExplicitEnds(tokenizerJson: Json, tokenizerConfig: Json): Json {
   };
   const single = [...special("bos"), { Sequence: { id: "A", type_id: 0 } }, ...special("eos")];
   return { ...tokenizerJson, post_processor: { type: "TemplateProcessing", single, pair: single, special_tokens: {} } };
-}
-
-/** A token as configs write it: text, or an object with `content`. */
-function tokenText(token: unknown): string | undefined {
-  if (typeof token === "string") return token;
-  const content = (token as { content?: unknown } | null | undefined)?.content;
-  return typeof content === "string" ? content : undefined;
 }
 
 /** An id as configs write it: a number, a list of numbers, or nothing. */
