@@ -56,7 +56,7 @@ export function pairedDifferences(before: PromptScores, after: PromptScores): Fl
 
 /**
  * Percentile bootstrap interval of the mean of independent values, one per prompt. With few prompts it covers too seldom
- * (at 30 skewed ones 91 % for 95): `boundInterval` does not.
+ * (at 20 and 30 prompts 89 and 93 % for 95 on exponential values): `boundInterval` covers in 97 %.
  */
 export function meanInterval(
   values: Float64Array,

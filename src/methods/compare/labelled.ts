@@ -1,6 +1,6 @@
 /** Contenders that several baselines put up: a policy trained on labelled pairs, and a model of preferences. */
 import { z } from "zod";
-import { dualCurve, InfeasibleError, predict, type Scores, summarize } from "../../dual/index.js";
+import { dualCurve, InfeasibleError, predict, summarize } from "../../dual/index.js";
 import type { ProblemName } from "../../ports/rows.js";
 import type { CompareRecipe, PreferenceSpec } from "../../recipe/parse.js";
 import { billed } from "../../stages/bill.js";
