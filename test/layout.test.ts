@@ -130,7 +130,6 @@ const stillLong = new Set([
   "graph/ops.ts",
   "report/collectComparison.ts",
   "report/comparisonSections.ts",
-  "store/runFolder.ts",
   "train/ppoTrainer.ts",
 ]);
 
