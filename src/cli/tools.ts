@@ -39,10 +39,10 @@ export function makeTools(device: Device): Tools {
 
 /** The rows of a source's file, or of all files of its hub dataset's split. */
 async function fromFiles<T>(
-  { file, dataset, split = "train" }: { file?: string; dataset?: string; split?: string },
+  { file, dataset, subset, split = "train" }: { file?: string; dataset?: string; subset?: string; split?: string },
   read: (file: string) => Promise<T[]>,
 ): Promise<T[]> {
-  const files = file === undefined ? await datasetFiles(dataset!, split) : [file];
+  const files = file === undefined ? await datasetFiles({ name: dataset!, subset, split }) : [file];
   const rows: T[] = [];
   for (const one of files) for (const row of await read(one)) rows.push(row);
   return rows;

@@ -17,11 +17,12 @@ import { completionFeeds, completionLogprobs, scoreFeeds, sequenceLogprobs, sequ
 import type { Model } from "../models/model.js";
 import { type PackedBatch, pack } from "../models/packing.js";
 import { keepMask, type LoraPlan, type ParameterLayout, Parameters } from "../models/parameters.js";
-import { linearModules, moduleNames, packedInputs, transformer } from "../models/transformer.js";
+import { linearModules, packedInputs, transformer } from "../models/transformer.js";
 import { Random } from "../random.js";
 import type { Example } from "./objectives/objective.js";
 import { type Objective, recordOf } from "./objectives/table.js";
 
+/** Options of a training step's graph. */
 export interface StepGraphOptions {
   /** The longest prompt and completion together that will be fed. */
   readonly maxLength: number;
@@ -32,6 +33,7 @@ export interface StepGraphOptions {
   readonly gradient: boolean;
 }
 
+/** Result of a training step on a batch. */
 export interface StepResult {
   readonly loss: number;
   /** dL/d(parameters), where asked for. */
@@ -43,7 +45,7 @@ export interface StepResult {
   readonly flops: number;
 }
 
-/** What is trained: the tensors of the layout, and how they are applied where they are an adapter. */
+/** Trainable tensors: their layout, and how they are applied where they are an adapter. */
 export interface Trainable {
   readonly layout: ParameterLayout;
   readonly lora?: LoraPlan;
@@ -81,7 +83,7 @@ export class StepGraph {
     const values =
       record.values === "scores"
         ? sequenceScores(config, p, hidden, model.where)
-        : sequenceLogprobs(completionLogprobs(config, p, hidden, chunks));
+        : sequenceLogprobs(completionLogprobs(model, p, hidden, chunks));
     const loss = record.loss(objective, values);
     const outputs: Record<string, Tensor> = { loss, values };
     if (options.gradient) outputs.gradient = gradients(loss, [p.flat!])[0];
@@ -117,11 +119,7 @@ export class StepGraph {
   private keepFeeds(batch: PackedBatch, seed: readonly number[]): Record<string, HostTensor> {
     const lora = this.trainable.lora;
     if (!lora || lora.dropout === 0 || !this.options.gradient) return {};
-    const { config, weights } = this.model;
-    const modules = linearModules(
-      config,
-      moduleNames(config, (name) => weights.has(name)),
-    );
+    const modules = linearModules(this.model);
     return Object.fromEntries(
       modules.flatMap(({ name, inSize }, i) =>
         lora.modules.has(name)

@@ -21,6 +21,12 @@ export function delimiterOf(file: string, header: string): string {
   return others[0] ?? ",";
 }
 
+/** First line of a file, empty where it has none. */
+export async function headerOf(file: string): Promise<string> {
+  for await (const { text } of readLines(file)) return text;
+  return "";
+}
+
 /** Rows of a .csv or .tsv file, its first record being the names. */
 export async function* readCsv(file: string): AsyncGenerator<PlacedRow> {
   const lines = readLines(file);

@@ -1,10 +1,8 @@
 /** Parquet files, read by DuckDB in chunks. */
 import { DuckDBInstance } from "@duckdb/node-api";
 import { InputError } from "../../errors.js";
+import { literalPath } from "./literalPath.js";
 import type { PlacedRow } from "./read.js";
-
-/** Name of one file for DuckDB, which would take `[`, `*` and `?` for patterns. */
-export const literalPath = (file: string): string => file.replace(/[[*?]/g, (mark) => `[${mark}]`);
 
 /** Rows of a Parquet file; nested values are objects and lists, as in JSON. */
 export async function* readParquet(file: string): AsyncGenerator<PlacedRow> {
