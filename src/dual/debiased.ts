@@ -16,7 +16,7 @@ import { policyColumns, policyRowLength, runPass, safetyColumns } from "./passes
 import { checkScores, type Scores, subset } from "./scores.js";
 import { type DualOptions, type DualSolution, InfeasibleError, solveDual } from "./solve.js";
 
-/** Gains of p_λ over the reference on each prompt: arrays with one value per prompt. */
+/** What p_λ gains over the reference on each prompt: arrays with one value per prompt. */
 export interface PromptGains {
   readonly reward: Float64Array;
   readonly safety: readonly Float64Array[];
@@ -48,7 +48,7 @@ export function promptGains(scores: Scores, beta: number, lambda: readonly numbe
   };
 }
 
-/** Gains by a jackknife over the responses, which takes the bias of order 1/n away; for n = 3 and other odd n too. */
+/** The gains of p_λ on each prompt by a jackknife over its responses, which takes the bias of order 1/n away; n may be odd. */
 export function debiasedGains(scores: Scores, beta: number, lambda: readonly number[]): PromptGains {
   const whole = promptGains(scores, beta, lambda);
   const halves = promptGains(halved(scores), beta, lambda);
@@ -125,7 +125,7 @@ export interface Forecast {
   readonly interval: Interval;
 }
 
-/** Forecast of what new prompts will give under the policy of a λ that was solved on all prompts at hand. */
+/** What new prompts will give under the policy of a λ that was solved on all prompts at hand. */
 export interface CrossFitted {
   readonly rewardGain: Forecast;
   readonly safetyGain: readonly Forecast[];
@@ -138,7 +138,7 @@ export interface CrossFitted {
   readonly gains: PromptGains;
 }
 
-/** Options of cross-fitting: numbers of folds and of new prompts, seeds, and the rule that finds λ. */
+/** How to cross-fit: numbers of folds and of new prompts, seeds, and the rule that finds λ. */
 export interface CrossFitOptions extends DualOptions {
   /** 5 if absent; at most as many as there are prompts. */
   readonly folds?: number;
