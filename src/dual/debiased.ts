@@ -16,7 +16,7 @@ import { policyColumns, policyRowLength, runPass, safetyColumns } from "./passes
 import { checkScores, type Scores, subset } from "./scores.js";
 import { type DualOptions, type DualSolution, InfeasibleError, solveDual } from "./solve.js";
 
-/** What p_λ gains over the reference on each prompt: arrays with one value per prompt. */
+/** Gains of p_λ over the reference on each prompt: arrays with one value per prompt. */
 export interface PromptGains {
   readonly reward: Float64Array;
   readonly safety: readonly Float64Array[];
@@ -125,7 +125,7 @@ export interface Forecast {
   readonly interval: Interval;
 }
 
-/** What new prompts will give under the policy of a λ that was solved on all prompts at hand. */
+/** Forecast of what new prompts will give under the policy of a λ that was solved on all prompts at hand. */
 export interface CrossFitted {
   readonly rewardGain: Forecast;
   readonly safetyGain: readonly Forecast[];
@@ -138,7 +138,7 @@ export interface CrossFitted {
   readonly gains: PromptGains;
 }
 
-/** How to cross-fit: numbers of folds and of new prompts, seeds, and the rule that finds λ. */
+/** Options of cross-fitting: numbers of folds and of new prompts, seeds, and the rule that finds λ. */
 export interface CrossFitOptions extends DualOptions {
   /** 5 if absent; at most as many as there are prompts. */
   readonly folds?: number;
