@@ -232,7 +232,13 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
     values[index] = value;
     yield { event: "progress", task: "scoring", done: ++done, total: rows.length, unit: "rows" };
   }
-  yield* finish(job.output, rows, "score", values, start);
+  const { cutRows } = scorer;
+  if (cutRows > 0)
+    yield {
+      event: "notice",
+      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${maxLength} and were scored without their beginning`,
+    };
+  yield* finish(job.output, rows, "score", values, start, { rows_cut: cutRows });
 }
 
 async function nonEmpty(file: string): Promise<PlacedRow[]> {
@@ -251,6 +257,7 @@ async function* finish(
   name: string,
   values: Float64Array,
   start: number,
+  counts: Readonly<Record<string, number>> = {},
 ): AsyncGenerator<CommandEvent> {
   await writeRows(
     output,
@@ -258,5 +265,13 @@ async function* finish(
   );
   const mean = values.reduce((a, b) => a + b, 0) / rows.length;
   const seconds = secondsSince(start);
-  yield { event: "done", output, rows: rows.length, [`mean_${name}`]: mean, seconds, peak_memory_bytes: peakMemory() };
+  yield {
+    event: "done",
+    output,
+    rows: rows.length,
+    ...counts,
+    [`mean_${name}`]: mean,
+    seconds,
+    peak_memory_bytes: peakMemory(),
+  };
 }

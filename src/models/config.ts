@@ -53,4 +53,6 @@ export interface ScoreHeadConfig {
   readonly module: string;
   /** Safe-RLHF, when the checkpoint asks for it: rewards become (score − mean) / std, costs keep their sign as score / std. */
   readonly normalize?: "affine" | "scale";
+  /** The padding token, which may be the end token: the score is read at the last token that is another, as in transformers. */
+  readonly padId?: number;
 }

@@ -111,7 +111,7 @@ export function completionFeeds(batch: PackedBatch, chunks: number): Record<stri
   return feeds;
 }
 
-/** One score per sequence, read at its last token: [S]. */
+/** Scores of sequences [S], each read at its last token that is no padding. */
 export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
   if (!config.score)
     throw new InputError(
@@ -129,5 +129,5 @@ export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tenso
 
 /** The feed of `sequenceScores` for a batch. */
 export const scoreFeeds = (batch: PackedBatch): Record<string, HostTensor> => ({
-  last_rows: { dtype: "int32", dims: [batch.lastRows.length], data: Int32Array.from(batch.lastRows) },
+  last_rows: { dtype: "int32", dims: [batch.scoredRows.length], data: Int32Array.from(batch.scoredRows) },
 });
