@@ -138,3 +138,17 @@ test("tools may be a list or JSON text, and null is none", () => {
   expect(ids({ tools: JSON.stringify(tools), chat_template_kwargs: null })).toBe(ids({ tools }));
   expect(ids({ tools: null, chat_template_kwargs: { mood: "glad" } })).toBe("noneglad");
 });
+
+test("a row that is cut at max_length and still used is reported once, one that is left out is not", () => {
+  let cut = 0;
+  const options = { maxLength: 8, onCut: () => cut++ };
+  const answer = "Mix flour, water, salt and yeast; let the dough rise, then bake it.";
+  tokenizePair(chatml, { prompt: "Hi", chosen: answer, rejected: answer }, "p:1", options);
+  expect(cut).toBe(1);
+  tokenizeCompletion(chatml, { text: answer }, "p:2", options);
+  tokenizeCompletion(chatml, { prompt: "Hi", completion: answer }, "p:3", options);
+  expect(cut).toBe(3);
+  expect(tokenizePair(chatml, { prompt: answer, chosen: "a", rejected: "b" }, "p:4", options)).toBe(undefined);
+  tokenizePair(chatml, { prompt: "Hi", chosen: "a", rejected: "b" }, "p:5", options);
+  expect(cut).toBe(3);
+});
