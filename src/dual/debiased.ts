@@ -4,8 +4,8 @@
  *
  * With n responses to a prompt, the self-normalized mean under p_λ is biased by c/n + O(1/n²): a gain is predicted too
  * low, since the best response of n is not the best there is. Two halves of the responses have twice that bias, so
- * 2 ĝ_n − ĝ_{n/2}, the halves averaged, has none of first order (Quenouille's jackknife). It costs variance: about a
- * quarter more deviation at n = 16. Leaving out one response at a time removes as much, for no less deviation. Neither
+ * 2 ĝ_n − ĝ_{n/2}, the halves averaged, has none of first order (Quenouille's jackknife). It costs variance: a
+ * fifth to a third more deviation at n = 16. Leaving out one response at a time removes as much, for about the same. Neither
  * helps where few responses carry the weight: an effective sample size below about 2 leaves most of the bias.
  */
 import { studentizedQuantile, studentQuantile } from "../distributions.js";
