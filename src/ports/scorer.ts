@@ -1,10 +1,7 @@
 /** Score functions. */
-import type { RowValue, SampledResponse } from "./policy.js";
+import type { GivenResponse, Opened, RowValue } from "./policy.js";
 
-/** A score function as its model or module gives it, before the recipe's sign and scale. */
-export interface Scorer {
-  /** As a policy's. */
-  readonly flopsPerToken?: number;
-  score(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
-  close(): Promise<void>;
+/** Score function as its model or module gives it, before the recipe's sign and scale. */
+export interface Scorer extends Opened {
+  score(rows: readonly GivenResponse[]): AsyncIterable<RowValue>;
 }

@@ -3,7 +3,7 @@
 import { InputError } from "../../errors.js";
 import type { Runtime } from "../../graph/index.js";
 import type { TokenTree } from "../../models/packing.js";
-import type { RowValue, SampledResponse } from "../../ports/policy.js";
+import type { Scorer } from "../../ports/scorer.js";
 import { treeScores } from "../../score/sequences.js";
 import { tokenizeScored } from "../../text/rows.js";
 import { openModel } from "./openModel.js";
@@ -18,18 +18,14 @@ export interface ScorerRef {
   readonly maxLength: number;
 }
 
-/** Fits the stages' `Scorer`. */
-export interface ModelScorer {
-  readonly flopsPerToken: number;
-  score(rows: readonly Pick<SampledResponse, "prompt" | "response">[]): AsyncIterable<RowValue>;
-  close(): Promise<void>;
-}
-
-/** @throws InputError where the model gives no scores. */
+/**
+ * Scorer of a score model.
+ * @throws InputError where the model gives no scores.
+ */
 export async function openModelScorer(
   runtime: Runtime,
   { name, model: path, adapter, maxLength }: ScorerRef,
-): Promise<ModelScorer> {
+): Promise<Scorer> {
   const model = await openModel(path, adapter);
   if (!model.config.score)
     throw new InputError(
@@ -39,7 +35,8 @@ export async function openModelScorer(
     flopsPerToken: flopsPerToken(model),
     async *score(rows) {
       const sequences = rows.map((row, i) => {
-        const ids = tokenizeScored(model.tokenizer, { prompt: row.prompt, response: row.response }, `row ${i + 1}`);
+        const given = { ...row.row, prompt: row.prompt, response: row.response };
+        const ids = tokenizeScored(model.tokenizer, given, row.where ?? `row ${i + 1}`);
         return ids.length > maxLength ? ids.slice(-maxLength) : ids;
       });
       const { trees, order } = shareBeginnings(sequences);
