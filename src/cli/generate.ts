@@ -15,6 +15,7 @@ import type { Device } from "./jobOptions.js";
 
 const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samples.unwrap().default(1) });
 
+/** Command `dualign generate`. */
 export function addGenerateCommand(program: Command): void {
   const command = addSourceFlags(addModelFlags(program.command("generate").description("sample responses to prompts")))
     .requiredOption(

@@ -4,9 +4,10 @@ import type { PolicyRef } from "../ports/policy.js";
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
 import type { ScorerSpec } from "../recipe/parse.js";
 
-/** What computes; `cpu` needs nothing, `cuda` libraries of its own. */
+/** Devices that compute: the processor, or a GPU by WebGPU or by CUDA. */
 export const devices = ["cpu", "webgpu", "cuda"] as const;
-/** Device of {@link devices}. */
+
+/** Device that computes. */
 export type Device = (typeof devices)[number];
 
 interface Job {

@@ -13,6 +13,7 @@ interface Given extends StageFlags {
   split?: string;
 }
 
+/** Command `dualign logprobs`. */
 export function addLogprobsCommand(program: Command): void {
   const command = program
     .command("logprobs")

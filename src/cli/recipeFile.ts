@@ -88,6 +88,7 @@ const schemaReference = (folder: string) => {
     : `./${short.replaceAll("\\", "/")}`;
 };
 
+/** Options of a new recipe: its method, and what is known already. */
 export interface TemplateOptions {
   method: MethodName;
   model?: string;
@@ -192,5 +193,5 @@ safety:                       # one or more
 ${pairsPart}  scale: formula              # of the scores in the labels; 'authors' divides them by beta, as their code does
 `;
 
-/** Where `dualign init` writes when it is given a folder. */
+/** Path at which `dualign init` writes: the file that is named, or recipe.yaml in the folder. */
 export const recipeFileIn = (path: string): string => (/\.ya?ml$/.test(path) ? path : join(path, "recipe.yaml"));

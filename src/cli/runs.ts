@@ -22,12 +22,12 @@ interface Start {
   method?: MethodName;
 }
 
-/** Does `only` these stages of a run, or all that is left. */
+/** Stages of a run that is there: `only` these, or all that are left. */
 export async function goOn(folder: string, manner: Manner, only?: readonly StageName[]): Promise<void> {
   await proceed(await openRun(folder), folder, manner, only);
 }
 
-/** The same for a run that may have to be started. */
+/** Stages of a run that may have to be started: `only` these, or all that are left. */
 export async function startFrom(start: Start, manner: Manner, only?: readonly StageName[]): Promise<void> {
   const { folder, set = [], method } = start;
   const { recipe, text } = readRecipe(start.recipe, set, method);

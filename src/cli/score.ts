@@ -23,6 +23,7 @@ interface Given extends StageFlags {
   split?: string;
 }
 
+/** Command `dualign score`. */
 export function addScoreCommand(program: Command): void {
   const command = program
     .command("score")

@@ -29,7 +29,8 @@ function readScoreHead(c: ConfigReader, task: string): ScoreHeadConfig {
       (c.get("num_labels") as number | undefined) ??
       Object.keys((c.get("id2label") as object | undefined) ?? { a: 0, b: 0 }).length;
     if (labels !== 1) c.fail(`a score model has one label, this one has ${labels}`);
-    return { module: "score" };
+    const padId = c.get("pad_token_id");
+    return { module: "score", ...(typeof padId === "number" ? { padId } : {}) };
   }
   const width = c.get("score_dim") ?? 1;
   if (width !== 1) c.fail(`a score model has "score_dim" 1, this one has ${width}`);

@@ -109,8 +109,8 @@ export interface PpoIterationRow extends Omit<MultiplierRow, "policy"> {
 
 /** What a training reports while it goes. */
 export type TrainingEvent =
-  /** Rows of the job by what became of them; the first event. */
-  | { event: "rows"; training: number; evaluation: number; left_out: number }
+  /** Rows of the job by what became of them: trained on, kept for evaluation, left out or cut as too long. First event. */
+  | { event: "rows"; training: number; evaluation: number; left_out: number; cut: number }
   | { event: "progress"; task: string; done: number; total: number; unit: string }
   | ({ event: "step" } & TrainStep)
   /** Means on the rows kept for evaluation. */

@@ -108,6 +108,11 @@ export async function collectScores(
           unit: "rows",
         }),
     });
+    if (scorer.cutRows)
+      emit({
+        event: "notice",
+        message: `scorer '${spec.name}': ${scorer.cutRows} of ${rows.length} rows (${policy}, ${split} prompts) are longer than its max_length and were scored without their beginning`,
+      });
   } finally {
     await scorer.close();
   }
@@ -121,7 +126,7 @@ export async function collectLogprobs(
   open: () => Promise<Logprobs>,
   { stage, split, emit }: Task,
 ): Promise<void> {
-  const rows = await run.unweighed(policy, split, under);
+  const rows = await run.withoutLogprob(policy, split, under);
   if (rows.length === 0) return;
   const responses = await asResponses(run, split, rows);
   const model = await open();
@@ -194,6 +199,7 @@ async function asResponses(run: RunStore, split: Split, rows: readonly SampleRow
   }));
 }
 
+/** Sink of rows: they are written in batches. */
 export interface Sink<T> {
   /** Most rows that wait to be written; {@link batchRows} if absent. */
   batch?: number;

@@ -4,13 +4,14 @@ import type { Opened, PolicyRef } from "../ports/policy.js";
 import type { RunStore } from "../ports/store.js";
 import type { Recipe } from "../recipe/parse.js";
 
+/** Reference policy of a recipe. */
 export const referenceOf = ({ model, adapter, sampling: { temperature } }: Recipe): PolicyRef => ({
   model,
   adapter,
   temperature,
 });
 
-/** Where a policy that the run has trained lies. */
+/** Place of a policy that the run has trained. */
 export function trainedPolicy({ path, recipe }: RunStore, folder: string, usePeft: boolean): PolicyRef {
   const trained = `${path}/${folder}`;
   const place = usePeft ? { adapter: trained } : { model: trained, adapter: undefined };

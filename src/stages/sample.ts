@@ -7,7 +7,7 @@ import type { Context } from "./context.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { ensurePrompts } from "./prompts.js";
 
-/** Stage that draws the responses of the reference, those to the held-out prompts too. */
+/** Stage `sample`: the reference's responses to the prompts of the solve and to those held out. */
 export async function sampleReference(context: Context): Promise<void> {
   const { run, world, emit } = context;
   const { recipe } = run;

@@ -48,8 +48,14 @@ export async function followTraining(
         }
         case "progress":
           return emit({ ...event, stage: activity, task: `${event.task}, ${policy}` });
-        case "rows":
-          return emit({ ...event, event: "training_rows", policy });
+        case "rows": {
+          emit({ ...event, event: "training_rows", policy });
+          const { training, evaluation, left_out, cut } = event;
+          const longer = `of ${training + evaluation + left_out} of '${policy}' are longer than max_length`;
+          if (left_out > 0) emit({ event: "notice", message: `${left_out} ${longer} and are left out` });
+          if (cut > 0) emit({ event: "notice", message: `${cut} ${longer} and lose their end, as in TRL` });
+          return;
+        }
         case "eval":
           return emit({ ...event, policy });
       }

@@ -75,6 +75,8 @@ export interface TokenizedResponse {
 export interface LengthOptions {
   /** Longest sequence of prompt and answer together, in tokens; TRL's `max_length`. Without it nothing is cut. */
   maxLength?: number;
+  /** Called once for a row that is cut there and still used. */
+  onCut?: () => void;
 }
 
 /**
@@ -101,8 +103,8 @@ export const asUserTurn = (prompt: Text): Message[] =>
  */
 export function tokenizePrompt(tokenizer: Tokenizer, prompt: unknown, where: string, row: Row = {}): number[] {
   const text = readText(prompt, "prompt", where);
-  if (typeof text === "string") return tokenizer.encode(text);
-  return encodeChat({ tokenizer, row, where }, { prompt: text }, true);
+  const context = { tokenizer, row, where };
+  return typeof text === "string" ? encode(context, text) : encodeChat(context, { prompt: text }, true);
 }
 
 /**
@@ -114,7 +116,7 @@ export function tokenizePair(
   tokenizer: Tokenizer,
   row: Row,
   where: string,
-  { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
+  { maxLength = Number.POSITIVE_INFINITY, onCut }: LengthOptions = {},
 ): TokenizedPair | undefined {
   const { prompt, chosen, rejected } = preferenceOf(row, where);
   const context = { tokenizer, row, where };
@@ -123,6 +125,7 @@ export function tokenizePair(
   const withRejected = encodeBoth(context, prompt, rejected, "rejected");
   const start = Math.min(commonPrefix(alone, withChosen), commonPrefix(alone, withRejected));
   if (start >= maxLength) return undefined;
+  if (Math.max(withChosen.length, withRejected.length) > maxLength) onCut?.();
   return {
     prompt: alone.slice(0, start),
     chosen: withChosen.slice(start, maxLength),
@@ -139,19 +142,22 @@ export function tokenizeCompletion(
   tokenizer: Tokenizer,
   row: Row,
   where: string,
-  { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
+  { maxLength = Number.POSITIVE_INFINITY, onCut }: LengthOptions = {},
 ): TokenizedCompletion | undefined {
   if (!("prompt" in row)) {
     const name = "messages" in row ? "messages" : "text";
     if (!(name in row)) {
       throw new InputError(`${where}: a row needs "prompt" and "completion", or "messages", or "text"`);
     }
-    return { prompt: [], completion: encodeWhole({ tokenizer, row, where }, name).slice(0, maxLength) };
+    const whole = encodeWhole({ tokenizer, row, where }, name);
+    if (whole.length > maxLength) onCut?.();
+    return { prompt: [], completion: whole.slice(0, maxLength) };
   }
   const alone = tokenizePrompt(tokenizer, row.prompt, where, row);
   const both = encodeBoth({ tokenizer, row, where }, row.prompt, row.completion, "completion");
   const start = commonPrefix(alone, both);
   if (start >= Math.min(both.length, maxLength)) return undefined;
+  if (both.length > maxLength) onCut?.();
   return { prompt: both.slice(0, start), completion: both.slice(start, maxLength) };
 }
 
@@ -166,10 +172,10 @@ export function tokenizeRanking(
   { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
 ): TokenizedRanking | undefined {
   const context = { tokenizer, row, where };
-  const encode = (name: string) =>
+  const whole = (name: string) =>
     "prompt" in row ? encodeBoth(context, row.prompt, row[name], name) : encodeWhole(context, name);
-  const chosen = encode("chosen");
-  const rejected = encode("rejected");
+  const chosen = whole("chosen");
+  const rejected = whole("rejected");
   return Math.max(chosen.length, rejected.length) > maxLength ? undefined : { chosen, rejected };
 }
 
@@ -190,6 +196,7 @@ export function tokenizeResponse(tokenizer: Tokenizer, row: Row, where: string):
   if (row.finish_reason === "stop" && !ended) {
     const end = tokenizer.stopIds[0];
     if (end === undefined) throw new InputError(`${where}: "finish_reason" is "stop", but the model has no end token`);
+    requireEmbedded(tokenizer, [end], where);
     response.push(end);
   }
   return { prompt, response };
@@ -206,12 +213,29 @@ function responseIds(tokenizer: Tokenizer, row: Row, where: string): number[] {
   const ids = row.response_ids;
   if (ids === undefined || ids === null) {
     if (typeof row.response !== "string") throw new InputError(`${where}: "response" must be a string`);
-    return tokenizer.encode(row.response, { addSpecialTokens: false });
+    return encode({ tokenizer, row, where }, row.response, { addSpecialTokens: false });
   }
   if (!Array.isArray(ids) || !ids.every((id) => Number.isInteger(id) && id >= 0)) {
     throw new InputError(`${where}: "response_ids" must be a list of token ids`);
   }
+  requireEmbedded(tokenizer, ids, where);
   return [...ids];
+}
+
+function encode({ tokenizer, where }: RowContext, text: string, options?: { addSpecialTokens: boolean }): number[] {
+  const ids = tokenizer.encode(text, options);
+  requireEmbedded(tokenizer, ids, where);
+  return ids;
+}
+
+/** Throws InputError for an id that the model's embedding does not have. */
+function requireEmbedded(tokenizer: Tokenizer, ids: readonly number[], where: string): void {
+  const beyond = ids.find((id) => id >= tokenizer.embeddings);
+  if (beyond === undefined) return;
+  const text = beyond < tokenizer.vocabSize ? ` (${JSON.stringify(tokenizer.decode([beyond]))})` : "";
+  throw new InputError(
+    `${where}: token ${beyond}${text} is beyond the model's embedding of ${tokenizer.embeddings} tokens (vocab_size in config.json); leave it out, or take a model that was resized for it`,
+  );
 }
 
 /** Prompt and answer as one sequence. A string that answers messages is one assistant message. */
@@ -226,13 +250,13 @@ function encodeBoth(context: RowContext, prompt: unknown, answer: unknown, name:
   if (typeof second !== "string") {
     throw new InputError(`${where}: "prompt" is a string and "${name}" a list of messages; give both in one form`);
   }
-  return tokenizer.encode(first + withEnd(tokenizer, second, where));
+  return encode(context, first + withEnd(tokenizer, second, where));
 }
 
 function encodeWhole(context: RowContext, name: string): number[] {
   const { tokenizer, row, where } = context;
   const text = readText(row[name], name, where);
-  if (typeof text === "string") return tokenizer.encode(withEnd(tokenizer, text, where));
+  if (typeof text === "string") return encode(context, withEnd(tokenizer, text, where));
   return encodeChat(context, { [name]: text });
 }
 
@@ -243,14 +267,15 @@ function encodeChat(
   addGenerationPrompt = false,
 ): number[] {
   const variables: TemplateVariables = templateVariables(row, where);
+  let text: string;
   try {
-    const text = tokenizer.applyChatTemplate(Object.values(fields).flat(), { addGenerationPrompt, ...variables });
-    return tokenizer.encode(text, { addSpecialTokens: false }); // the template writes them itself
+    text = tokenizer.applyChatTemplate(Object.values(fields).flat(), { addGenerationPrompt, ...variables });
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const unusual = Object.entries(fields).map(([name, messages]) => unusualContents(messages, name));
     throw new InputError(`${where}: ${error.message}${unusual.join("")}`);
   }
+  return encode({ tokenizer, row, where }, text, { addSpecialTokens: false }); // the template writes them itself
 }
 
 function withEnd(tokenizer: Tokenizer, text: string, where: string): string {

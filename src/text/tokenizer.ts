@@ -1,5 +1,6 @@
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { InputError } from "../errors.js";
+import { extraNamedTokens, NAMED_TOKENS, tokenText, withAddedTokens } from "./addedTokens.js";
 import { compileTemplate, type Template, TemplateError } from "./jinja/template.js";
 import { forTemplate, type Message, type TemplateVariables } from "./messages.js";
 
@@ -12,12 +13,17 @@ export interface ChatOptions extends TemplateVariables {
 export interface Tokenizer {
   /** Number of tokens, added ones included: transformers' `len(tokenizer)`. */
   readonly vocabSize: number;
+  /** Rows of the model's embedding, `vocab_size` of config.json: an id from there on cannot be looked up. */
+  readonly embeddings: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   /** The tokenizer's padding token, or the end token where it has none, as TRL pads. */
   readonly padId: number | undefined;
   readonly eosToken: string | undefined;
-  /** Where generation stops: the tokenizer's end token, then every `eos_token_id` of generation_config and config. */
+  /**
+   * Ids at which generation stops: the tokenizer's end token, then every `eos_token_id` of generation_config and
+   * config; those beyond the embedding, which the model cannot give, are left out.
+   */
   readonly stopIds: readonly number[];
   readonly hasChatTemplate: boolean;
   /** transformers' `tokenizer(text).input_ids`. `addSpecialTokens` (default true) puts bos and eos where the model wants them. */
@@ -42,18 +48,16 @@ export interface TokenizerFiles {
   chatTemplate?: string;
 }
 
-const NAMED_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-
 /** Builds a tokenizer from a model folder's files. Throws `InputError` where tokenizer.json cannot be understood. */
 export function makeTokenizer(files: TokenizerFiles): Tokenizer {
   const tokenizerConfig = (files.tokenizerConfig ?? {}) as Json;
   const config = (files.config ?? {}) as Json;
   const generationConfig = (files.generationConfig ?? {}) as Json;
-  const encoder = makeEncoder(files.tokenizerJson as Json, tokenizerConfig);
+  const encoder = makeEncoder(withAddedTokens(files.tokenizerJson as Json, tokenizerConfig), tokenizerConfig);
   const model = (files.tokenizerJson as { model?: { type?: string } }).model;
   const vocabSize = encoder.get_vocab().size;
 
-  const named: Record<string, string> = {};
+  const named: Record<string, string> = extraNamedTokens(tokenizerConfig);
   for (const name of NAMED_TOKENS) {
     const token = tokenText(tokenizerConfig[name]);
     if (token !== undefined) named[name] = token;
@@ -66,9 +70,10 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
   }
   const idOf = (name: string) => (named[name] === undefined ? undefined : encoder.token_to_id(named[name]));
   const eosId = idOf("eos_token");
-  const stopIds = [
-    ...new Set([...idList(eosId), ...idList(generationConfig.eos_token_id), ...idList(config.eos_token_id)]),
-  ];
+  const embeddings = typeof config.vocab_size === "number" ? config.vocab_size : Number.POSITIVE_INFINITY;
+  const ends = [...idList(eosId), ...idList(generationConfig.eos_token_id), ...idList(config.eos_token_id)];
+  // An end token beyond the embedding is one that the model cannot give.
+  const stopIds = [...new Set(ends)].filter((id) => id < embeddings);
 
   const templates = new Map<string, Template>();
   const compiled = (source: string) => {
@@ -82,6 +87,7 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
 
   return {
     vocabSize,
+    embeddings,
     bosId: idOf("bos_token"),
     eosId,
     padId: idOf("pad_token") ?? eosId,
@@ -168,13 +174,6 @@ function withExplicitEnds(tokenizerJson: Json, tokenizerConfig: Json): Json {
   };
   const single = [...special("bos"), { Sequence: { id: "A", type_id: 0 } }, ...special("eos")];
   return { ...tokenizerJson, post_processor: { type: "TemplateProcessing", single, pair: single, special_tokens: {} } };
-}
-
-/** A token as configs write it: text, or an object with `content`. */
-function tokenText(token: unknown): string | undefined {
-  if (typeof token === "string") return token;
-  const content = (token as { content?: unknown } | null | undefined)?.content;
-  return typeof content === "string" ? content : undefined;
 }
 
 /** An id as configs write it: a number, a list of numbers, or nothing. */

@@ -118,10 +118,21 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
       const event = await trainStep(k);
       yield event;
       const done = k + 1;
+      if (done === plan.steps || (options.saveSteps > 0 && done % options.saveSteps === 0)) requireFinite(done);
       if (evaluator && (done === plan.steps || (options.evalSteps > 0 && done % options.evalSteps === 0)))
         yield await evaluate(evaluator, done);
       if (options.saveSteps > 0 && done % options.saveSteps === 0 && done < plan.steps)
         yield { event: "save", state: { step: done, parameters, mean: optimizer.mean, variance: optimizer.variance } };
+    }
+
+    /** A last step can break what no loss after it would show. */
+    function requireFinite(done: number): void {
+      const broken = parameters.findIndex((value) => !Number.isFinite(value));
+      if (broken < 0) return;
+      const entry = job.trainable.layout.entries.find(({ offset, size }) => broken >= offset && broken < offset + size);
+      throw new InputError(
+        `step ${done}: "${entry?.name}" of ${model.where} became ${parameters[broken]} in training; lower --learning-rate`,
+      );
     }
 
     async function trainStep(k: number): Promise<StepEvent> {
@@ -181,6 +192,10 @@ export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator
         for (const [name, value] of Object.entries(record.metrics(objective, batch, result.values)))
           metrics[name] = (metrics[name] ?? 0) + (value * batch.length) / evaluation.length;
       }
+      if (!Number.isFinite(loss))
+        throw new InputError(
+          `evaluation after step ${done}: the loss is ${loss}; lower --learning-rate, or check the weights of ${model.where}`,
+        );
       return { event: "eval", step: done, loss, metrics };
     }
   } finally {

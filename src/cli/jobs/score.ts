@@ -29,5 +29,11 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
   } finally {
     await scorer.close();
   }
-  yield* finish(job.output, rows, { name: "score", values, start });
+  const { cutRows = 0 } = scorer;
+  if (cutRows > 0)
+    yield {
+      event: "notice",
+      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${spec.max_length} and were scored without their beginning`,
+    };
+  yield* finish(job.output, rows, { name: "score", values, start, more: { rows_cut: cutRows } });
 }

@@ -19,12 +19,18 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const trainer = await openWorld(job.device).openTrainer();
   const begin = performance.now();
   let stepsBegin = begin;
-  let [tokens, flops, rows, left] = [0, 0, 0, 0];
+  let [tokens, flops, rows, left, cut] = [0, 0, 0, 0, 0];
   let last: { loss: number; steps: number } | undefined;
   try {
     for await (const event of trainer.train(training)) {
-      if (event.event === "rows") [rows, left] = [event.training, event.left_out];
-      else if (event.event === "progress") {
+      if (event.event === "rows") {
+        ({ training: rows, left_out: left, cut } = event);
+        if (cut > 0)
+          yield {
+            event: "notice",
+            message: `${cut} of ${rows + event.evaluation} rows are longer than --max-length ${options.max_length} and lose their end, as in TRL`,
+          };
+      } else if (event.event === "progress") {
         stepsBegin = performance.now();
         yield event;
       } else if (event.event === "eval") yield event;
@@ -48,6 +54,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
     output_dir: outputDir,
     rows,
     ...(left > 0 ? { rows_left_out: left } : {}),
+    ...(cut > 0 ? { rows_cut: cut } : {}),
     ...last,
     seconds: secondsSince(start),
     train_seconds,

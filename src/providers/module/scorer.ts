@@ -7,7 +7,7 @@ import { contentText } from "../../text/messages.js";
 import type { Text } from "../../text/rows.js";
 import { callWithRows, clip, kind, loadFunction } from "./userModule.js";
 
-/** What a scoring module exports as its default. */
+/** Function that a scoring module exports as its default. */
 export type ScoreFunction = (rows: { prompt: Text; response: string }[]) => number[] | Promise<number[]>;
 
 /**

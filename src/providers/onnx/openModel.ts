@@ -12,6 +12,7 @@ import { linearModules, moduleNames } from "../../models/transformer.js";
 import type { PolicyRef } from "../../ports/policy.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 
+/** Model that was opened from a folder, with its files and tokenizer. */
 export interface OpenModel extends Model {
   readonly folder: ModelFolder;
   readonly tokenizer: Tokenizer;
@@ -76,11 +77,22 @@ function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, 
   return { ...scored, adapter: { plan, layout, values } };
 }
 
-/** The same backbone with a scalar head in place of its language head, as …ForSequenceClassification has it. */
-export function asScoreModel<M extends Model>(model: M): M {
+/**
+ * Backbone of a model with a scalar head in place of its language head, as …ForSequenceClassification has it. Its
+ * padding is the tokenizer's, as in TRL's RewardTrainer.
+ */
+export function asScoreModel(model: OpenModel): OpenModel {
   if (model.config.score) return model;
   const architecture = model.config.architecture.replace(/ForCausalLM|LMHeadModel/, "ForSequenceClassification");
-  return { ...model, config: { ...model.config, architecture, score: { module: "score" } } };
+  const score = { module: "score", padId: model.tokenizer.padId };
+  return { ...model, config: { ...model.config, architecture, score } };
+}
+
+/** Model whose score is trained: TRL sets a score model's padding to the tokenizer's before it trains it. */
+export function asTrainedScoreModel(model: OpenModel): OpenModel {
+  const { config, ...rest } = asScoreModel(model);
+  if (config.score?.module !== "score") return { config, ...rest };
+  return { ...rest, config: { ...config, score: { ...config.score, padId: model.tokenizer.padId } } };
 }
 
 /** Writes an adapter as PEFT loads it. */

@@ -98,7 +98,10 @@ export const tokenizeGiven = (tokenizer: Tokenizer, rows: readonly GivenResponse
     ),
   );
 
-/** Of the matrix products of one token's forward pass: two for each weight that it is multiplied with. */
+/**
+ * Floating-point operations of the matrix products of one token's forward pass: two for each weight that it is
+ * multiplied with.
+ */
 export function flopsPerToken(model: OpenModel): number {
   const { config } = model;
   const blocks = linearModules(model).reduce((sum, { inSize, outSize }) => sum + inSize * outSize, 0);

@@ -45,6 +45,7 @@ export interface PpoSafety extends PpoScore {
   readonly margin: number;
 }
 
+/** Job of a PPO-Lagrangian training. */
 export interface PpoLagrangianJob {
   /** Its adapter, where it has one, is trained on; the reference is then the model with the adapter as it comes. */
   readonly reference: OpenModel;

@@ -9,6 +9,7 @@ import { tokenizeScored } from "../../text/rows.js";
 import { openModel } from "./openModel.js";
 import { flopsPerToken } from "./policy.js";
 
+/** Reference to a score model. */
 export interface ScorerRef {
   /** What errors call it. */
   readonly name: string;
@@ -31,13 +32,19 @@ export async function openModelScorer(
     throw new InputError(
       `scorer '${name}': ${model.where} is a ${model.config.architecture}, which gives no scores; give a …ForSequenceClassification with one label, or LlamaForScore`,
     );
+  let cutRows = 0;
   return {
     flopsPerToken: flopsPerToken(model),
+    get cutRows() {
+      return cutRows;
+    },
     async *score(rows) {
       const sequences = rows.map((row, i) => {
         const given = { ...row.row, prompt: row.prompt, response: row.response };
         const ids = tokenizeScored(model.tokenizer, given, row.where ?? `row ${i + 1}`);
-        return ids.length > maxLength ? ids.slice(-maxLength) : ids;
+        if (ids.length <= maxLength) return ids;
+        cutRows++;
+        return ids.slice(-maxLength);
       });
       const { trees, order } = shareBeginnings(sequences);
       for await (const { index, value } of treeScores(runtime, model, trees)) yield { index: order[index], value };

@@ -55,12 +55,10 @@ async function* trainOnPairs(runtime: Runtime, job: PairsJob): AsyncGenerator<Tr
     throw new InputError(
       `every pair is longer than train.max_length ${max_length}: raise it, or lower sampling.max_new_tokens`,
     );
-  yield* trainSteps(
-    runtime,
-    { job, model, objective: dpoObjective(job.beta, job.options) },
-    examples,
-    job.pairs.length,
-  );
+  yield* trainSteps(runtime, { job, model, objective: dpoObjective(job.beta, job.options) }, examples, {
+    given: job.pairs.length,
+    cut: 0,
+  });
 }
 
 /** Training on rows of text. */
@@ -69,7 +67,8 @@ async function* trainOnRows(runtime: Runtime, job: RowsJob): AsyncGenerator<Trai
   const objective: Objective =
     kind === "dpo" ? dpoObjective(job.beta!, { loss_type: "sigmoid", label_smoothing: 0, ...options }) : { kind };
   const model = await openPolicyModel(job.reference);
-  const lengths = { maxLength: options.max_length };
+  let cut = 0;
+  const lengths = { maxLength: options.max_length, onCut: () => cut++ };
   const examples = rows.flatMap(
     ({ row, where }) =>
       recordOf(objective).example(objective, row, { tokenizer: model.tokenizer, where, lengths }) ?? [],
@@ -79,14 +78,14 @@ async function* trainOnRows(runtime: Runtime, job: RowsJob): AsyncGenerator<Trai
     throw new InputError(
       `every one of the ${rows.length} rows is longer than max_length ${options.max_length}: raise it`,
     );
-  yield* trainSteps(runtime, { job, model, objective }, examples, rows.length);
+  yield* trainSteps(runtime, { job, model, objective }, examples, { given: rows.length, cut });
 }
 
 async function* trainSteps(
   runtime: Runtime,
   { job, model, objective }: { job: PairsJob | RowsJob; model: OpenModel; objective: Objective },
   examples: readonly Example[],
-  given: number,
+  { given, cut }: { given: number; cut: number },
 ): AsyncGenerator<TrainingEvent> {
   const { seed, outputDir, resume } = job;
   // What the loss reads stands in the objective.
@@ -99,6 +98,7 @@ async function* trainSteps(
     training: training.length,
     evaluation: evaluation.length,
     left_out: given - examples.length,
+    cut,
   };
   const run = { objective, model, examples: training, evaluation, options, seed, outputDir, resume };
   for await (const event of runTraining(runtime, run)) {
