@@ -107,7 +107,7 @@ export interface PpoIterationRow extends Omit<MultiplierRow, "policy"> {
   kl: number;
 }
 
-/** What a training reports while it goes. */
+/** Report of a training while it goes. */
 export type TrainingEvent =
   /** Rows of the job by what became of them: trained on, kept for evaluation, left out or cut as too long. First event. */
   | { event: "rows"; training: number; evaluation: number; left_out: number; cut: number }

@@ -18,7 +18,7 @@ export async function filesOf({ file, dataset, subset, split = "train" }: RowSou
   return file === undefined ? datasetFiles({ name: dataset!, subset, split }) : [file];
 }
 
-/** What a reader finds in every file of a source, one file after the other. */
+/** Finds of a reader in every file of a source, one file after the other. */
 export async function readSource<T>(source: RowSource, read: (file: string) => Promise<T[]>): Promise<T[]> {
   const found: T[] = [];
   for (const file of await filesOf(source)) for (const one of await read(file)) found.push(one);
