@@ -20,7 +20,7 @@ export interface UserFunction {
   close(): Promise<void>;
 }
 
-/** What to open, and what errors call it. */
+/** Module to open, and its name in errors. */
 export interface UserModule {
   /** Part of the module in the run: "scorer 'name'". */
   readonly what: string;
@@ -31,7 +31,7 @@ export interface UserModule {
   readonly timeout: number;
 }
 
-/** Seconds for a batch of rows where nothing else is asked for. */
+/** Limit in seconds for a batch of rows where nothing else is asked for. */
 export const DEFAULT_TIMEOUT = 600;
 
 /** Reply of the thread: the module is there, or a batch is done. */
