@@ -6,8 +6,8 @@
 import type { ComparedGain, ComparisonRow, RunEvent } from "../ports/events.js";
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
 import { aligned } from "../stages/context.js";
-
 import { columns } from "./columns.js";
+import { duration, figure, signed } from "./figures.js";
 
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
 export interface CommandDone {
@@ -248,20 +248,4 @@ function table(rows: readonly EvaluationRow[]): string {
 function bar(share: number): string {
   const filled = Math.round(Math.min(1, share) * 20);
   return `${"█".repeat(filled)}${"░".repeat(20 - filled)}`;
-}
-
-/** Three significant digits, or whole. */
-export function figure(value: number): string {
-  if (!Number.isFinite(value)) return String(value);
-  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
-}
-
-const signed = (value: number) => `${value > 0 ? "+" : ""}${figure(value)}`;
-
-/** Duration in words, from seconds. */
-export function duration(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 100) return `${seconds.toFixed(0)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
