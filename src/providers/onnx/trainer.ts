@@ -9,8 +9,8 @@ import { dpoObjective, type Training, trainingSchema } from "../../recipe/option
 import { tokenizePrompt } from "../../text/rows.js";
 import type { Example } from "../../train/objectives/objective.js";
 import { type Objective, recordOf } from "../../train/objectives/table.js";
+import { tokenizeGiven } from "../tokens.js";
 import { type OpenModel, openPolicyModel } from "./openModel.js";
-import { tokenizeGiven } from "./policy.js";
 import { trainSafeRlhf } from "./ppoTraining.js";
 import { runTraining } from "./training.js";
 
