@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { readHeader, readTensor, writeSafetensors } from "../../files/safetensors.js";
-import type { TrainingState } from "../../train/trainer.js";
+import type { TrainingState } from "../../train/stepper.js";
 
 const NAME = /^checkpoint-(\d+)$/;
 const VECTORS = ["parameters", "mean", "variance"] as const;
