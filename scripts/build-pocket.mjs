@@ -9,7 +9,7 @@ import { ready } from "./ready.mjs";
 
 ready({ build: true });
 const pocket = await import("../dist/pocket/index.js");
-const { writeRows } = await import("../dist/files/jsonl.js");
+const { writeRows } = await import("../dist/files/rows/write.js");
 const { readHeader, readTensor, writeSafetensors } = await import("../dist/files/safetensors.js");
 const { makeTokenizer } = await import("../dist/text/tokenizer.js");
 

@@ -68,6 +68,17 @@ export function studentQuantile(p: number, freedom: number): number {
   return t;
 }
 
+/**
+ * The quantile of the studentized mean, (mean − μ)/(its standard error), of n values of some skewness: Student's, carried
+ * back through Hall's transformation, which takes the skewness away to the order of 1/n (Hall, On the removal of skewness
+ * by transformation, JRSS B 54, 1992).
+ */
+export function studentizedQuantile(p: number, { count, skewness }: { count: number; skewness: number }): number {
+  const student = studentQuantile(p, count - 1);
+  const a = skewness / Math.sqrt(count);
+  return Math.abs(a) < 1e-9 ? student : (3 / a) * (Math.cbrt(1 + a * (student - a / 6)) - 1);
+}
+
 /** I_x(a, b), the regularized incomplete beta function, by its continued fraction (modified Lentz). */
 function regularizedBeta(x: number, a: number, b: number): number {
   if (x <= 0) return 0;

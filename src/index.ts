@@ -1,16 +1,25 @@
 /**
- * The library: what the command line is made of. `dualign/dual` and `dualign/graph` are the parts that use no Node
- * module and run in a browser too.
+ * `dualign`: what the command line does, for programs. Run a recipe, read a run, solve the dual; train, sample and score
+ * with a model. The parts are in entry points of their own: `dualign/dual`, `dualign/evaluate` and `dualign/graph` use no
+ * Node module and run in a browser too; `dualign/train` holds models and trainings piece by piece.
+ *
+ * @module dualign
  */
-export * from "./dual/index.js";
+export type { Device } from "./cli/jobOptions.js";
+export { evenOffsets, type Scores } from "./dual/scores.js";
+export { type DualOptions, type DualSolution, InfeasibleError, solveDual } from "./dual/solve.js";
 export { InputError } from "./errors.js";
-export { improvement, meanInterval, verdictOn } from "./evaluate/improvement.js";
-export type { Model } from "./models/model.js";
-export { groupByPrompt } from "./models/packing.js";
-export { onnxRuntime } from "./providers/onnx/onnxruntime.js";
-export { type OpenModel, openModel } from "./providers/onnx/openModel.js";
-export { runTraining, type TrainingRun } from "./providers/onnx/training.js";
-export { generate, type Sample, type SampleRequest, type SamplingOptions } from "./sample/generate.js";
-export { treeLogprobs, treeScores } from "./score/sequences.js";
-export type { Example } from "./train/objectives/objective.js";
-export { type Objective, objectives, recordOf } from "./train/objectives/table.js";
+export type { Verdict } from "./evaluate/improvement.js";
+export { openRun, type Run } from "./library/openRun.js";
+export {
+  type DriveOptions,
+  type RecipeInput,
+  type RunOptions,
+  type RunResult,
+  resumeRun,
+  runRecipe,
+} from "./library/runRecipe.js";
+export type { ComparisonEvent, DoneEvent, RunEvent, SolveEvent } from "./ports/events.js";
+export type { EvaluationRow, PromptRow, SampleRow, ScoreTable, SolveRow } from "./ports/rows.js";
+export type { StageName } from "./ports/store.js";
+export type { Recipe } from "./recipe/parse.js";

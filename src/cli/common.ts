@@ -6,10 +6,12 @@ import { InputError } from "../errors.js";
 import { type Device, devices } from "./jobOptions.js";
 import { type CommandEvent, makeReporter } from "./progress.js";
 
+/** Schema of the seed that commands take. */
 export const seedSchema = z.strictObject({
   seed: z.number().int().nonnegative().max(0xffffffff).default(0).describe("of every random choice"),
 });
 
+/** Flags of a command that works with one model. */
 export function addModelFlags(command: Command): Command {
   return command
     .requiredOption("--model <dir>", "model folder, or hub id")
@@ -19,6 +21,7 @@ export function addModelFlags(command: Command): Command {
 /** `--chat`: plain prompts and answers go through the chat template. */
 export const chatOption = ["--chat", "put the model's chat template around plain texts"] as const;
 
+/** Flags of a command that computes: on which device, and in which form its events are written. */
 export function addRunFlags(command: Command): Command {
   return command
     .addOption(new Option("--device <name>", "what computes").choices(devices).default("cpu" satisfies Device))

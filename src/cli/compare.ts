@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { addMethodFlags, type MethodFlags, runFromRecipe } from "./stages.js";
 
+/** Command `dualign compare`. */
 export function addCompareCommand(program: Command): void {
   addMethodFlags(
     program

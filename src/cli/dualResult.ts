@@ -13,6 +13,7 @@ import {
   solveDualStream,
 } from "../dual/index.js";
 
+/** Options of a solve of a file of scores. */
 export interface SolveOptions {
   readonly beta: number;
   /** b_j, one for every safety score. */
@@ -24,7 +25,7 @@ export interface SolveOptions {
   readonly logProbs?: boolean;
 }
 
-/** What `dualign dual --json` prints. */
+/** Result of a solve, as `dualign dual --json` prints it. */
 export interface SolveResult {
   feasible: true;
   lambda: readonly number[];
@@ -61,7 +62,7 @@ export interface SolveResult {
   margins: readonly number[];
 }
 
-/** What it prints where the margins are out of reach: the same keys, without a solution. */
+/** Result where the margins are out of reach: the same keys, without a solution. */
 export interface InfeasibleResult {
   feasible: false;
   lambda: null;
@@ -80,6 +81,7 @@ export interface InfeasibleResult {
   message: string;
 }
 
+/** Result of a solve whose margins are out of reach, for --json. */
 export function infeasibleResult(
   { message, reach, largestMargins }: InfeasibleError,
   { beta, margins }: SolveOptions,

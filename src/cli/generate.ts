@@ -6,6 +6,7 @@ import type { Device } from "./jobOptions.js";
 
 const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samples.unwrap().default(1) });
 
+/** Command `dualign generate`. */
 export function addGenerateCommand(program: Command): void {
   const command = addModelFlags(program.command("generate").description("sample responses to prompts"))
     .requiredOption("--prompts <file>", 'rows {"prompt"}: a text, used as it is, or chat messages')

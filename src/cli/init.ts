@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { InputError } from "../errors.js";
 import { recipeFileIn, recipeTemplate } from "./recipeFile.js";
 
+/** Command `dualign init`. */
 export function addInitCommand(program: Command): void {
   program
     .command("init")

@@ -1,7 +1,10 @@
 /** What the commands that are no pipeline are asked to do, options checked. */
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
 
+/** Devices that compute: the processor, or a GPU by WebGPU or by CUDA. */
 export const devices = ["cpu", "webgpu", "cuda"] as const;
+
+/** Device that computes. */
 export type Device = (typeof devices)[number];
 
 interface ModelJob {
@@ -26,12 +29,14 @@ interface TrainJob extends ModelJob {
   resume: boolean;
 }
 
+/** Job of `dualign train`, by its objective. */
 export type TrainCommandJob =
   | (TrainJob & { objective: "sft" })
   | (TrainJob & { objective: "reward" })
   | (TrainJob & { objective: "cost" })
   | (TrainJob & { objective: "dpo"; beta: number; dpo: DpoOptions });
 
+/** Job of `dualign generate`. */
 export interface GenerateJob extends ModelJob {
   prompts: string;
   output: string;
@@ -39,11 +44,13 @@ export interface GenerateJob extends ModelJob {
   seed: number;
 }
 
+/** Job of `dualign logprobs`. */
 export interface LogprobsJob extends ModelJob {
   data: string;
   output: string;
 }
 
+/** Job of `dualign score`. */
 export interface ScoreJob extends ModelJob {
   data: string;
   output: string;

@@ -2,8 +2,10 @@
 import { existsSync } from "node:fs";
 import { InputError } from "../errors.js";
 import { datasetFiles } from "../files/hubDataset.js";
-import { type PlacedRow, readAllRows, readPrompts, writeRows } from "../files/jsonl.js";
 import { readPreferenceFile } from "../files/preferenceFile.js";
+import { readPromptFile } from "../files/promptFile.js";
+import { type PlacedRow, readAllRows } from "../files/rows/read.js";
+import { writeRows } from "../files/rows/write.js";
 import { groupByPrompt } from "../models/packing.js";
 import type { TrainStep } from "../ports/trainer.js";
 import { onnxRuntime } from "../providers/onnx/onnxruntime.js";
@@ -90,7 +92,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
 
 /** The rows of a file or of a hub dataset, PKU-SafeRLHF's columns as preferences where `label` says how. */
 async function trainingRows({ data, label }: TrainCommandJob): Promise<PlacedRow[]> {
-  const files = existsSync(data) ? [data] : await datasetFiles(data, "train");
+  const files = existsSync(data) ? [data] : await datasetFiles({ name: data, split: "train" });
   const rows: PlacedRow[] = [];
   for (const file of files) {
     if (label === undefined) rows.push(...(await readAllRows(file)));
@@ -149,14 +151,13 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   const start = performance.now();
   const model = await openModel(job.model, job.adapter);
   const { tokenizer } = model;
-  const prompts = (await readPrompts(job.prompts)).map((given) =>
+  const prompts = (await readPromptFile(job.prompts)).map((given) =>
     job.chat ? { ...given, prompt: asUserTurn(given.prompt) } : given,
   );
-  if (prompts.length === 0) throw new InputError(`${job.prompts}: has no rows`);
   const { num_samples } = job.sampling;
   const sampleIndexes = Array.from({ length: num_samples }, (_, i) => i);
-  const requests = prompts.map(({ prompt, where }, promptIndex) => ({
-    prompt: tokenizePrompt(tokenizer, prompt, where),
+  const requests = prompts.map(({ prompt, row, where }, promptIndex) => ({
+    prompt: tokenizePrompt(tokenizer, prompt, where, row),
     promptIndex,
     sampleIndexes,
   }));
@@ -231,18 +232,22 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
     values[index] = value;
     yield { event: "progress", task: "scoring", done: ++done, total: rows.length, unit: "rows" };
   }
-  yield* finish(job.output, rows, "score", values, start);
+  const { cutRows } = scorer;
+  if (cutRows > 0)
+    yield {
+      event: "notice",
+      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${maxLength} and were scored without their beginning`,
+    };
+  yield* finish(job.output, rows, "score", values, start, { rows_cut: cutRows });
 }
 
 async function nonEmpty(file: string): Promise<PlacedRow[]> {
-  const rows = await readAllRows(file);
-  if (rows.length === 0) throw new InputError(`${file}: has no rows`);
-  return rows;
+  return readAllRows(file);
 }
 
 function asResponse(row: Row, where: string) {
   if (typeof row.response !== "string") throw new InputError(`${where}: "response" must be a string`);
-  return { prompt: readText(row.prompt, "prompt", where), response: row.response };
+  return { ...row, where, prompt: readText(row.prompt, "prompt", where), response: row.response };
 }
 
 /** Writes the rows with what was found for each, and ends the command. */
@@ -252,6 +257,7 @@ async function* finish(
   name: string,
   values: Float64Array,
   start: number,
+  counts: Readonly<Record<string, number>> = {},
 ): AsyncGenerator<CommandEvent> {
   await writeRows(
     output,
@@ -259,5 +265,13 @@ async function* finish(
   );
   const mean = values.reduce((a, b) => a + b, 0) / rows.length;
   const seconds = secondsSince(start);
-  yield { event: "done", output, rows: rows.length, [`mean_${name}`]: mean, seconds, peak_memory_bytes: peakMemory() };
+  yield {
+    event: "done",
+    output,
+    rows: rows.length,
+    ...counts,
+    [`mean_${name}`]: mean,
+    seconds,
+    peak_memory_bytes: peakMemory(),
+  };
 }

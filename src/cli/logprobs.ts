@@ -11,6 +11,7 @@ interface Given extends StageFlags {
   chat?: boolean;
 }
 
+/** Command `dualign logprobs`. */
 export function addLogprobsCommand(program: Command): void {
   const command = program
     .command("logprobs")

@@ -15,6 +15,7 @@ import { addStatusCommand } from "./status.js";
 import { addTrainCommand } from "./train.js";
 import { version } from "./versions.js";
 
+/** Command line with all its commands. */
 export function makeProgram(): Command {
   const program = new Command("dualign")
     .description("one-shot safety alignment of language models: solve the dual first, train once")

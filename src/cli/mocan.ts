@@ -5,6 +5,7 @@ interface Flags extends MethodFlags {
   reward?: string;
 }
 
+/** Command `dualign mocan`. */
 export function addMocanCommand(program: Command): void {
   addMethodFlags(
     program

@@ -5,6 +5,7 @@ interface Flags extends MethodFlags {
   helpfulness?: string;
 }
 
+/** Command `dualign pecan`. */
 export function addPecanCommand(program: Command): void {
   addMethodFlags(
     program

@@ -14,6 +14,7 @@ export interface CommandDone {
   [figure: string]: unknown;
 }
 
+/** Progress of a command that is no pipeline. */
 export interface CommandProgress {
   event: "progress";
   task: string;
@@ -30,20 +31,24 @@ export interface CommandEval {
   [metric: string]: unknown;
 }
 
+/** Event of any command. */
 export type CommandEvent = RunEvent | CommandProgress | CommandEval | CommandDone;
 
+/** Stream that a reporter writes to. */
 export interface Output {
   write(text: string): void;
   isTTY?: boolean;
   columns?: number;
 }
 
+/** Reporter of a command's events. */
 export interface Reporter {
   emit(event: CommandEvent): void;
   /** Ends the line that a progress bar is on. */
   close(): void;
 }
 
+/** Options of a reporter. */
 export interface ReporterOptions {
   json: boolean;
   stdout?: Output;
@@ -55,6 +60,7 @@ export interface ReporterOptions {
 /** Milliseconds between two progress reports. */
 const pace = { bar: 100, json: 1000, lines: 10_000 };
 
+/** Reporter that writes JSON lines, or words for people with a bar on a terminal. */
 export function makeReporter(options: ReporterOptions): Reporter {
   const { json, stdout = process.stdout, stderr = process.stderr, now = () => performance.now() } = options;
   const every = json ? pace.json : stderr.isTTY ? pace.bar : pace.lines;
@@ -94,7 +100,11 @@ export function makeReporter(options: ReporterOptions): Reporter {
         if (last && !json) reporter.close();
         return;
       }
-      if (json) return void stdout.write(`${JSON.stringify(event)}\n`);
+      if (json) {
+        if (event.event === "notice") stderr.write(`${event.message}\n`);
+        stdout.write(`${JSON.stringify(event)}\n`);
+        return;
+      }
       clearBar();
       const { result, note } = words(event as Exclude<CommandEvent, CommandProgress>);
       if (note) stderr.write(`${note}\n`);
@@ -144,6 +154,8 @@ class Meter {
 /** A line or more for people. `result` is what the command was run for. */
 function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string; note?: string } {
   switch (event.event) {
+    case "notice":
+      return { note: event.message };
     case "stage":
       if (event.state === "started") return { note: `${event.stage} …` };
       if (event.state === "skipped") return { note: `${event.stage}: done before` };
@@ -250,6 +262,7 @@ export function figure(value: number): string {
 
 const signed = (value: number) => `${value > 0 ? "+" : ""}${figure(value)}`;
 
+/** Duration in words, from seconds. */
 export function duration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 100) return `${seconds.toFixed(0)} s`;

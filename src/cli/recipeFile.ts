@@ -9,8 +9,8 @@ import { dpoSchema } from "../recipe/options.js";
 import type { KeyPath, MethodName, Recipe } from "../recipe/parse.js";
 
 /**
- * Reads a recipe file. Paths in it are relative to its folder, paths in `set` to the working directory; `~` and
- * `${NAME}` (an environment variable) are expanded. A model that is no existing path is left as a hub id.
+ * Recipe of a file. Paths in it are relative to its folder, paths in `set` to the working directory; `~` and `${NAME}` (an
+ * environment variable) are expanded. A model that is no existing path is left as a hub id.
  * @param file without it the recipe is made of `set` alone.
  * @param method that the recipe must be for.
  * @throws InputError that names the key and its line.
@@ -22,13 +22,25 @@ export function readRecipe(
 ): { recipe: Recipe; text: string } {
   const text = file === undefined ? "" : readText(file);
   const folder = file === undefined ? process.cwd() : dirname(resolve(file));
-  const recipe = parseRecipe(text, {
-    source: file ?? "flags",
+  return { recipe: recipeOf(text, { source: file ?? "flags", folder, set, method }), text };
+}
+
+/** Origin of a recipe's text: what errors call it, the folder its paths are relative to, and what `set` changes in it. */
+export interface RecipeSource {
+  readonly source: string;
+  readonly folder: string;
+  readonly set?: readonly string[];
+  readonly method?: MethodName;
+}
+
+/** Recipe of a text, with its paths resolved. Errors as of {@link readRecipe}. */
+export function recipeOf(text: string, { source, folder, set = [], method }: RecipeSource): Recipe {
+  return parseRecipe(text, {
+    source,
     method,
     set,
     resolvePath: (value, key, overridden) => resolveValue(value, key, overridden ? process.cwd() : folder),
   });
-  return { recipe, text };
 }
 
 function readText(file: string): string {
@@ -76,6 +88,7 @@ const schemaReference = (folder: string) => {
     : `./${short.replaceAll("\\", "/")}`;
 };
 
+/** Options of a new recipe: its method, and what is known already. */
 export interface TemplateOptions {
   method: MethodName;
   model?: string;
@@ -180,5 +193,5 @@ safety:                       # one or more
 ${pairsPart}  scale: formula              # of the scores in the labels; 'authors' divides them by beta, as their code does
 `;
 
-/** Where `dualign init` writes when it is given a folder. */
+/** Path at which `dualign init` writes: the file that is named, or recipe.yaml in the folder. */
 export const recipeFileIn = (path: string): string => (/\.ya?ml$/.test(path) ? path : join(path, "recipe.yaml"));

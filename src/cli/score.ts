@@ -17,6 +17,7 @@ interface Given extends StageFlags {
   chat?: boolean;
 }
 
+/** Command `dualign score`. */
 export function addScoreCommand(program: Command): void {
   const command = program
     .command("score")

@@ -9,8 +9,10 @@ import type { Device } from "./jobOptions.js";
 /** Loaded where a run is worked on: it takes longer than all the rest of the command line. */
 const machinery = () => import("./runs.js");
 
+/** Values of a flag that may be repeated, in order. */
 export const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
+/** Flags of a command for a stage of a run. */
 export interface StageFlags {
   recipe?: string;
   set?: string[];
@@ -51,6 +53,7 @@ export function addStageCommands(program: Command): void {
     );
 }
 
+/** Flags of a command that runs a method. */
 export interface MethodFlags extends StageFlags {
   run: string;
   model?: string;
@@ -101,6 +104,7 @@ export async function runFromRecipe(
 /** A setting of a key to a text. */
 export const setting = (key: string, value: string) => `${key}=${JSON.stringify(value)}`;
 
+/** Command `dualign resume`. */
 export function addResumeCommand(program: Command): void {
   addRunFlags(
     program.command("resume").description("go on with a run that was stopped").argument("<run>", "run folder"),

@@ -5,6 +5,7 @@ import { methodOf } from "../methods/methods.js";
 import { aligned } from "../stages/context.js";
 import { readLive } from "../store/liveStatus.js";
 
+/** Command `dualign status`. */
 export function addStatusCommand(program: Command): void {
   program
     .command("status")

@@ -23,7 +23,8 @@ export function makeTools(device: Device): Tools {
     return openModelScorer(runtime, { name, model: model!, adapter, maxLength: max_length });
   };
   return {
-    readPrompts: (source) => fromFiles(source, (file) => readPromptFile(file, source.column)),
+    readPrompts: (source) =>
+      fromFiles(source, async (file) => (await readPromptFile(file, source.column)).map(({ prompt }) => prompt)),
     openPolicy: (ref) => openPolicy(runtime, ref),
     openScorer,
     trainDpo: (job) => trainOnSamples(runtime, job),
@@ -38,11 +39,11 @@ export function makeTools(device: Device): Tools {
 
 /** The rows of a source's file, or of all files of its hub dataset's split. */
 async function fromFiles<T>(
-  { file, dataset, split = "train" }: { file?: string; dataset?: string; split?: string },
+  { file, dataset, subset, split = "train" }: { file?: string; dataset?: string; subset?: string; split?: string },
   read: (file: string) => Promise<T[]>,
 ): Promise<T[]> {
-  const files = file === undefined ? await datasetFiles(dataset!, split) : [file];
+  const files = file === undefined ? await datasetFiles({ name: dataset!, subset, split }) : [file];
   const rows: T[] = [];
-  for (const one of files) rows.push(...(await read(one)));
+  for (const one of files) for (const row of await read(one)) rows.push(row);
   return rows;
 }

@@ -24,6 +24,7 @@ interface Given {
   [flag: string]: unknown;
 }
 
+/** Command `dualign train`, and its objectives as commands under it. */
 export function addTrainCommand(program: Command): void {
   const train = program
     .command("train")

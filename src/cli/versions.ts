@@ -6,7 +6,7 @@ const read = (path: string | URL): { version: string } => JSON.parse(readFileSyn
 /** dualign's own version. */
 export const version = read(new URL("../../package.json", import.meta.url)).version;
 
-/** Of what a run's figures depend on. */
+/** Versions of what a run's figures depend on: dualign, Node, ONNX Runtime, the platform. */
 export function versions(): Record<string, string> {
   const ort = read(createRequire(import.meta.url).resolve("onnxruntime-node/package.json")).version;
   return { dualign: version, node: process.version, onnxruntime: ort, platform: `${process.platform} ${process.arch}` };

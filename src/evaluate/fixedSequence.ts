@@ -47,7 +47,7 @@ export function testStrength(strength: number, gains: readonly Gain[], level: nu
   };
 }
 
-/** Where a sequence of tests stands. */
+/** State of a sequence of tests. */
 export interface SequenceState {
   /** The strength to be measured and tested next; none where the sequence has ended. */
   readonly next: number | null;

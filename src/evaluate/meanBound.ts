@@ -18,7 +18,7 @@
  * Sources: Hall, On the removal of skewness by transformation, JRSS B 54 (1992); Waudby-Smith and Ramdas, Estimating
  * means of bounded random variables by betting, arXiv 2010.09686.
  */
-import { studentCdf, studentQuantile } from "../distributions.js";
+import { studentCdf, studentizedQuantile, studentQuantile } from "../distributions.js";
 import { InputError } from "../errors.js";
 
 /** Least and largest value that is possible at all: [−1, 1] for a difference of two shares. */
@@ -85,14 +85,14 @@ function skewedTest(values: Float64Array, margin: number, level: number): MeanTe
   // Equal values tell nothing of what other prompts would give.
   if (n < 2 || !(second > 1e-28 * mean * mean)) return { mean, bound: -Infinity, p: 1 };
   const error = Math.sqrt(second / (n - 1));
-  const a = (third / second ** 1.5 - Math.sqrt(6 / n)) / Math.sqrt(n);
+  const skewness = third / second ** 1.5 - Math.sqrt(6 / n);
+  const a = skewness / Math.sqrt(n);
   const t = (mean - margin) / error;
   const transformed = t + (a * t * t) / 3 + (a * a * t * t * t) / 27 + a / 6;
-  const student = studentQuantile(1 - level, n - 1);
-  const skewed = Math.abs(a) < 1e-9 ? student : (3 / a) * (Math.cbrt(1 + a * (student - a / 6)) - 1);
+  const quantile = studentizedQuantile(1 - level, { count: n, skewness });
   return {
     mean,
-    bound: mean - Math.max(student, skewed) * error,
+    bound: mean - Math.max(studentQuantile(1 - level, n - 1), quantile) * error,
     p: studentCdf(-Math.min(t, transformed), n - 1),
   };
 }

@@ -86,7 +86,7 @@ function densityGrid(fraction: number, bound: number, density: (w: number) => nu
 const gaussian = (x: number, variance: number) =>
   Math.exp((-x * x) / (2 * variance)) / Math.sqrt(2 * Math.PI * variance);
 
-/** What a look decides: every margin held, some margin not held, another round, or no budget for one. */
+/** Decision of a look: every margin held, some margin not held, another round, or no budget for one. */
 export type Decision = "held" | "not held" | "go on" | "budget spent";
 
 /** A look at the gains after a round. */

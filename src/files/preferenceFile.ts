@@ -2,47 +2,42 @@
 
 import { InputError } from "../errors.js";
 import type { PreferencePair } from "../ports/trainer.js";
+import { preferenceOf, type Row, readText } from "../text/rows.js";
 import { checkedText, columnOf } from "./promptFile.js";
-import { readRowFile } from "./rowFile.js";
+import { readAllRows } from "./rows/read.js";
 
 /**
- * The preferences of a file that {@link readRowFile} reads, with rows `prompt`, `chosen`, `rejected` (and, where known,
- * `chosen_safe`, `rejected_safe`), or with PKU-SafeRLHF's: `prompt`, `response_0`, `response_1`, the column `label` that
+ * The preferences of a file that {@link readAllRows} reads, with rows `prompt`, `chosen`, `rejected`, or the last two
+ * beginning with the prompt (and, where known, `chosen_safe`, `rejected_safe`), or with PKU-SafeRLHF's: `prompt`, `response_0`, `response_1`, the column `label` that
  * is 0 or 1 for the preferred one, and, where known, `is_response_0_safe`, `is_response_1_safe`.
  * @throws InputError that names the file, the row and the column.
  */
 export async function readPreferenceFile(file: string, label: string): Promise<PreferencePair[]> {
-  const rows = await readRowFile(file);
-  return rows.map((row, i) => readPair(row, label, `${file}, row ${i + 1}`));
+  return (await readAllRows(file)).map(({ row, where }) => readPair(row, label, where));
 }
 
-function readPair(row: unknown, label: string, place: string): PreferencePair {
-  if (typeof row !== "object" || row === null) throw new InputError(`${place}: expected a row of columns`);
-  const columns = row as Record<string, unknown>;
-  const text = (column: string) => checkedText(columnOf(columns, column, place), column, place);
-  // A response may be empty, unlike a prompt.
-  const response = (column: string) => (columns[column] === "" ? "" : text(column));
+function readPair(columns: Row, label: string, place: string): PreferencePair {
   const flag = (column: string) => (columns[column] == null ? undefined : truth(columns[column], column, place));
-  const pair = (chosen: string, rejected: string, safe: [chosen: string, rejected: string]): PreferencePair => {
+  const pair = (row: Row, safe: [chosen: string, rejected: string]): PreferencePair => {
+    const { prompt, chosen, rejected } = preferenceOf(row, place);
     const flags = safe.map(flag);
     return {
-      prompt: text("prompt"),
-      chosen: response(chosen),
-      rejected: response(rejected),
+      prompt: checkedText(prompt, "prompt", place),
+      // A response may be empty, unlike a prompt.
+      chosen: readText(chosen, "chosen", place),
+      rejected: readText(rejected, "rejected", place),
       ...(flags[0] === undefined || flags[1] === undefined ? {} : { safe: [flags[0], flags[1]] }),
     };
   };
   if ("response_0" in columns && "response_1" in columns) {
     const best = index(columnOf(columns, label, place), label, place);
-    const [chosen, rejected] = [best, 1 - best];
-    return pair(`response_${chosen}`, `response_${rejected}`, [
-      `is_response_${chosen}_safe`,
-      `is_response_${rejected}_safe`,
-    ]);
+    const [chosen, rejected] = [`response_${best}`, `response_${1 - best}`];
+    const row = { prompt: columnOf(columns, "prompt", place), chosen: columns[chosen], rejected: columns[rejected] };
+    return pair(row, [`is_${chosen}_safe`, `is_${rejected}_safe`]);
   }
-  if ("chosen" in columns && "rejected" in columns) return pair("chosen", "rejected", ["chosen_safe", "rejected_safe"]);
+  if ("chosen" in columns && "rejected" in columns) return pair(columns, ["chosen_safe", "rejected_safe"]);
   throw new InputError(
-    `${place}: preferences need the columns prompt, chosen, rejected or prompt, response_0, response_1, ${label} (it has ${Object.keys(columns).join(", ")})`,
+    `${place}: preferences need the columns chosen and rejected (with prompt, or beginning with it), or prompt, response_0, response_1 and ${label} (it has ${Object.keys(columns).join(", ")})`,
   );
 }
 

@@ -1,27 +1,29 @@
 /** Prompts from the files that people have. */
-
 import { InputError } from "../errors.js";
 import { nearest } from "../recipe/parse.js";
-import type { Message, Text } from "../text/rows.js";
-import { readRowFile } from "./rowFile.js";
+import { type Row, readText, type Text } from "../text/rows.js";
+import { type PlacedRow, readAllRows } from "./rows/read.js";
 
-/**
- * The prompts in a column of a file that {@link readRowFile} reads.
- * @throws InputError that names the file and the row: bad JSON, no such column, an empty prompt or one of a wrong kind.
- */
-export async function readPromptFile(file: string, column: string): Promise<Text[]> {
-  const rows = await readRowFile(file);
-  return rows.map((row, i) => readPrompt(row, column, `${file}, row ${i + 1}`));
+/** Prompt with the row that it came in, whose other columns (a category, an id) travel along. */
+export interface Prompt extends PlacedRow {
+  prompt: Text;
 }
 
-function readPrompt(row: unknown, column: string, place: string): Text {
-  if (typeof row === "string") return checkedText(row, column, place);
-  if (typeof row !== "object" || row === null) throw new InputError(`${place}: expected a row with '${column}'`);
-  return checkedText(columnOf(row as Record<string, unknown>, column, place), column, place);
+/**
+ * Prompts in a column of a file that {@link readAllRows} reads; without a column of the name `prompt`, those of
+ * `instruction`.
+ * @throws InputError that names the file and the row: bad JSON, no such column, an empty prompt or one of a wrong kind.
+ */
+export async function readPromptFile(file: string, column = "prompt"): Promise<Prompt[]> {
+  return (await readAllRows(file)).map(({ row, where }) => {
+    const name =
+      column === "prompt" && row.prompt === undefined && row.instruction !== undefined ? "instruction" : column;
+    return { row, where, prompt: checkedText(columnOf(row, name, where), name, where) };
+  });
 }
 
 /** @throws InputError that names the nearest column where there is no such one. */
-export function columnOf(row: Record<string, unknown>, column: string, place: string): unknown {
+export function columnOf(row: Row, column: string, place: string): unknown {
   const value = row[column];
   if (value !== undefined) return value;
   const columns = Object.keys(row);
@@ -32,14 +34,8 @@ export function columnOf(row: Record<string, unknown>, column: string, place: st
 }
 
 /** Text of a prompt: plain and not empty, or a list of chat messages. Throws an InputError that names the place. */
+/** @throws InputError where a value is no text, or an empty one. */
 export function checkedText(value: unknown, column: string, place: string): Text {
-  if (typeof value === "string") {
-    if (value.trim() === "") throw new InputError(`${place}: '${column}' is empty`);
-    return value;
-  }
-  if (Array.isArray(value) && value.length > 0 && value.every(isMessage)) return value;
-  throw new InputError(`${place}: '${column}' must be a text or a list of {role, content} messages`);
+  if (typeof value === "string" && value.trim() === "") throw new InputError(`${place}: '${column}' is empty`);
+  return readText(value, column, place);
 }
-
-const isMessage = (value: unknown): value is Message =>
-  typeof value === "object" && value !== null && "role" in value && typeof (value as Message).content === "string";

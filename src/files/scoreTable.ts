@@ -1,6 +1,8 @@
 /** Scored samples in CSV, Parquet and DuckDB databases, read by DuckDB in chunks. */
 import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance } from "@duckdb/node-api";
 import { InputError } from "../errors.js";
+import { delimiterOf, headerOf } from "./rows/csv.js";
+import { literalPath } from "./rows/literalPath.js";
 import type { ScoreCollector } from "./scoreCollector.js";
 import { rowColumns } from "./scoreLines.js";
 
@@ -9,8 +11,9 @@ import { rowColumns } from "./scoreLines.js";
  * column.
  */
 export async function readTable(file: string, collector: ScoreCollector): Promise<void> {
-  const name = `'${file.replaceAll("'", "''")}'`;
+  const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`;
   const isDatabase = /\.duckdb$/i.test(file);
+  const name = quoted(isDatabase ? file : literalPath(file));
   let instance: DuckDBInstance | undefined;
   let connection: DuckDBConnection | undefined;
   try {
@@ -22,7 +25,7 @@ export async function readTable(file: string, collector: ScoreCollector): Promis
       ? "given.scores"
       : /\.(parquet|pq)$/i.test(file)
         ? `read_parquet(${name})`
-        : `read_csv(${name}, header = true, all_varchar = true)`;
+        : `read_csv(${name}, header = true, all_varchar = true, delim = ${quoted(delimiterOf(file, await headerOf(file)))}, quote = '"', escape = '"')`;
     await readRows(connection, table, file, collector);
   } catch (error) {
     if (error instanceof InputError) throw error;

@@ -8,6 +8,7 @@ import { comparison } from "./compare/comparison.js";
 import { mocan } from "./mocan.js";
 import { pecan } from "./pecan.js";
 
+/** Method of a recipe: its stages in order. */
 export function methodOf(recipe: Recipe): Method {
   switch (recipe.method) {
     case "mocan":
@@ -19,7 +20,7 @@ export function methodOf(recipe: Recipe): Method {
   }
 }
 
-/** As {@link runStages}, for the method that the run's recipe is for. */
+/** Stages of the method that the run's recipe is for, as {@link runStages} does them. */
 export function runMethod(context: Context, only?: readonly StageName[]): Promise<void> {
   return runStages(context, methodOf(context.run.recipe), only);
 }

@@ -13,6 +13,7 @@ export { reference } from "../stages/collect.js";
 export { aligned } from "../stages/context.js";
 export { trainScores } from "../stages/score.js";
 
+/** Method for given reward and safety scores. */
 export function mocan(recipe: MocanRecipe): Method {
   const problem = scorerProblem(recipe);
   return {

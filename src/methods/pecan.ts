@@ -19,9 +19,10 @@ import { sampleReference } from "../stages/sample.js";
 import { scoreReference } from "../stages/score.js";
 import { followTraining } from "../stages/train.js";
 
-/** What PeCAN needs of a recipe. */
+/** Preferences of a recipe: the parts that PeCAN needs. */
 export type Preferences = Pick<PecanRecipe, "reward" | "safety" | "pretrain"> & { scale: "formula" | "authors" };
 
+/** Method for given preference data. */
 export function pecan(recipe: PecanRecipe): Method {
   const preferences = { ...recipe, scale: recipe.pairs.scale };
   const problem = implicitProblem(preferences, recipe.beta);
@@ -81,7 +82,7 @@ function requireVocabulary(run: RunStore, { name, model }: PreferenceSpec, opene
   );
 }
 
-/** Where the model of a preference lies, trained or given. */
+/** Place of a preference's model, trained or given. */
 export async function modelOf(
   run: RunStore,
   { name, model, adapter }: PreferenceSpec,
@@ -143,8 +144,9 @@ export async function preferencePairs(
 }
 
 /**
- * What a margin on an implicit score asks for. With g = β ln π_g/π_ref, E_π[g] − E_ref[g] ≥ b says that the geometric
- * mean of π_g/π_ref over the policy's responses is e^(b/β) times that over the reference's own, which is e^(−d).
+ * Meaning of a margin on an implicit score, in words. With g = β ln π_g/π_ref, E_π[g] − E_ref[g] ≥ b says that the
+ * geometric mean of π_g/π_ref over the policy's responses is e^(b/β) times that over the reference's own, which is
+ * e^(−d).
  */
 export function marginMeaning({
   name,

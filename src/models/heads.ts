@@ -18,6 +18,7 @@ import {
   tokenLogprob,
 } from "../graph/index.js";
 import type { ModelConfig } from "./config.js";
+import type { Model } from "./model.js";
 import type { PackedBatch } from "./packing.js";
 import type { Parameters } from "./parameters.js";
 import { moduleNames } from "./transformer.js";
@@ -38,21 +39,24 @@ const LOGIT_BYTES = 1 << 26;
 export const headChunks = (rows: number, vocabSize: number): number =>
   Math.max(1, Math.ceil((rows * vocabSize * 4) / LOGIT_BYTES));
 
+/** Model as far as it decides the distribution of the next token over given hidden states. */
+export type Decoded = Pick<Model, "config" | "temperature">;
+
 /** Hidden states whose logits are those of the model's temperature: dividing before the head costs a vocabulary less. */
-export const atTemperature = ({ temperature = 1 }: ModelConfig, hidden: Tensor): Tensor =>
+export const atTemperature = ({ temperature = 1 }: Decoded, hidden: Tensor): Tensor =>
   temperature === 1 ? hidden : mul(hidden, 1 / temperature);
 
 /**
  * Log-probabilities of the tokens that `completionFeeds` asks for, one after the other. The head sees only the rows
  * that predict them, in `chunks` parts one after the other, so that the logits of one part bound the memory.
  */
-export function completionLogprobs(config: ModelConfig, p: Parameters, hidden: Tensor, chunks: number): Tensor {
-  const { weight, trained } = outputHead(config, p);
+export function completionLogprobs(model: Decoded, p: Parameters, hidden: Tensor, chunks: number): Tensor {
+  const { weight, trained } = outputHead(model.config, p);
   return concat(
     Array.from({ length: chunks }, (_, k) => {
       const rows = input(`head_rows_${k}`, "int32", [`C${k}`]);
       const targets = input(`targets_${k}`, "int32", [`C${k}`]);
-      const h = atTemperature(config, gather(hidden, rows));
+      const h = atTemperature(model, gather(hidden, rows));
       if (!trained) return tokenLogprob(h, weight, targets);
       const logprobs = logSoftmax(matmul(h, weight, { transB: true }));
       return reshape(gatherElements(logprobs, reshape(targets, [`C${k}`, 1])), [`C${k}`]);
@@ -94,7 +98,7 @@ export function completionFeeds(batch: PackedBatch, chunks: number): Record<stri
   return feeds;
 }
 
-/** One score per sequence, read at its last token: [S]. */
+/** Scores of sequences [S], each read at its last token that is no padding. */
 export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
   if (!config.score)
     throw new InputError(
@@ -112,5 +116,5 @@ export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tenso
 
 /** The feed of `sequenceScores` for a batch. */
 export const scoreFeeds = (batch: PackedBatch): Record<string, HostTensor> => ({
-  last_rows: { dtype: "int32", dims: [batch.lastRows.length], data: Int32Array.from(batch.lastRows) },
+  last_rows: { dtype: "int32", dims: [batch.scoredRows.length], data: Int32Array.from(batch.scoredRows) },
 });

@@ -6,7 +6,7 @@ import type { ModelConfig } from "./config.js";
 import { completionLogprobs, sequenceScores } from "./heads.js";
 import type { Model } from "./model.js";
 import { type Adapter, loraA, loraB, ParameterLayout, Parameters } from "./parameters.js";
-import { linearModules, moduleNames, packedInputs, transformer } from "./transformer.js";
+import { linearModules, packedInputs, transformer } from "./transformer.js";
 
 /** PEFT's LoraConfig, as far as it shapes the computation. */
 export interface LoraOptions {
@@ -17,11 +17,9 @@ export interface LoraOptions {
   readonly targetModules: readonly string[] | string;
 }
 
-const hasTensor = (model: Model) => (name: string) => model.weights.has(name);
-
 /** The linear modules that `targetModules` names, in the order of the forward pass. Throws InputError where none is. */
 export function targetedModules(model: Model, targetModules: readonly string[] | string) {
-  const all = linearModules(model.config, moduleNames(model.config, hasTensor(model)));
+  const all = linearModules(model);
   if (typeof targetModules === "string" && targetModules !== "all-linear") {
     const pattern = new RegExp(`^(?:${targetModules})$`);
     const found = all.filter((m) => pattern.test(m.name));
@@ -95,7 +93,7 @@ export function usedWeights(model: Model): string[] {
     ? isNewScoreHead(model)
       ? hidden
       : sequenceScores(config, p, hidden, model.where)
-    : completionLogprobs(config, p, hidden, 1);
+    : completionLogprobs(model, p, hidden, 1);
   const names = reachable([end]).flatMap((node) => (isOp(node, "weight") ? [node.attributes.stored.name] : []));
   return [...new Set(names)];
 }

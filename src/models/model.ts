@@ -11,6 +11,8 @@ export interface Model {
   /** The folder or hub id, for messages. */
   readonly where: string;
   readonly adapter?: Adapter;
+  /** Divides the logits, 1 where absent: the distribution is that of the model as it is decoded at this temperature. */
+  readonly temperature?: number;
 }
 
 /** The longest sequence that a model's positions allow, or a shorter one that the caller is content with. */

@@ -29,6 +29,8 @@ export interface PackedBatch {
   readonly targets: readonly (readonly number[])[];
   /** Per completion: the row of its last token (of the prompt's where it is empty). */
   readonly lastRows: readonly number[];
+  /** Per completion: the row at which a score model is read, of the last token that is no padding (the first if all are). */
+  readonly scoredRows: readonly number[];
 }
 
 const HIDDEN = -1e9;
@@ -55,6 +57,7 @@ export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBa
   const predictors: Int32Array[] = [];
   const targets: (readonly number[])[] = [];
   const lastRows: number[] = [];
+  const scoredRows: number[] = [];
 
   let start = 0;
   for (const [b, { prompt, completions }] of trees.entries()) {
@@ -99,6 +102,7 @@ export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBa
       );
       targets.push(completion.slice(skipped));
       lastRows.push(start + (completion.length > 0 ? at + completion.length : prompt.length) - 1);
+      scoredRows.push(start + scoredPlace(prompt, completion, at, config.score?.padId));
       at += completion.length;
     }
     // Slots beyond the tree see themselves, so that their softmax stays finite.
@@ -121,7 +125,20 @@ export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBa
     predictors,
     targets,
     lastRows,
+    scoredRows,
   };
+}
+
+/** The place in its tree of a sequence's last token that is not `padId`; its completion begins at `at`. */
+function scoredPlace(
+  prompt: readonly number[],
+  completion: readonly number[],
+  at: number,
+  padId: number | undefined,
+): number {
+  for (let i = completion.length - 1; i >= 0; i--) if (completion[i] !== padId) return at + i;
+  for (let i = prompt.length - 1; i >= 0; i--) if (prompt[i] !== padId) return i;
+  return prompt.length > 0 ? 0 : at;
 }
 
 /** A tree of many completions is cut into some of about this many tokens, several of which fill a batch. */

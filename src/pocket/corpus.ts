@@ -58,16 +58,21 @@ const byKind = (prompts: readonly Prompt[]) => ({
 
 /** A row of supervised fine-tuning, as chat messages. */
 export interface AnswerRow {
-  prompt: Message[];
-  completion: Message[];
+  prompt: Turn[];
+  completion: Turn[];
   [extra: string]: unknown;
+}
+
+/** A turn of the pocket world: always plain text. */
+export interface Turn extends Message {
+  content: string;
 }
 
 /** Row of preference data, with the extra columns that the corpus keeps. */
 export interface PairRow {
-  prompt: Message[];
-  chosen: Message[];
-  rejected: Message[];
+  prompt: Turn[];
+  chosen: Turn[];
+  rejected: Turn[];
   [extra: string]: unknown;
 }
 
@@ -77,7 +82,7 @@ export interface SafetyRow extends PairRow {
   rejected_safe: boolean;
 }
 
-const turn = (role: string, content: string): Message[] => [{ role, content }];
+const turn = (role: string, content: string): Turn[] => [{ role, content }];
 
 /** Answers that the reference policy imitates; half of them are everyday. */
 export function answerRows(seed: number, prompts: readonly Prompt[], count: number): AnswerRow[] {

@@ -10,6 +10,8 @@ export type RunEvent =
   | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
   | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
   | ({ event: "step"; policy?: string } & TrainStep)
+  /** What the user should know and need not act on; printed on standard error in every mode. */
+  | { event: "notice"; message: string }
   | SolveEvent
   | { event: "evaluation"; rows: EvaluationRow[] }
   | { event: "judged"; rows: WinRateRow[] }

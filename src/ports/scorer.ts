@@ -5,6 +5,8 @@ import type { RowValue, SampledResponse } from "./policy.js";
 export interface Scorer {
   /** As a policy's. */
   readonly flopsPerToken?: number;
+  /** Rows so far that were too long and were scored without their beginning. */
+  readonly cutRows?: number;
   score(rows: readonly SampledResponse[]): AsyncIterable<RowValue>;
   close(): Promise<void>;
 }

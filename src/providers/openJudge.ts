@@ -8,7 +8,7 @@ import { openEndpointJudge } from "./endpoint/judge.js";
 import { openModuleScorer } from "./module/scorer.js";
 import { callWithRows, clip, kind, loadFunction } from "./module/userModule.js";
 
-/** What a judging module exports as its default; an answer is "first", "second" or "tie". */
+/** Function that a judging module exports as its default; an answer is "first", "second" or "tie". */
 export type JudgeFunction = (rows: Comparison[]) => string[] | Promise<string[]>;
 
 /** Rows that a module gets at a time: as many verdicts are lost at most where it fails. */

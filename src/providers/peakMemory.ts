@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
 /**
- * This process's peak resident memory since the last call, in bytes; since its start where the system (any but Linux)
+ * Peak resident memory of this process since the last call, in bytes; since its start where the system (any but Linux)
  * cannot begin anew.
  */
 export function peakMemory(): number {

@@ -10,7 +10,7 @@ const positive = z.number().positive();
 const count = z.number().int().positive();
 const fraction = z.number().min(0).max(1);
 
-/** How responses are drawn; names and meaning as in transformers' GenerationConfig. */
+/** Schema of sampling; names and meaning as in transformers' GenerationConfig. */
 export const samplingSchema = z.strictObject({
   num_samples: count.default(16).describe("responses for each prompt"),
   max_new_tokens: count.default(128).describe("longest response, in tokens"),
@@ -20,9 +20,11 @@ export const samplingSchema = z.strictObject({
   repetition_penalty: positive.default(1).describe("above 1 discourages repetition"),
   batch_size: count.default(64).describe("sequences decoded at a time"),
 });
+
+/** Options of sampling. */
 export type Sampling = z.infer<typeof samplingSchema>;
 
-/** How a model is trained; names and meaning as in TRL's trainers and PEFT's LoraConfig. */
+/** Schema of a training; names and meaning as in TRL's trainers and PEFT's LoraConfig. */
 export const trainingSchema = z.strictObject({
   use_peft: z.boolean().default(true).describe("train a LoRA adapter; false trains every weight"),
   lora_r: count.default(8).describe("LoRA rank"),
@@ -53,9 +55,11 @@ export const trainingSchema = z.strictObject({
   logging_steps: count.default(1),
   save_steps: z.number().int().nonnegative().default(50).describe("checkpoint every so many steps, 0 never"),
 });
+
+/** Options of a training. */
 export type Training = z.infer<typeof trainingSchema>;
 
-/** What DPO adds; names as in TRL's DPOConfig. The losses are those of `train/objectives/dpo`. */
+/** Schema of what DPO adds; names as in TRL's DPOConfig. The losses are those of `train/objectives/dpo`. */
 export const dpoSchema = z.strictObject({
   loss_type: z
     .enum(dpoLossTypes)
@@ -68,6 +72,8 @@ export const dpoSchema = z.strictObject({
     .default(0)
     .describe("the share of the labels that sigmoid softens by, or that robust takes to be flipped"),
 });
+
+/** Options of DPO. */
 export type DpoOptions = z.infer<typeof dpoSchema>;
 
 /** DPO as the training takes it. */
@@ -78,4 +84,5 @@ export const dpoObjective = (beta: number, { loss_type, label_smoothing }: DpoOp
   labelSmoothing: label_smoothing,
 });
 
+/** Schema of β. */
 export const betaSchema = positive.describe("strength of the KL penalty that ties the policy to its reference");

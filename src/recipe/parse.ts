@@ -50,6 +50,7 @@ export function pathKeys(recipe: Record<string, unknown>): KeyPath[] {
   ];
 }
 
+/** Options of reading a recipe's text. */
 export interface ParseRecipeOptions {
   /** What errors call the text: its file name. */
   source: string;
@@ -171,6 +172,7 @@ export function differingKeys(a: unknown, b: unknown, path: KeyPath = []): strin
   return [dotted(path)];
 }
 
+/** Name of a key as recipes and messages have it: its path with dots. */
 export const dotted = (path: KeyPath): string => path.join(".");
 
 /** The known name nearest to a mistyped one, where one is near. */
@@ -272,7 +274,7 @@ function located<T>(place: string, path: KeyPath, action: () => T): T {
   }
 }
 
-/** What is wrong with a value, to follow its key's name. */
+/** Words for what is wrong with a value, to follow its key's name. */
 export function describe(issue: z.core.$ZodIssue, value: unknown): string {
   const given = value === undefined ? "nothing" : JSON.stringify(value);
   switch (issue.code) {

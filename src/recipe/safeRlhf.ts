@@ -33,6 +33,8 @@ export const safeRlhfSchema = z.strictObject({
   episode_cost_window_size: count.default(128).describe("responses over which the cost is averaged for λ"),
   save_iterations: whole.default(10).describe("checkpoint every so many iterations, 0 never"),
 });
+
+/** Options of Safe RLHF. */
 export type SafeRlhfOptions = z.infer<typeof safeRlhfSchema>;
 
 /**

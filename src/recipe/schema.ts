@@ -13,6 +13,7 @@ const label = name
 const rowFields = {
   file: name.optional().describe(".jsonl, .json, .csv, .parquet (the first two also .gz)"),
   dataset: name.optional().describe("a dataset on the Hugging Face hub"),
+  subset: name.optional().describe("the hub dataset's subset (config), where it has several"),
   split: name.optional().describe("the hub dataset's split"),
 };
 
@@ -218,7 +219,7 @@ export type ConstraintSpec = Named<z.infer<typeof constraint>>;
 export type PreferenceSpec = Named<z.infer<typeof preferences>> & { label: string };
 export type PreferenceConstraintSpec = PreferenceSpec & { margin: number };
 /** Where preference data comes from. */
-export type PreferenceSource = Pick<PreferenceSpec, "file" | "dataset" | "split" | "label">;
+export type PreferenceSource = Pick<PreferenceSpec, "file" | "dataset" | "subset" | "split" | "label">;
 
 export type JudgeSpec = Named<z.infer<typeof judge>>;
 

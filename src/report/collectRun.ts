@@ -12,6 +12,7 @@ import type { Recipe } from "../recipe/parse.js";
 import { reference } from "../stages/collect.js";
 import { aligned } from "../stages/context.js";
 import { trainScores } from "../stages/score.js";
+import { contentText } from "../text/messages.js";
 import type { Text } from "../text/rows.js";
 import { knownLoss } from "../train/objectives/dpo.js";
 import type {
@@ -211,8 +212,8 @@ export async function scoresByKey(run: RunStore, policy: string, scorers: readon
 /** A user's only turn by itself; more turns each under its role. */
 export function readable(text: Text): string {
   if (typeof text === "string") return text;
-  if (text.length === 1 && text[0].role === "user") return text[0].content;
-  return text.map(({ role, content }) => `${role}: ${content}`).join("\n\n");
+  if (text.length === 1 && text[0].role === "user") return contentText(text[0]);
+  return text.map((message) => `${message.role}: ${contentText(message)}`).join("\n\n");
 }
 
 /** A curve shows no more steps than this. */

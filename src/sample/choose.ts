@@ -106,6 +106,7 @@ function candidates(distribution: BlockedDistribution, { topK, topP }: ChoiceOpt
   const wanted = topK > 0 ? Math.min(topK, probabilities.length) : 0;
   const enough = topP * total(sums);
   let floor = largestOf(maxima);
+  if (!Number.isFinite(floor)) throw new RangeError("a distribution must be finite");
   let tokens: number[] = [];
   // Lower the floor until what lies above it is enough: blocks below it are never looked into.
   for (;;) {

@@ -199,6 +199,10 @@ class Sampler {
   private extend(live: Live, next: Next): boolean {
     const { repetitionPenalty, maxNewTokens } = this.options;
     const { prompt, promptIndex } = live.prompt.request;
+    if (!isDistribution(next))
+      throw new InputError(
+        `${this.model.where}: the probabilities of token ${live.ids.length + 1} of the response to prompt ${promptIndex + 1} are not finite: a weight of the model is NaN or infinite, or its activations overflow`,
+      );
     const temperature = this.options.temperature || 1;
     const shown =
       repetitionPenalty === 1
@@ -345,6 +349,13 @@ class Sampler {
 
 /** The position of a sequence's newest token. */
 const positionOf = ({ prompt, ids }: Live): number => prompt.request.prompt.length + ids.length - 1;
+
+/** Whether a distribution is one: NaN or an infinity among the logits leaves its trace in the sums. */
+function isDistribution({ sums, largest, normalizer }: Next): boolean {
+  let mass = largest + normalizer;
+  for (let i = 0; i < sums.length; i++) mass += sums[i];
+  return Number.isFinite(mass);
+}
 
 /** Row `i` of the distributions that a graph gave. */
 function nextAt(outputs: Outputs, i: number): Next {

@@ -24,7 +24,6 @@ import {
   sub,
   type Tensor,
 } from "../graph/index.js";
-import type { ModelConfig } from "../models/config.js";
 import { atTemperature, outputHead } from "../models/heads.js";
 import type { Model } from "../models/model.js";
 import { Parameters } from "../models/parameters.js";
@@ -41,7 +40,7 @@ export function loadPrefill(runtime: Runtime, model: Model, maxLength: number, t
   const p = Parameters.frozen(model.weights, model.where, model.adapter);
   const hidden = transformer(config, p, { ids, positions, attend: recorder.attend, maxLength });
   const last = gather(hidden, input("last_rows", "int32", ["S"]));
-  return runtime.load({ outputs: { ...distribution(config, p, last, temperature), ...recorder.outputs } });
+  return runtime.load({ outputs: { ...distribution(model, p, last, temperature), ...recorder.outputs } });
 }
 
 /**
@@ -94,7 +93,7 @@ export function loadDecode(
   const recorder = recording(attend);
   const p = Parameters.frozen(model.weights, model.where, model.adapter);
   const hidden = transformer(config, p, { ids, positions, attend: recorder.attend, maxLength });
-  return runtime.load({ outputs: { ...distribution(config, p, hidden, temperature), ...recorder.outputs } });
+  return runtime.load({ outputs: { ...distribution(model, p, hidden, temperature), ...recorder.outputs } });
 }
 
 /** Keeps the keys and values that an `Attend` is given, as graph outputs. */
@@ -115,9 +114,10 @@ function recording(attend: Attend): { attend: Attend; outputs: Record<string, Te
  * largest logit and ln Σ exp(logits) [n] each: so ln π(token) at the model's own temperature needs no second look at the
  * logits.
  */
-function distribution(config: ModelConfig, p: Parameters, hidden: Tensor, temperature: number): Record<string, Tensor> {
+function distribution(model: Model, p: Parameters, hidden: Tensor, temperature: number): Record<string, Tensor> {
   const n = hidden.shape[0];
-  const logits = matmul(atTemperature(config, hidden), outputHead(config, p).weight, { transB: true });
+  const { config } = model;
+  const logits = matmul(atTemperature(model, hidden), outputHead(config, p).weight, { transB: true });
   const plain = softmax(logits);
   const probabilities = temperature === 1 ? plain : softmax(mul(logits, 1 / temperature));
   const size = blockSize(config.vocabSize);

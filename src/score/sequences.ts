@@ -1,4 +1,5 @@
 /** Log-probabilities of given responses, and scores of given sequences. */
+import { InputError } from "../errors.js";
 import type { Executable, float32, Runtime } from "../graph/index.js";
 import {
   completionFeeds,
@@ -67,6 +68,7 @@ export function batchTrees(trees: readonly TokenTree[], tokensPerBatch = TOKENS_
 async function* evaluate(
   model: Model,
   trees: readonly TokenTree[],
+  what: string,
   load: (maxLength: number, chunks: number) => Promise<Executable>,
   feedsOf: (batch: ReturnType<typeof pack>, chunks: number) => Record<string, ReturnType<typeof float32>>,
   { tokensPerBatch }: SequenceOptions,
@@ -82,11 +84,33 @@ async function* evaluate(
     for (const batch of batches) {
       const packed = pack(model.config, batch.trees);
       const { values } = await executable.run({ ...packed.feeds, ...feedsOf(packed, chunks) });
-      for (const [i, index] of batch.indexes.entries()) yield { index, value: Number(values.data[i]) };
+      for (const [i, index] of batch.indexes.entries()) {
+        const value = Number(values.data[i]);
+        if (!Number.isFinite(value)) throw notFinite(model, what, value, completionOf(trees, index));
+        yield { index, value };
+      }
     }
   } finally {
     await executable.release();
   }
+}
+
+/** The fault of a value that is NaN or infinite, with the model and the sequence it belongs to. */
+function notFinite(model: Model, what: string, value: number, ids: readonly number[]): InputError {
+  const begin = ids.slice(0, 8).join(", ");
+  return new InputError(
+    `${model.where}: the ${what} of a sequence of ${ids.length} tokens (${begin}${ids.length > 8 ? ", …" : ""}) is ${value}: a weight of the model is NaN or infinite, or its activations overflow`,
+  );
+}
+
+/** The whole sequence of a completion, numbered through the trees in order. */
+function completionOf(trees: readonly TokenTree[], index: number): readonly number[] {
+  let first = 0;
+  for (const { prompt, completions } of trees) {
+    if (index < first + completions.length) return [...prompt, ...completions[index - first]];
+    first += completions.length;
+  }
+  return [];
 }
 
 /** The hidden states of packed trees under a model whose weights and adapter are fixed. */
@@ -107,9 +131,9 @@ export function treeLogprobs(
 ): AsyncGenerator<SequenceValue> {
   const load = (maxLength: number, chunks: number) => {
     const { p, hidden } = frozenTransformer(model, maxLength, options);
-    return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model.config, p, hidden, chunks)) } });
+    return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model, p, hidden, chunks)) } });
   };
-  return evaluate(model, trees, load, completionFeeds, options);
+  return evaluate(model, trees, "log-probability", load, completionFeeds, options);
 }
 
 /** Scores of every completion of the trees after its prompt, as `treeLogprobs`. */
@@ -123,5 +147,5 @@ export function treeScores(
     const { p, hidden } = frozenTransformer(model, maxLength, options);
     return runtime.load({ outputs: { values: sequenceScores(model.config, p, hidden, model.where) } });
   };
-  return evaluate(model, trees, load, scoreFeeds, options);
+  return evaluate(model, trees, "score", load, scoreFeeds, options);
 }

@@ -19,7 +19,7 @@ export async function billed<T>(
   }
 }
 
-/** What an action finds out about its own cost. */
+/** Meter by which an action reports its own cost. */
 export interface Meter {
   flopsPerToken: number | null;
 }

@@ -108,6 +108,11 @@ export async function collectScores(
           unit: "rows",
         }),
     });
+    if (scorer.cutRows)
+      emit({
+        event: "notice",
+        message: `scorer '${spec.name}': ${scorer.cutRows} of ${rows.length} rows (${policy}, ${split} prompts) are longer than its max_length and were scored without their beginning`,
+      });
   } finally {
     await scorer.close();
   }
@@ -194,6 +199,7 @@ async function asResponses(run: RunStore, split: Split, rows: readonly SampleRow
   }));
 }
 
+/** Sink of rows: they are written in batches. */
 export interface Sink<T> {
   /** Most rows that wait to be written; {@link batchRows} if absent. */
   batch?: number;

@@ -9,6 +9,7 @@ import type { Task } from "./collect.js";
 /** The name under which a run keeps the rows of the policy that solves its problem. */
 export const aligned = "aligned";
 
+/** Context of a stage: the run, the machinery, and where events go. */
 export interface Context {
   run: RunStore;
   tools: Tools;
@@ -31,6 +32,7 @@ export interface Problem {
 /** A method's stages in order. Each needs the one before it. */
 export type Stages = readonly (readonly [name: StageName, action: (context: Context) => Promise<void>])[];
 
+/** Method: its stages in order, and its last event. */
 export interface Method {
   readonly stages: Stages;
   /** The last event of a run whose stages are all done. */

@@ -6,7 +6,7 @@ import type { DoneEvent } from "../ports/events.js";
 import type { EvaluationRow, ScoreTable } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 
-/** What a policy was trained for: the scorers that predictions are about, by their names. */
+/** Aim of a policy's training: the scorers that predictions are about, by their names. */
 export interface Aim {
   readonly reward: string;
   readonly safety: readonly { readonly name: string; readonly margin: number }[];

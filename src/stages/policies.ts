@@ -5,13 +5,14 @@ import type { RunStore } from "../ports/store.js";
 import type { Tools } from "../ports/world.js";
 import type { Recipe } from "../recipe/parse.js";
 
+/** Reference policy of a recipe. */
 export const referenceOf = ({ model, adapter, sampling: { temperature } }: Recipe): PolicyRef => ({
   model,
   adapter,
   temperature,
 });
 
-/** Where a policy that the run has trained lies. */
+/** Place of a policy that the run has trained. */
 export function trainedPolicy({ path, recipe }: RunStore, folder: string, usePeft: boolean): PolicyRef {
   const trained = `${path}/${folder}`;
   const place = usePeft ? { adapter: trained } : { model: trained, adapter: undefined };

@@ -5,7 +5,7 @@ import { labelPolicy } from "./relabel.js";
 import { solveProblem } from "./solve.js";
 import { trainPolicy } from "./train.js";
 
-/** From scored samples of the reference to the report on the policy that solves the problem. */
+/** Stages from scored samples of the reference to the report on the policy that solves the problem. */
 export function problemStages(problem: Problem): Stages {
   return [
     ["dual", (context) => solveProblem(context, problem, aligned)],

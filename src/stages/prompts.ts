@@ -69,7 +69,7 @@ function distinct(texts: readonly Text[], { duplicates, file, dataset }: PromptS
   });
 }
 
-/** How a plain prompt is put to the model; messages pass as they are. */
+/** Format in which a plain prompt is put to the model; messages pass as they are. */
 export async function promptFormat(
   { template, chat }: Pick<PromptSource, "template" | "chat">,
   open: () => Promise<Policy>,

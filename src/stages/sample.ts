@@ -7,6 +7,7 @@ import type { Context } from "./context.js";
 import { referenceOf, withPolicy } from "./policies.js";
 import { ensurePrompts } from "./prompts.js";
 
+/** Stage `sample`: the reference's responses to the prompts of the solve and to those held out. */
 export async function sampleReference(context: Context): Promise<void> {
   const { run, tools, emit } = context;
   const { recipe } = run;

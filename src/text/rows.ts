@@ -3,12 +3,18 @@
  * same numbers. A row holds strings or lists of chat messages. `where` names the row in errors ("pairs.jsonl:12").
  */
 import { InputError } from "../errors.js";
-import type { Message, Tokenizer } from "./tokenizer.js";
+import {
+  type Message,
+  readText,
+  type TemplateVariables,
+  type Text,
+  templateVariables,
+  unusualContents,
+} from "./messages.js";
+import type { Tokenizer } from "./tokenizer.js";
 
-export type { Message } from "./tokenizer.js";
-
-/** A string that is used as it is, or messages that go through the chat template. */
-export type Text = string | Message[];
+export type { Message, Text } from "./messages.js";
+export { readText } from "./messages.js";
 
 /** Row of a data file, its columns by name. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -89,10 +95,14 @@ export function asChat(row: Row): Row {
 export const asUserTurn = (prompt: Text): Message[] =>
   typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
 
-/** The ids that a response continues: a string with its special tokens, messages with the generation prompt. */
-export function tokenizePrompt(tokenizer: Tokenizer, prompt: unknown, where: string): number[] {
+/**
+ * The ids that a response continues: a string with its special tokens, messages with the generation prompt. `row` is
+ * where the prompt came in: its `tools` and `chat_template_kwargs` reach the template.
+ */
+export function tokenizePrompt(tokenizer: Tokenizer, prompt: unknown, where: string, row: Row = {}): number[] {
   const text = readText(prompt, "prompt", where);
-  return typeof text === "string" ? tokenizer.encode(text) : encodeChat(tokenizer, text, where, true);
+  const context = { tokenizer, row, where };
+  return typeof text === "string" ? encode(context, text) : encodeChat(context, { prompt: text }, true);
 }
 
 /**
@@ -106,10 +116,11 @@ export function tokenizePair(
   where: string,
   { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
 ): TokenizedPair | undefined {
-  const { prompt, chosen, rejected } = "prompt" in row ? row : splitCommonPrompt(row, where);
-  const alone = tokenizePrompt(tokenizer, prompt, where);
-  const withChosen = encodeBoth(tokenizer, prompt, chosen, "chosen", where);
-  const withRejected = encodeBoth(tokenizer, prompt, rejected, "rejected", where);
+  const { prompt, chosen, rejected } = preferenceOf(row, where);
+  const context = { tokenizer, row, where };
+  const alone = tokenizePrompt(tokenizer, prompt, where, row);
+  const withChosen = encodeBoth(context, prompt, chosen, "chosen");
+  const withRejected = encodeBoth(context, prompt, rejected, "rejected");
   const start = Math.min(commonPrefix(alone, withChosen), commonPrefix(alone, withRejected));
   if (start >= maxLength) return undefined;
   return {
@@ -135,10 +146,10 @@ export function tokenizeCompletion(
     if (!(name in row)) {
       throw new InputError(`${where}: a row needs "prompt" and "completion", or "messages", or "text"`);
     }
-    return { prompt: [], completion: encodeWhole(tokenizer, row[name], name, where).slice(0, maxLength) };
+    return { prompt: [], completion: encodeWhole({ tokenizer, row, where }, name).slice(0, maxLength) };
   }
-  const alone = tokenizePrompt(tokenizer, row.prompt, where);
-  const both = encodeBoth(tokenizer, row.prompt, row.completion, "completion", where);
+  const alone = tokenizePrompt(tokenizer, row.prompt, where, row);
+  const both = encodeBoth({ tokenizer, row, where }, row.prompt, row.completion, "completion");
   const start = commonPrefix(alone, both);
   if (start >= Math.min(both.length, maxLength)) return undefined;
   return { prompt: both.slice(0, start), completion: both.slice(start, maxLength) };
@@ -154,18 +165,17 @@ export function tokenizeRanking(
   where: string,
   { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
 ): TokenizedRanking | undefined {
-  const encode = (name: string) =>
-    "prompt" in row
-      ? encodeBoth(tokenizer, row.prompt, row[name], name, where)
-      : encodeWhole(tokenizer, row[name], name, where);
-  const chosen = encode("chosen");
-  const rejected = encode("rejected");
+  const context = { tokenizer, row, where };
+  const whole = (name: string) =>
+    "prompt" in row ? encodeBoth(context, row.prompt, row[name], name) : encodeWhole(context, name);
+  const chosen = whole("chosen");
+  const rejected = whole("rejected");
   return Math.max(chosen.length, rejected.length) > maxLength ? undefined : { chosen, rejected };
 }
 
 /** A `{prompt, response}` row as a score model reads it: the sequence that `tokenizeRanking` would train it on. */
 export function tokenizeScored(tokenizer: Tokenizer, row: Row, where: string): number[] {
-  return encodeBoth(tokenizer, row.prompt, row.response, "response", where);
+  return encodeBoth({ tokenizer, row, where }, row.prompt, row.response, "response");
 }
 
 /**
@@ -174,57 +184,92 @@ export function tokenizeScored(tokenizer: Tokenizer, row: Row, where: string): n
  * the end token counts: it is added unless the ids end in a stop token already.
  */
 export function tokenizeResponse(tokenizer: Tokenizer, row: Row, where: string): TokenizedResponse {
-  const prompt = tokenizePrompt(tokenizer, row.prompt, where);
+  const prompt = tokenizePrompt(tokenizer, row.prompt, where, row);
   const response = responseIds(tokenizer, row, where);
   const ended = response.length > 0 && tokenizer.stopIds.includes(response[response.length - 1]);
   if (row.finish_reason === "stop" && !ended) {
     const end = tokenizer.stopIds[0];
     if (end === undefined) throw new InputError(`${where}: "finish_reason" is "stop", but the model has no end token`);
+    requireEmbedded(tokenizer, [end], where);
     response.push(end);
   }
   return { prompt, response };
+}
+
+/** A row, what tokenizes it, and its place for errors. */
+interface RowContext {
+  readonly tokenizer: Tokenizer;
+  readonly row: Row;
+  readonly where: string;
 }
 
 function responseIds(tokenizer: Tokenizer, row: Row, where: string): number[] {
   const ids = row.response_ids;
   if (ids === undefined || ids === null) {
     if (typeof row.response !== "string") throw new InputError(`${where}: "response" must be a string`);
-    return tokenizer.encode(row.response, { addSpecialTokens: false });
+    return encode({ tokenizer, row, where }, row.response, { addSpecialTokens: false });
   }
   if (!Array.isArray(ids) || !ids.every((id) => Number.isInteger(id) && id >= 0)) {
     throw new InputError(`${where}: "response_ids" must be a list of token ids`);
   }
+  requireEmbedded(tokenizer, ids, where);
   return [...ids];
 }
 
+function encode({ tokenizer, where }: RowContext, text: string, options?: { addSpecialTokens: boolean }): number[] {
+  const ids = tokenizer.encode(text, options);
+  requireEmbedded(tokenizer, ids, where);
+  return ids;
+}
+
+/** Throws InputError for an id that the model's embedding does not have. */
+function requireEmbedded(tokenizer: Tokenizer, ids: readonly number[], where: string): void {
+  const beyond = ids.find((id) => id >= tokenizer.embeddings);
+  if (beyond === undefined) return;
+  const text = beyond < tokenizer.vocabSize ? ` (${JSON.stringify(tokenizer.decode([beyond]))})` : "";
+  throw new InputError(
+    `${where}: token ${beyond}${text} is beyond the model's embedding of ${tokenizer.embeddings} tokens (vocab_size in config.json); leave it out, or take a model that was resized for it`,
+  );
+}
+
 /** Prompt and answer as one sequence. A string that answers messages is one assistant message. */
-function encodeBoth(tokenizer: Tokenizer, prompt: unknown, answer: unknown, name: string, where: string): number[] {
+function encodeBoth(context: RowContext, prompt: unknown, answer: unknown, name: string): number[] {
+  const { tokenizer, where } = context;
   const first = readText(prompt, "prompt", where);
   const second = readText(answer, name, where);
   if (typeof first !== "string") {
     const turns = typeof second === "string" ? [{ role: "assistant", content: second }] : second;
-    return encodeChat(tokenizer, [...first, ...turns], where);
+    return encodeChat(context, { prompt: first, [name]: turns });
   }
   if (typeof second !== "string") {
     throw new InputError(`${where}: "prompt" is a string and "${name}" a list of messages; give both in one form`);
   }
-  return tokenizer.encode(first + withEnd(tokenizer, second, where));
+  return encode(context, first + withEnd(tokenizer, second, where));
 }
 
-function encodeWhole(tokenizer: Tokenizer, value: unknown, name: string, where: string): number[] {
-  const text = readText(value, name, where);
-  if (typeof text === "string") return tokenizer.encode(withEnd(tokenizer, text, where));
-  return encodeChat(tokenizer, text, where);
+function encodeWhole(context: RowContext, name: string): number[] {
+  const { tokenizer, row, where } = context;
+  const text = readText(row[name], name, where);
+  if (typeof text === "string") return encode(context, withEnd(tokenizer, text, where));
+  return encodeChat(context, { [name]: text });
 }
 
-function encodeChat(tokenizer: Tokenizer, messages: Message[], where: string, addGenerationPrompt = false): number[] {
+/** The ids of one conversation, its messages by the fields that they came in. */
+function encodeChat(
+  { tokenizer, row, where }: RowContext,
+  fields: Readonly<Record<string, Message[]>>,
+  addGenerationPrompt = false,
+): number[] {
+  const variables: TemplateVariables = templateVariables(row, where);
+  let text: string;
   try {
-    return tokenizer.encode(tokenizer.applyChatTemplate(messages, { addGenerationPrompt }), {
-      addSpecialTokens: false, // the template writes them itself
-    });
+    text = tokenizer.applyChatTemplate(Object.values(fields).flat(), { addGenerationPrompt, ...variables });
   } catch (error) {
-    throw error instanceof InputError ? new InputError(`${where}: ${error.message}`) : error;
+    if (!(error instanceof InputError)) throw error;
+    const unusual = Object.entries(fields).map(([name, messages]) => unusualContents(messages, name));
+    throw new InputError(`${where}: ${error.message}${unusual.join("")}`);
   }
+  return encode({ tokenizer, row, where }, text, { addSpecialTokens: false }); // the template writes them itself
 }
 
 function withEnd(tokenizer: Tokenizer, text: string, where: string): string {
@@ -233,6 +278,18 @@ function withEnd(tokenizer: Tokenizer, text: string, where: string): string {
     throw new InputError(`${where}: the tokenizer has no end token; set "eos_token" in tokenizer_config.json`);
   }
   return text.endsWith(end) ? text : text + end;
+}
+
+/**
+ * Preference with its prompt apart, as TRL's `maybe_extract_prompt` has it: a plain prompt beside whole conversations
+ * (UltraFeedback) is not theirs, and rows without one (HH-RLHF) hold it in what their answers begin with.
+ */
+export function preferenceOf(row: Row, where: string): { prompt: unknown; chosen: unknown; rejected: unknown } {
+  const { prompt, chosen, rejected } = row;
+  const given = prompt !== undefined && prompt !== null;
+  if (given && !(typeof prompt === "string" && Array.isArray(chosen) && Array.isArray(rejected)))
+    return { prompt, chosen, rejected };
+  return splitCommonPrompt(row, where);
 }
 
 /** TRL's `extract_prompt`: the longest common beginning, in characters or messages; a space before it parts goes to the answers. */
@@ -258,18 +315,6 @@ function splitCommonPrompt(row: Row, where: string): { prompt: Text; chosen: Tex
 /** The common prefix, short of the last element: neither answer may be left empty. */
 const commonBeginning = (a: readonly string[], b: readonly string[]): number =>
   Math.min(commonPrefix(a, b), a.length - 1, b.length - 1);
-
-/** Checks that a field is text in one of its two forms. */
-export function readText(value: unknown, name: string, where: string): Text {
-  if (typeof value === "string") return value;
-  if (Array.isArray(value) && value.length > 0) {
-    const bad = value.findIndex((turn) => typeof turn?.role !== "string" || typeof turn?.content !== "string");
-    if (bad < 0) return value;
-    throw new InputError(`${where}: message ${bad + 1} of "${name}" needs "role" and "content", both strings`);
-  }
-  const found = value === undefined || value === null ? "is missing" : "is neither";
-  throw new InputError(`${where}: "${name}" ${found}: it must be a string or a list of messages`);
-}
 
 function commonPrefix(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
   let length = 0;

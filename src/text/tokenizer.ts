@@ -1,18 +1,20 @@
-import { Template } from "@huggingface/jinja";
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { InputError } from "../errors.js";
+import { extraNamedTokens, NAMED_TOKENS, tokenText, withAddedTokens } from "./addedTokens.js";
+import { compileTemplate, type Template, TemplateError } from "./jinja/template.js";
+import { forTemplate, type Message, type TemplateVariables } from "./messages.js";
 
-/** One turn of a conversation. Whatever else the row holds (a name, tool calls) reaches the chat template too. */
-export interface Message {
-  role: string;
-  content: string;
-  [extra: string]: unknown;
+/** Options of a chat template beside the messages. */
+export interface ChatOptions extends TemplateVariables {
+  readonly addGenerationPrompt?: boolean;
 }
 
 /** Text to token ids and back, the chat template, and the ids that end a response: all as transformers has them. */
 export interface Tokenizer {
   /** Number of tokens, added ones included: transformers' `len(tokenizer)`. */
   readonly vocabSize: number;
+  /** Rows of the model's embedding, `vocab_size` of config.json: an id from there on cannot be looked up. */
+  readonly embeddings: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   /** The tokenizer's padding token, or the end token where it has none, as TRL pads. */
@@ -24,8 +26,11 @@ export interface Tokenizer {
   /** transformers' `tokenizer(text).input_ids`. `addSpecialTokens` (default true) puts bos and eos where the model wants them. */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
-  /** transformers' `apply_chat_template(messages, tokenize=False)`: encode the result without special tokens. */
-  applyChatTemplate(messages: readonly Message[], options?: { addGenerationPrompt?: boolean }): string;
+  /**
+   * The text of transformers' `apply_chat_template(messages, tokenize=False, tools=…, **kwargs)`: encode it without
+   * special tokens. Throws InputError where the template refuses the messages, or is not supported, with the reason.
+   */
+  applyChatTemplate(messages: readonly Message[], options?: ChatOptions): string;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -40,18 +45,16 @@ export interface TokenizerFiles {
   chatTemplate?: string;
 }
 
-const NAMED_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-
 /** Builds a tokenizer from a model folder's files. Throws `InputError` where tokenizer.json cannot be understood. */
 export function makeTokenizer(files: TokenizerFiles): Tokenizer {
   const tokenizerConfig = (files.tokenizerConfig ?? {}) as Json;
   const config = (files.config ?? {}) as Json;
   const generationConfig = (files.generationConfig ?? {}) as Json;
-  const encoder = makeEncoder(files.tokenizerJson as Json, tokenizerConfig);
+  const encoder = makeEncoder(withAddedTokens(files.tokenizerJson as Json, tokenizerConfig), tokenizerConfig);
   const model = (files.tokenizerJson as { model?: { type?: string } }).model;
   const vocabSize = encoder.get_vocab().size;
 
-  const named: Record<string, string> = {};
+  const named: Record<string, string> = extraNamedTokens(tokenizerConfig);
   for (const name of NAMED_TOKENS) {
     const token = tokenText(tokenizerConfig[name]);
     if (token !== undefined) named[name] = token;
@@ -68,19 +71,25 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
     ...new Set([...idList(eosId), ...idList(generationConfig.eos_token_id), ...idList(config.eos_token_id)]),
   ];
 
-  const source = files.chatTemplate ?? defaultTemplate(tokenizerConfig.chat_template);
-  let template: Template | undefined;
+  const templates = new Map<string, Template>();
+  const compiled = (source: string) => {
+    const template = templates.get(source) ?? compileTemplate(source);
+    templates.set(source, template);
+    return template;
+  };
+  const source = (hasTools = false) => files.chatTemplate ?? namedTemplate(tokenizerConfig.chat_template, hasTools);
   // transformers 5 never "cleans up" the spaces of a BPE model: it would not give the text back.
   const cleanUp = tokenizerConfig.clean_up_tokenization_spaces === true && model?.type !== "BPE";
 
   return {
     vocabSize,
+    embeddings: typeof config.vocab_size === "number" ? config.vocab_size : Number.POSITIVE_INFINITY,
     bosId: idOf("bos_token"),
     eosId,
     padId: idOf("pad_token") ?? eosId,
     eosToken: named.eos_token,
     stopIds,
-    hasChatTemplate: source !== undefined,
+    hasChatTemplate: source() !== undefined,
     encode: (text, { addSpecialTokens = true } = {}) =>
       encoder.encode(text, { add_special_tokens: addSpecialTokens }).ids,
     decode(ids, { skipSpecialTokens = false } = {}) {
@@ -90,23 +99,26 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
         clean_up_tokenization_spaces: cleanUp,
       });
     },
-    applyChatTemplate(messages, { addGenerationPrompt = false } = {}) {
-      if (source === undefined) {
+    applyChatTemplate(messages, { addGenerationPrompt = false, tools = null, kwargs = {} } = {}) {
+      const { chat_template: own, ...variables } = kwargs;
+      const template = typeof own === "string" ? own : source(tools !== null);
+      if (template === undefined) {
         throw new InputError(
           "the tokenizer has no chat template: give prompts as plain strings, or add a chat_template.jinja to the model's folder",
         );
       }
       try {
-        template ??= new Template(source);
-        return template.render({
+        return compiled(template)({
           ...named,
-          messages: messages.map(withoutNulls),
-          tools: null,
+          tools,
           documents: null,
+          ...variables,
+          messages: messages.map(forTemplate),
           add_generation_prompt: addGenerationPrompt,
         });
       } catch (error) {
-        throw new InputError(`the chat template refuses these messages: ${(error as Error).message}`);
+        if (!(error instanceof TemplateError)) throw error;
+        throw new InputError(`the chat template refuses these messages: ${error.message}`);
       }
     },
   };
@@ -160,25 +172,14 @@ function withExplicitEnds(tokenizerJson: Json, tokenizerConfig: Json): Json {
   return { ...tokenizerJson, post_processor: { type: "TemplateProcessing", single, pair: single, special_tokens: {} } };
 }
 
-/** A token as configs write it: text, or an object with `content`. */
-function tokenText(token: unknown): string | undefined {
-  if (typeof token === "string") return token;
-  const content = (token as { content?: unknown } | null | undefined)?.content;
-  return typeof content === "string" ? content : undefined;
-}
-
 /** An id as configs write it: a number, a list of numbers, or nothing. */
 function idList(ids: unknown): number[] {
   return (Array.isArray(ids) ? ids : [ids]).filter((id) => typeof id === "number");
 }
 
-/** `chat_template` is the template itself, or a list of named ones of which "default" is meant. */
-function defaultTemplate(chatTemplate: unknown): string | undefined {
-  if (Array.isArray(chatTemplate)) return chatTemplate.find((entry) => entry?.name === "default")?.template;
-  return typeof chatTemplate === "string" ? chatTemplate : undefined;
-}
-
-/** Templates handle a missing key well and a null badly; transformers drops them too. */
-function withoutNulls(message: Message): Json {
-  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
+/** `chat_template` is the template itself, or a list of named ones: "tool_use" where there are tools, else "default". */
+function namedTemplate(chatTemplate: unknown, hasTools: boolean): string | undefined {
+  if (!Array.isArray(chatTemplate)) return typeof chatTemplate === "string" ? chatTemplate : undefined;
+  const named = (name: string) => chatTemplate.find((entry) => entry?.name === name)?.template;
+  return (hasTools ? named("tool_use") : undefined) ?? named("default");
 }

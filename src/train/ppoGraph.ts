@@ -97,7 +97,7 @@ export class PpoGraph {
     const build = (recompute: boolean) => {
       const hidden = transformer(config, p, { ...packedInputs(config), maxLength, checkpointing: recompute });
       return kind === "policy"
-        ? completionLogprobs(config, p, hidden, chunks)
+        ? completionLogprobs(model, p, hidden, chunks)
         : stateValues(config.hiddenSize, p, hidden);
     };
     const values = build(checkpointing);

@@ -17,7 +17,7 @@ import { completionFeeds, completionLogprobs, scoreFeeds, sequenceLogprobs, sequ
 import type { Model } from "../models/model.js";
 import { type PackedBatch, pack } from "../models/packing.js";
 import { keepMask, type LoraPlan, type ParameterLayout, Parameters } from "../models/parameters.js";
-import { linearModules, moduleNames, packedInputs, transformer } from "../models/transformer.js";
+import { linearModules, packedInputs, transformer } from "../models/transformer.js";
 import { Random } from "../random.js";
 import type { Example } from "./objectives/objective.js";
 import { type Objective, recordOf } from "./objectives/table.js";
@@ -81,7 +81,7 @@ export class StepGraph {
     const values =
       record.values === "scores"
         ? sequenceScores(config, p, hidden, model.where)
-        : sequenceLogprobs(completionLogprobs(config, p, hidden, chunks));
+        : sequenceLogprobs(completionLogprobs(model, p, hidden, chunks));
     const loss = record.loss(objective, values);
     const outputs: Record<string, Tensor> = { loss, values };
     if (options.gradient) outputs.gradient = gradients(loss, [p.flat!])[0];
@@ -117,11 +117,7 @@ export class StepGraph {
   private keepFeeds(batch: PackedBatch, seed: readonly number[]): Record<string, HostTensor> {
     const lora = this.trainable.lora;
     if (!lora || lora.dropout === 0 || !this.options.gradient) return {};
-    const { config, weights } = this.model;
-    const modules = linearModules(
-      config,
-      moduleNames(config, (name) => weights.has(name)),
-    );
+    const modules = linearModules(this.model);
     return Object.fromEntries(
       modules.flatMap(({ name, inSize }, i) =>
         lora.modules.has(name)

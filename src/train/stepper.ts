@@ -173,6 +173,20 @@ export class Stepper {
     return { loss, gradNorm, tokens, flops, metrics };
   }
 
+  /**
+   * A check of the values after `done` steps: a last step can break what no loss after it would show.
+   * @throws Diverged that names the tensor which is no number any more.
+   */
+  requireFinite(done: number): void {
+    const { parameters, model, trainable } = this.job;
+    const broken = parameters.findIndex((value) => !Number.isFinite(value));
+    if (broken < 0) return;
+    const entry = trainable.layout.entries.find(({ offset, size }) => broken >= offset && broken < offset + size);
+    throw new Diverged(
+      `step ${done}: "${entry?.name}" of ${model.where} became ${parameters[broken]} in training; lower --learning-rate`,
+    );
+  }
+
   /** Whether there are rows held back to evaluate on. */
   get evaluates(): boolean {
     return this.evaluator !== undefined;

@@ -43,10 +43,11 @@ export async function* trainPlanned(stepper: Stepper, { options, resume }: Train
     const learningRate = options.learningRate * scheduleFactor(options.schedule, k, plan.steps, options.warmupSteps);
     const figures = await stepper.step(k, learningRate);
     const done = k + 1;
+    const saves = options.saveSteps > 0 && done % options.saveSteps === 0 && done < plan.steps;
     yield { event: "step", step: done, steps: plan.steps, epoch: done / plan.stepsPerEpoch, learningRate, ...figures };
+    if (saves || done === plan.steps) stepper.requireFinite(done);
     if (stepper.evaluates && (done === plan.steps || (options.evalSteps > 0 && done % options.evalSteps === 0)))
       yield { event: "eval", step: done, ...(await stepper.evaluate()) };
-    if (options.saveSteps > 0 && done % options.saveSteps === 0 && done < plan.steps)
-      yield { event: "save", state: stepper.state(done) };
+    if (saves) yield { event: "save", state: stepper.state(done) };
   }
 }

@@ -41,7 +41,7 @@ test("a split's files, wherever in the repository they lie, in the first format 
     "README.md": "",
     "training_notes.md": "",
   });
-  const files = await datasetFiles("people/talk", "train");
+  const files = await datasetFiles({ name: "people/talk", split: "train" });
   expect(files.map((file) => file.split("/abc/")[1])).toEqual(["data/a/train.jsonl", "data/b/train.jsonl"]);
 });
 
@@ -78,8 +78,56 @@ test("prompts and preferences of a cached dataset, without the network", async (
 });
 
 test("what is not there is said", async () => {
-  await expect(datasetFiles("people/none", "train")).rejects.toThrow(InputError);
-  await expect(datasetFiles("people/none", "train")).rejects.toThrow(
+  await expect(datasetFiles({ name: "people/none", split: "train" })).rejects.toThrow(InputError);
+  await expect(datasetFiles({ name: "people/none", split: "train" })).rejects.toThrow(
     /people\/none: split "train".*not in the Hugging Face cache/,
   );
+});
+
+const names = async (part: Parameters<typeof datasetFiles>[0]) =>
+  (await datasetFiles(part)).map((file) => file.split("/abc/")[1]);
+
+test("a split is what its files are called, no more and no less", async () => {
+  cacheDataset("people/ultra", {
+    "data/train_prefs-00000-of-00001.parquet": "",
+    "data/train_sft-00000-of-00001.parquet": "",
+    "data/test_prefs-00000-of-00001.parquet": "",
+  });
+  expect(await names({ name: "people/ultra", split: "train_prefs" })).toEqual([
+    "data/train_prefs-00000-of-00001.parquet",
+  ]);
+  await expect(names({ name: "people/ultra", split: "train" })).rejects.toThrow('split "train"');
+  cacheDataset("people/folders", { "train/0000.parquet": "", "test/0000.parquet": "" });
+  expect(await names({ name: "people/folders", split: "train" })).toEqual(["train/0000.parquet"]);
+  cacheDataset("people/alone", { "data.jsonl": "", "README.md": "words" });
+  expect(await names({ name: "people/alone", split: "train" })).toEqual(["data.jsonl"]);
+});
+
+test("a cache that lacks a shard is not taken for the split", async () => {
+  cacheDataset("people/shards", { "data/train-00000-of-00002.parquet": "" });
+  await expect(names({ name: "people/shards", split: "train" })).rejects.toThrow("data/train-00001-of-00002.parquet");
+});
+
+test("subsets are those of the dataset's card, or its folders", async () => {
+  const card = `---
+configs:
+- config_name: one
+  data_files:
+  - split: train
+    path: one/part-*
+- config_name: two
+  default: true
+  data_files:
+  - { split: train, path: ["two/a.jsonl", "two/b.jsonl"] }
+  - { split: test, path: "two/**/t.jsonl" }
+---
+words`;
+  const files = ["one/part-1.jsonl", "two/a.jsonl", "two/b.jsonl", "two/c.jsonl", "two/x/y/t.jsonl"];
+  cacheDataset("people/card", { "README.md": card, ...Object.fromEntries(files.map((file) => [file, ""])) });
+  expect(await names({ name: "people/card", split: "train" })).toEqual(["two/a.jsonl", "two/b.jsonl"]);
+  expect(await names({ name: "people/card", split: "test" })).toEqual(["two/x/y/t.jsonl"]);
+  expect(await names({ name: "people/card", subset: "one", split: "train" })).toEqual(["one/part-1.jsonl"]);
+  await expect(names({ name: "people/card", subset: "three", split: "train" })).rejects.toThrow("it has one, two");
+  cacheDataset("people/dirs", { "harmless/train.jsonl.gz": "", "helpful/train.jsonl.gz": "" });
+  expect(await names({ name: "people/dirs", subset: "helpful", split: "train" })).toEqual(["helpful/train.jsonl.gz"]);
 });

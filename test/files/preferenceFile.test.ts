@@ -64,16 +64,30 @@ test("rows of chosen and rejected, plain or as messages; a response may be empty
 });
 
 test.each([
-  [{ ...pku, better_response_id: 2 }, /row 1: 'better_response_id' must be 0 or 1, not 2/],
+  [{ ...pku, better_response_id: 2 }, /bad\.jsonl:1: 'better_response_id' must be 0 or 1, not 2/],
   [{ ...pku, better_response_id: undefined, beter_response_id: 1 }, /did you mean 'beter_response_id'/],
   [{ ...pku, is_response_0_safe: "maybe" }, /'is_response_0_safe' must be true or false, not maybe/],
   [{ ...pku, prompt: " " }, /'prompt' is empty/],
-  [{ prompt: "a", chosen: 1, rejected: "b" }, /'chosen' must be a text or a list of/],
-  [
-    { prompt: "a", good: "b", bad: "c" },
-    /need the columns prompt, chosen, rejected or .* \(it has prompt, good, bad\)/,
-  ],
+  [{ prompt: "a", chosen: 1, rejected: "b" }, /"chosen" is neither: it must be a string or a list of messages/],
+  [{ prompt: "a", good: "b", bad: "c" }, /need the columns chosen and rejected .* \(it has prompt, good, bad\)/],
 ])("a row that is no preference is refused with its place", async (row, message) => {
   const file = write("bad.jsonl", lines(row));
   await expect(readPreferenceFile(file, "better_response_id")).rejects.toThrow(message);
+});
+
+test("a plain prompt beside whole conversations, and rows without a prompt: it is what both begin with, as in TRL", async () => {
+  const user = { role: "user", content: "hi" };
+  const says = (content: string) => ({ role: "assistant", content });
+  const ultra = { prompt: "hi", chosen: [user, says("hello")], rejected: [user, says("no")] };
+  const hh = { chosen: "\n\nHuman: hi\n\nAssistant: hello", rejected: "\n\nHuman: hi\n\nAssistant: no" };
+  const file = write("layouts.jsonl", lines(ultra, hh));
+  expect(await readPreferenceFile(file, "better_response_id")).toEqual([
+    { prompt: [user], chosen: [says("hello")], rejected: [says("no")] },
+    { prompt: "\n\nHuman: hi\n\nAssistant:", chosen: " hello", rejected: " no" },
+  ]);
+});
+
+test("a quoted empty answer in CSV is the empty text", async () => {
+  const file = write("empty.csv", 'prompt,chosen,rejected\nopen box,ask,""\n');
+  expect(await readPreferenceFile(file, "")).toEqual([{ prompt: "open box", chosen: "ask", rejected: "" }]);
 });

@@ -130,3 +130,18 @@ test("a set of hashes keeps apart what differs in one word only", () => {
   expect(set.add(0, 0)).toBe(false);
   expect(set.size).toBe(10_001);
 });
+
+test("a file of scores whose name holds the marks of a pattern is that file, not one that the pattern fits", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "dualign-scores-"));
+  try {
+    writeFileSync(join(folder, "s1.csv"), "prompt_id,reward,safety\n1,5,0\n1,0,9\n");
+    writeFileSync(join(folder, "s[1].csv"), "prompt_id,reward,safety\n1,1,0\n1,0,1\n");
+    const found = await readScores(join(folder, "s[1].csv"));
+    expect([...("scores" in found ? found.scores.reward : [])]).toEqual([1, 0]);
+    writeFileSync(join(folder, "semi.csv"), "prompt_id;reward;safety\n1;2;0\n1;0;1\n");
+    const other = await readScores(join(folder, "semi.csv"));
+    expect([...("scores" in other ? other.scores.reward : [])]).toEqual([2, 0]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { COMPUTING_OPS, evaluateGraph, type HostTensor, reachable } from "../../src/graph/index.js";
+import { COMPUTING_OPS, evaluateGraph, GRADIENTS, type HostTensor, reachable } from "../../src/graph/index.js";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { difference } from "../numbers.js";
 import { CASES, feedsOf, graphOf } from "./cases.js";
@@ -7,6 +7,16 @@ import { CASES, feedsOf, graphOf } from "./cases.js";
 test("every op has a case", () => {
   const seen = new Set(CASES.flatMap((c) => reachable(Object.values(graphOf(c).outputs)).map((node) => node.op)));
   expect(COMPUTING_OPS.filter((op) => !seen.has(op))).toEqual([]);
+});
+
+test("every op with a gradient has a case that differentiates it", () => {
+  const differentiated = new Set(
+    CASES.filter((c) => c.by.length > 0).flatMap((c) => {
+      const { value } = graphOf({ ...c, by: [] }).outputs;
+      return reachable([value]).map((node) => node.op);
+    }),
+  );
+  expect(COMPUTING_OPS.filter((op) => GRADIENTS[op] !== null && !differentiated.has(op))).toEqual([]);
 });
 
 describe.each(CASES.map((c) => [c.name, c] as const))("%s", (_, c) => {

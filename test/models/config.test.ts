@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { readModelConfig } from "../../src/models/config.js";
+import { readModelConfig } from "../../src/models/readConfig.js";
 import { ropeFrequencies } from "../../src/models/rope.js";
 
 const llama = {

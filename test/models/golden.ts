@@ -48,7 +48,7 @@ export async function forward(
   const last = gather(hidden, input("last_rows", "int32", ["S"]));
   const executable = await runtime.load({
     outputs: {
-      logprobs: completionLogprobs(config, p, hidden, chunks),
+      logprobs: completionLogprobs(model, p, hidden, chunks),
       lastLogits: matmul(last, outputHead(config, p).weight, { transB: true }),
     },
   });

@@ -54,8 +54,9 @@ test("a string that answers messages is an assistant message", () => {
 test.each([
   [{ prompt: "a", chosen: "b" }, 'pairs.jsonl:3: "rejected" is missing'],
   [{ prompt: "a", chosen: "b", rejected: 7 }, 'pairs.jsonl:3: "rejected" is neither'],
-  [{ prompt: "a", chosen: hi, rejected: hi }, '"prompt" is a string and "chosen" a list'],
-  [{ prompt: [{ role: "user" }], chosen: hi, rejected: hi }, 'message 1 of "prompt" needs "role" and "content"'],
+  [{ prompt: "a", chosen: hi, rejected: hi }, "share no first message that could be the prompt"],
+  [{ prompt: "a", chosen: hi, rejected: "b" }, '"prompt" is a string and "chosen" a list'],
+  [{ prompt: [{ role: "user" }], chosen: hi, rejected: hi }, 'message 1 of "prompt" needs "content"'],
   [{ chosen: hi, rejected: "b" }, "must both be strings or both be lists"],
 ])("a wrong preference row is one line that says where: %j", (row, message) => {
   const run = () => tokenizePair(chatml, row, "pairs.jsonl:3");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { Message } from "../../src/text/messages.js";
 import { tokenizeCompletion, tokenizePair, tokenizeRanking } from "../../src/text/rows.js";
-import type { Message } from "../../src/text/tokenizer.js";
 import { goldenJson, goldenTokenizer } from "./golden.js";
 
 interface Case {

@@ -161,7 +161,7 @@ function distribution(
   return normalized(given);
 }
 
-/** What a comparison's last event tells of its problems. */
+/** Exact problems of a comparison, as its last event has them. */
 export function exactProblems(
   rows: readonly ExactRow[],
   counts: { prompts: number; responses: number },
@@ -183,6 +183,7 @@ export function exactProblems(
     });
 }
 
+/** Exact figures of a policy, as a comparison's last event has them. */
 export const exactFigures = (row: ExactRow): ExactFigures => ({
   problem: row.problem,
   kl_to_optimum: row.klToOptimum,
@@ -196,7 +197,7 @@ export const exactFigures = (row: ExactRow): ExactFigures => ({
   objective_gap: row.objectiveGap,
 });
 
-/** Of the responses that the run has enumerated. */
+/** Counts of the held-out prompts and of the responses that the run has enumerated for them. */
 export async function enumeratedCounts(run: RunStore): Promise<{ prompts: number; responses: number }> {
   const prompts = (await run.prompts("held-out")).length;
   return { prompts, responses: (await run.sampleKeys(enumerated, "held-out")).length };

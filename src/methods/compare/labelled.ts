@@ -43,7 +43,7 @@ export function checkMultipliers(
 type Named = Pick<Baseline, "method" | "label" | "family" | "reach">;
 const recordOf = ({ method, label, family, reach }: Named): Named => ({ method, label, family, reach });
 
-/** What a policy trained on labelled pairs is trained for. */
+/** Options of a policy that is trained on labelled pairs. */
 export interface LabelledOptions {
   readonly policy: string;
   readonly problem: ProblemName;

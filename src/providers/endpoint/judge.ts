@@ -4,6 +4,7 @@ import type { Comparison, IndexedJudgement, Judge, Judgement, Question } from ".
 import type { Message } from "../../text/rows.js";
 import { askAgain, judgeMessages, readVerdict } from "./judgePrompts.js";
 
+/** Options of a judge behind an OpenAI-compatible chat endpoint. */
 export interface EndpointOptions {
   /** What errors call the judge. */
   name: string;

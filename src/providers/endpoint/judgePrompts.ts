@@ -2,6 +2,7 @@
 
 import type { Preference } from "../../evaluate/winRate.js";
 import type { Comparison, Question } from "../../ports/judge.js";
+import { contentText } from "../../text/messages.js";
 import type { Message, Text } from "../../text/rows.js";
 
 const criteria: Record<Question, string> = {
@@ -43,8 +44,8 @@ const block = (name: string, text: string) => `<<<${name}>>>\n${text}\n<<<end of
 /** A prompt as a person would read it. */
 function plain(prompt: Text): string {
   if (typeof prompt === "string") return prompt;
-  if (prompt.length === 1) return prompt[0].content;
-  return prompt.map(({ role, content }) => `${role}: ${content}`).join("\n\n");
+  if (prompt.length === 1) return contentText(prompt[0]);
+  return prompt.map((message) => `${message.role}: ${contentText(message)}`).join("\n\n");
 }
 
 /** The verdict in a judge's answer: its last `Verdict:` line, or an answer that is nothing but the verdict. */

@@ -3,10 +3,11 @@
 import { InputError } from "../../errors.js";
 import type { RowValue, SampledResponse } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
+import { contentText } from "../../text/messages.js";
 import type { Text } from "../../text/rows.js";
 import { callWithRows, clip, kind, loadFunction } from "./userModule.js";
 
-/** What a scoring module exports as its default. */
+/** Function that a scoring module exports as its default. */
 export type ScoreFunction = (rows: { prompt: Text; response: string }[]) => number[] | Promise<number[]>;
 
 /**
@@ -39,4 +40,4 @@ function number(what: string, value: unknown, row: { prompt: Text; response: str
 }
 
 const show = ({ prompt, response }: { prompt: Text; response: string }) =>
-  `the response ${clip(response)} to ${clip(typeof prompt === "string" ? prompt : (prompt.at(-1)?.content ?? ""))}`;
+  `the response ${clip(response)} to ${clip(typeof prompt === "string" ? prompt : prompt.slice(-1).map(contentText).join(""))}`;

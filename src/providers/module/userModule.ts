@@ -54,6 +54,7 @@ export const kind = (value: unknown) =>
         ? `the text ${clip(value)}`
         : `a value of type ${typeof value}`;
 
+/** Text for a message, cut after 40 characters. */
 export const clip = (text: string) => JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
 
 const firstLine = (error: unknown) => (error instanceof Error ? error.message : String(error)).split("\n")[0];

@@ -47,6 +47,7 @@ export function readCheckpoint(dir: string, fingerprint: string): TrainingState 
   return { step, parameters, mean, variance };
 }
 
+/** Removal of all checkpoints in a folder. */
 export function removeCheckpoints(dir: string): void {
   for (const { path } of checkpoints(dir)) rmSync(path, { recursive: true, force: true });
 }

@@ -15,8 +15,10 @@ import {
   toOnnx,
 } from "../../graph/index.js";
 
+/** Device that computes: an execution provider of ONNX Runtime. */
 export type Device = "cpu" | "webgpu" | "cuda";
 
+/** Options of the runtime. */
 export interface OnnxRuntimeOptions {
   /** ONNX Runtime's execution provider. Default "cpu". */
   readonly device?: Device;

@@ -3,14 +3,16 @@
 import { InputError } from "../../errors.js";
 import { type Adapter as AdapterFile, readAdapter, writeAdapter } from "../../files/adapter.js";
 import { type ModelFolder, openModelFolder } from "../../files/modelFolder.js";
-import { readModelConfig } from "../../models/config.js";
+import { familyOf } from "../../models/families/index.js";
 import { type LoraOptions, usedWeights } from "../../models/lora.js";
 import type { Model } from "../../models/model.js";
 import { type Adapter, loraA, loraB, ParameterLayout } from "../../models/parameters.js";
+import { readModelConfig } from "../../models/readConfig.js";
 import { linearModules, moduleNames } from "../../models/transformer.js";
 import type { PolicyRef } from "../../ports/policy.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 
+/** Model that was opened from a folder, with its files and tokenizer. */
 export interface OpenModel extends Model {
   readonly folder: ModelFolder;
   readonly tokenizer: Tokenizer;
@@ -32,7 +34,7 @@ export async function openModel(pathOrHubId: string, adapter?: string): Promise<
 /** Opens a policy's model; its temperature divides the logits of whatever is built from it. */
 export async function openPolicyModel({ model: path, adapter, temperature }: PolicyRef): Promise<OpenModel> {
   const model = await openModel(path, adapter);
-  return temperature === undefined ? model : { ...model, config: { ...model.config, temperature } };
+  return temperature === undefined ? model : { ...model, temperature };
 }
 
 /**
@@ -40,16 +42,12 @@ export async function openPolicyModel({ model: path, adapter, temperature }: Pol
  * checkpoints leave the backbone's own name out.
  */
 function impliedPrefix({ config, weights }: Model): string {
-  const { finalNorm } = moduleNames(config, (name) => weights.has(name));
-  const backbone = config.family === "gpt2" ? "transformer." : "model.";
-  return finalNorm.startsWith(backbone) ? "" : backbone;
+  const { prefix } = moduleNames(config, (name) => weights.has(name));
+  return prefix === "" ? `${familyOf(config).names.backbone}.` : "";
 }
 
 function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, where: string): OpenModel {
-  const modules = linearModules(
-    model.config,
-    moduleNames(model.config, (name) => model.weights.has(name)),
-  );
+  const modules = linearModules(model);
   const prefix = impliedPrefix(model);
   const tensors = new Map(
     [...named].map(([name, t]) => [name.startsWith(prefix) ? name.slice(prefix.length) : name, t]),
@@ -79,11 +77,22 @@ function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, 
   return { ...scored, adapter: { plan, layout, values } };
 }
 
-/** The same backbone with a scalar head in place of its language head, as …ForSequenceClassification has it. */
-export function asScoreModel<M extends Model>(model: M): M {
+/**
+ * Backbone of a model with a scalar head in place of its language head, as …ForSequenceClassification has it. Its
+ * padding is the tokenizer's, as in TRL's RewardTrainer.
+ */
+export function asScoreModel(model: OpenModel): OpenModel {
   if (model.config.score) return model;
   const architecture = model.config.architecture.replace(/ForCausalLM|LMHeadModel/, "ForSequenceClassification");
-  return { ...model, config: { ...model.config, architecture, score: { module: "score" } } };
+  const score = { module: "score", padId: model.tokenizer.padId };
+  return { ...model, config: { ...model.config, architecture, score } };
+}
+
+/** Model whose score is trained: TRL sets a score model's padding to the tokenizer's before it trains it. */
+export function asTrainedScoreModel(model: OpenModel): OpenModel {
+  const { config, ...rest } = asScoreModel(model);
+  if (config.score?.module !== "score") return { config, ...rest };
+  return { ...rest, config: { ...config, score: { ...config.score, padId: model.tokenizer.padId } } };
 }
 
 /** Writes an adapter as PEFT loads it. */
@@ -102,7 +111,7 @@ export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, opt
       taskType: model.config.score ? "SEQ_CLS" : "CAUSAL_LM",
       baseModelNameOrPath: model.folder.path,
       modulesToSave: modulesToSave.length > 0 ? [...new Set(modulesToSave)] : null,
-      fanInFanOut: model.config.family === "gpt2",
+      fanInFanOut: familyOf(model.config).fanInFanOut,
       useRslora: false,
     },
     tensors: new Map(

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Runtime } from "../../graph/index.js";
 import { groupByPrompt } from "../../models/packing.js";
-import { linearModules, moduleNames } from "../../models/transformer.js";
+import { linearModules } from "../../models/transformer.js";
 import type { Policy, PolicyRef, PolicySample, RowValue, SampledResponse } from "../../ports/policy.js";
 import { countResponses, enumerateResponses } from "../../sample/enumerate.js";
 import { generate, type Sample, type SamplingOptions } from "../../sample/generate.js";
@@ -21,12 +21,12 @@ export function asPolicySample(tokenizer: Tokenizer, sample: Sample): PolicySamp
 
 /** The options of `generate` from a recipe's or the command line's. A policy's own temperature stands in for theirs. */
 export function samplingOptions(
-  { tokenizer, config }: OpenModel,
+  { tokenizer, temperature }: OpenModel,
   options: Parameters<Policy["sample"]>[1],
 ): SamplingOptions {
   return {
     maxNewTokens: options.max_new_tokens,
-    temperature: config.temperature === undefined ? options.temperature : 1,
+    temperature: temperature === undefined ? options.temperature : 1,
     topK: options.top_k,
     topP: options.top_p,
     repetitionPenalty: options.repetition_penalty,
@@ -87,13 +87,13 @@ export const tokenizeSampled = (tokenizer: Tokenizer, rows: readonly SampledResp
     ),
   );
 
-/** Of the matrix products of one token's forward pass: two for each weight that it is multiplied with. */
-export function flopsPerToken({ config, weights }: OpenModel): number {
-  const modules = linearModules(
-    config,
-    moduleNames(config, (name) => weights.has(name)),
-  );
-  const blocks = modules.reduce((sum, { inSize, outSize }) => sum + inSize * outSize, 0);
+/**
+ * Floating-point operations of the matrix products of one token's forward pass: two for each weight that it is
+ * multiplied with.
+ */
+export function flopsPerToken(model: OpenModel): number {
+  const { config } = model;
+  const blocks = linearModules(model).reduce((sum, { inSize, outSize }) => sum + inSize * outSize, 0);
   return 2 * (blocks + config.hiddenSize * (config.score ? 1 : config.vocabSize));
 }
 

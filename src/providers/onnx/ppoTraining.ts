@@ -45,6 +45,7 @@ export interface PpoSafety extends PpoScore {
   readonly margin: number;
 }
 
+/** Job of a PPO-Lagrangian training. */
 export interface PpoLagrangianJob {
   /** Its adapter, where it has one, is trained on; the reference is then the model with the adapter as it comes. */
   readonly reference: OpenModel;
@@ -261,6 +262,7 @@ function fingerprint(job: PpoLagrangianJob, prompts: number[][], starts: readonl
   const scores = [job.reward, ...job.safety].map(({ scorer: _, model, ...rest }) => [model?.where, rest]);
   const networks = starts.map(({ model, trainable }) => [
     model.config,
+    model.temperature ?? 1,
     trainable.layout.entries.map(({ name, size }) => [name, size]),
   ]);
   const { lora_alpha, learning_rate, adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm } = job.train;

@@ -9,6 +9,7 @@ import { tokenizeScored } from "../../text/rows.js";
 import { openModel } from "./openModel.js";
 import { flopsPerToken } from "./policy.js";
 
+/** Reference to a score model. */
 export interface ScorerRef {
   /** What errors call it. */
   readonly name: string;
@@ -18,10 +19,19 @@ export interface ScorerRef {
   readonly maxLength: number;
 }
 
+/** Row to score: a response with its prompt, what the row adds to the chat template, and its place for errors. */
+export interface ScoredRow extends Pick<SampledResponse, "prompt" | "response"> {
+  readonly where?: string;
+  readonly tools?: unknown;
+  readonly chat_template_kwargs?: unknown;
+}
+
 /** Fits the stages' `Scorer`. */
 export interface ModelScorer {
   readonly flopsPerToken: number;
-  score(rows: readonly Pick<SampledResponse, "prompt" | "response">[]): AsyncIterable<RowValue>;
+  /** Rows so far that were longer than `maxLength` and lost their beginning. */
+  readonly cutRows: number;
+  score(rows: readonly ScoredRow[]): AsyncIterable<RowValue>;
   close(): Promise<void>;
 }
 
@@ -35,12 +45,18 @@ export async function openModelScorer(
     throw new InputError(
       `scorer '${name}': ${model.where} is a ${model.config.architecture}, which gives no scores; give a …ForSequenceClassification with one label, or LlamaForScore`,
     );
+  let cutRows = 0;
   return {
     flopsPerToken: flopsPerToken(model),
+    get cutRows() {
+      return cutRows;
+    },
     async *score(rows) {
       const sequences = rows.map((row, i) => {
-        const ids = tokenizeScored(model.tokenizer, { prompt: row.prompt, response: row.response }, `row ${i + 1}`);
-        return ids.length > maxLength ? ids.slice(-maxLength) : ids;
+        const ids = tokenizeScored(model.tokenizer, { ...row }, row.where ?? `row ${i + 1}`);
+        if (ids.length <= maxLength) return ids;
+        cutRows++;
+        return ids.slice(-maxLength);
       });
       const { trees, order } = shareBeginnings(sequences);
       for await (const { index, value } of treeScores(runtime, model, trees)) yield { index: order[index], value };

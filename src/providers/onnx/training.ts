@@ -13,9 +13,10 @@ import { type Objective, recordOf } from "../../train/objectives/table.js";
 import type { Trainable } from "../../train/step.js";
 import { type EvalEvent, type StepEvent, train } from "../../train/trainer.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
-import { asScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
+import { asTrainedScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
 import { trainerOptions } from "./trainerOptions.js";
 
+/** Training to be run: the model, the examples, and where its result goes. */
 export interface TrainingRun {
   readonly objective: Objective;
   /** Its adapter, where it has one, is trained on; its reference is then the model with the adapter as it comes. */
@@ -43,7 +44,7 @@ export async function* runTraining(
 ): AsyncGenerator<StepEvent | EvalEvent | ReferenceEvent> {
   const { objective, options, seed, outputDir } = run;
   mkdirSync(outputDir, { recursive: true });
-  const model = recordOf(objective).values === "scores" ? asScoreModel(run.model) : run.model;
+  const model = recordOf(objective).values === "scores" ? asTrainedScoreModel(run.model) : run.model;
   const start = startingPoint(model, options, seed);
   const examples = yield* withReference(runtime, run, run.examples);
   const evaluation = yield* withReference(runtime, run, run.evaluation ?? []);
@@ -114,7 +115,14 @@ function fingerprint(
   const { save_steps: _s, logging_steps: _l, eval_split: _e, eval_steps: _v, ...decisive } = options;
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(JSON.stringify(value));
-  add([objective, decisive, seed, model.config, layout.entries.map(({ name, size }) => [name, size])]);
+  add([
+    objective,
+    decisive,
+    seed,
+    model.config,
+    model.temperature ?? 1,
+    layout.entries.map(({ name, size }) => [name, size]),
+  ]);
   // Log-probabilities of the reference follow from the model.
   for (const { reference: _, ...example } of examples) add(example);
   return hash.digest("hex");
@@ -189,6 +197,7 @@ function saveResult(folder: string, model: OpenModel, { trainable, values, lora 
     ...model.folder.config,
     architectures: [architecture],
     ...("torch_dtype" in model.folder.config ? { torch_dtype: "float32" } : { dtype: "float32" }),
+    ...(score?.padId === undefined ? {} : { pad_token_id: score.padId }),
     ...(score ? { num_labels: 1, id2label: { 0: "score" }, label2id: { score: 0 } } : {}),
   };
   writeWhole(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);

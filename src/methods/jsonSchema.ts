@@ -1,6 +1,6 @@
 /** JSON Schema of recipes, by which editors complete and check them. */
 import { z } from "zod";
-import { compareSchema, mocanSchema, pecanSchema } from "./schema.js";
+import { recipeMethods } from "./recipe.js";
 
 /** JSON Schema value: the part of the standard (draft 2020-12) that is used here. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
@@ -18,26 +18,23 @@ const schemaOf = (schema: z.ZodType): JsonSchema => {
 };
 
 /**
- * JSON Schema of every recipe. As in a run, the key that only one method has says which method a recipe is for:
- * `compare`, else `helpfulness` (PeCAN), else MoCAN. What a schema cannot express, such as "one of file and dataset", is
- * checked when the recipe is read.
+ * JSON Schema of every recipe. As in a run, the key that only one method has decides which method a recipe is for; the
+ * last method is the one without such a key. What a schema cannot express, such as "one of file and dataset", is checked
+ * when the recipe is read.
  */
 export function recipeJsonSchema(): JsonSchema {
-  const has = (key: string) => ({ required: [key] });
+  const branches = Object.values(recipeMethods).reverse();
+  const [last, ...keyed] = branches.map(({ key, schema }) => ({ key, schema: schemaOf(schema) }));
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "dualign recipe",
     description:
       "One YAML file that states a run: model, prompts, scorers or preferences, margins, training, evaluation.",
     type: "object",
-    if: has("compare"),
-    // biome-ignore lint/suspicious/noThenProperty: JSON Schema's own keyword; nothing awaits this object
-    then: schemaOf(compareSchema),
-    else: {
-      if: has("helpfulness"),
+    ...keyed.reduce<JsonSchema>(
       // biome-ignore lint/suspicious/noThenProperty: JSON Schema's own keyword; nothing awaits this object
-      then: schemaOf(pecanSchema),
-      else: schemaOf(mocanSchema),
-    },
+      (otherwise, { key, schema }) => ({ if: { required: [key] }, then: schema, else: otherwise }),
+      last.schema,
+    ),
   };
 }

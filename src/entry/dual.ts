@@ -1,0 +1,30 @@
+/**
+ * `dualign/dual`: the dual of constrained alignment over scored samples, and what follows from its solution. It uses no
+ * Node module.
+ *
+ * @module dual
+ */
+export { type BootstrapOptions, bootstrap, type DualIntervals, type Interval } from "../dual/bootstrap.js";
+export { dualCurve, frontier } from "../dual/curves.js";
+export { implicitScores, klTerms, type LogProbs } from "../dual/logProbs.js";
+export { promptOffsets } from "../dual/offsets.js";
+export {
+  labelPreferences,
+  type PairChoice,
+  type Preference,
+  type PreferenceOptions,
+  tiltedScores,
+} from "../dual/preferences.js";
+export type { Reach } from "../dual/reach.js";
+export { evenOffsets, type Scores } from "../dual/scores.js";
+export {
+  type DualOptions,
+  type DualSolution,
+  descendDual,
+  InfeasibleError,
+  type Prediction,
+  predict,
+  type Summary,
+  solveDual,
+} from "../dual/solve.js";
+export { InputError } from "../errors.js";

@@ -1,0 +1,39 @@
+/** From config.json to a `ModelConfig`: the class that it names decides the family, the family reads the rest. */
+import type { ModelConfig, ScoreHeadConfig } from "./config.js";
+import { ConfigReader, type RawConfig } from "./configReader.js";
+import { FAMILIES } from "./families/index.js";
+
+const TASKS = ["ForCausalLM", "LMHeadModel", "ForSequenceClassification", "ForScore", "ModelForScore"];
+
+/** Config of a model from the object of its config.json; `where` names the file. Throws InputError on what this engine cannot run. */
+export function readModelConfig(raw: RawConfig, where: string): ModelConfig {
+  const c = new ConfigReader(raw, where);
+  const architecture = (c.get("architectures") as string[] | undefined)?.[0];
+  if (!architecture)
+    return c.fail(
+      `no "architectures" entry, so the model's kind is unknown; use the config.json that came with the weights`,
+    );
+  const task = TASKS.find((one) => architecture.endsWith(one) && architecture.slice(0, -one.length) in FAMILIES);
+  if (task === undefined)
+    return c.fail(
+      `architecture ${architecture} is not supported; supported are the ${Object.keys(FAMILIES).join(", ")} causal and score models`,
+    );
+  const family = architecture.slice(0, -task.length);
+  const score = task === "ForCausalLM" || task === "LMHeadModel" ? undefined : readScoreHead(c, task);
+  return { architecture, family, ...FAMILIES[family].readConfig(c), score };
+}
+
+function readScoreHead(c: ConfigReader, task: string): ScoreHeadConfig {
+  if (task === "ForSequenceClassification") {
+    const labels =
+      (c.get("num_labels") as number | undefined) ??
+      Object.keys((c.get("id2label") as object | undefined) ?? { a: 0, b: 0 }).length;
+    if (labels !== 1) c.fail(`a score model has one label, this one has ${labels}`);
+    const padId = c.get("pad_token_id");
+    return { module: "score", ...(typeof padId === "number" ? { padId } : {}) };
+  }
+  const width = c.get("score_dim") ?? 1;
+  if (width !== 1) c.fail(`a score model has "score_dim" 1, this one has ${width}`);
+  if (c.get("do_normalize") !== true) return { module: "score_head" };
+  return { module: "score_head", normalize: c.get("score_type") === "cost" ? "scale" : "affine" };
+}
