@@ -3,13 +3,14 @@
 import type { Question } from "./judge.js";
 import type { EvaluationRow, MultiplierRow, ProblemName, Verdict, WinRateRow } from "./rows.js";
 import type { StageName } from "./store.js";
-import type { TrainStep } from "./trainer.js";
+import type { TrainArrival, TrainEvaluation, TrainStep, TrainTrial } from "./trainer.js";
 
 /** What a run tells while it goes; the command line prints it, or writes it as JSON lines. */
 export type RunEvent =
   | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
   | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
   | ({ event: "step"; policy?: string } & TrainStep)
+  | ({ policy?: string } & (TrainTrial | TrainEvaluation | TrainArrival))
   /** What the user should know and need not act on; printed on standard error in every mode. */
   | { event: "notice"; message: string }
   | SolveEvent

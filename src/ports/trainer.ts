@@ -1,7 +1,8 @@
 /** Training: what is trained on, and what comes back. */
 
-import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
+import type { Sampling, Training } from "../recipe/options.js";
 import type { ConstraintSpec, ScorerSpec } from "../recipe/parse.js";
+import type { Train } from "../recipe/train.js";
 import type { Text } from "../text/rows.js";
 import type { PolicyRef, SampledResponse } from "./policy.js";
 import type { MultiplierRow, PromptRow } from "./rows.js";
@@ -29,7 +30,7 @@ export interface DpoJob {
   /** A response's `logprob` is its log-probability under the reference. */
   pairs: readonly LabelledPair[];
   beta: number;
-  options: Training & DpoOptions;
+  options: Train;
   seed: number;
   /** Gets the adapter (or the model, without `use_peft`), and checkpoints from which a killed training goes on. */
   outputDir: string;
@@ -40,7 +41,7 @@ export interface PreferenceJob {
   reference: PolicyRef;
   pairs: readonly PreferencePair[];
   beta: number;
-  options: Training & DpoOptions;
+  options: Train;
   seed: number;
   /** As in {@link DpoJob}. */
   outputDir: string;
@@ -86,3 +87,48 @@ export interface TrainStep {
   /** `rewards/margins` and the like. */
   [metric: `${string}/${string}`]: number;
 }
+
+/** A trial of the search for the learning rate: a few steps from the start. */
+export interface TrainTrial {
+  event: "trial";
+  learning_rate: number;
+  steps: number;
+  /** The loss on the pairs held back after it; null where it diverged. */
+  loss: number | null;
+  /** How much of the way to the optimum's loss on them it came; null where that is unknown. */
+  share: number | null;
+  tokens: number;
+  flops: number;
+}
+
+/** An evaluation on the pairs held back. */
+export interface TrainEvaluation {
+  event: "eval";
+  step: number;
+  loss: number;
+  share: number | null;
+  /** `rewards/accuracies` and the like. */
+  [metric: `${string}/${string}`]: number;
+}
+
+/** How far a training came, by the pairs held back. */
+export interface TrainArrival {
+  event: "arrival";
+  steps: number;
+  learning_rate: number;
+  /** Pairs held back. */
+  held_out_pairs: number;
+  /** The loss on them under the reference, of the trained policy, and at the optimum where that is known. */
+  start_loss: number | null;
+  loss: number;
+  optimum_loss: number | null;
+  /** (start − loss) / (start − optimum). */
+  share: number | null;
+  /** The share of them that the trained policy orders as their labels do. */
+  accuracy: number | null;
+  /** Why it stopped: it came no nearer; it was as long as may be found; or its length was given. */
+  stopped: "closed" | "longest" | "given";
+}
+
+/** What a training gives while it goes. */
+export type TrainNews = TrainStep | TrainTrial | TrainEvaluation | TrainArrival;

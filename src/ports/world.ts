@@ -5,7 +5,7 @@ import type { Judge } from "./judge.js";
 import type { Policy, PolicyRef } from "./policy.js";
 import type { Scorer } from "./scorer.js";
 import type { RunStore } from "./store.js";
-import type { DpoJob, PreferenceJob, PreferencePair, SafeRlhfIteration, SafeRlhfJob, TrainStep } from "./trainer.js";
+import type { DpoJob, PreferenceJob, PreferencePair, SafeRlhfIteration, SafeRlhfJob, TrainNews } from "./trainer.js";
 
 /** The machinery that the stages drive. */
 export interface Tools {
@@ -13,11 +13,11 @@ export interface Tools {
   openPolicy(ref: PolicyRef): Promise<Policy>;
   openScorer(spec: ScorerSpec): Promise<Scorer>;
   /** Trains to the end, going on from the last checkpoint in `outputDir` where there is one. */
-  trainDpo(job: DpoJob): AsyncIterable<TrainStep>;
+  trainDpo(job: DpoJob): AsyncIterable<TrainNews>;
   /** The preferences of a file or dataset: `files/preferenceFile.ts` reads the files. */
   readPreferences(source: PreferenceSource): Promise<PreferencePair[]>;
   /** As {@link trainDpo}, from preference data. */
-  trainPreferences(job: PreferenceJob): AsyncIterable<TrainStep>;
+  trainPreferences(job: PreferenceJob): AsyncIterable<TrainNews>;
   /** `providers/openJudge.ts` opens every kind. */
   openJudge(spec: JudgeSpec): Promise<Judge>;
   /** The process's peak memory since the last call, in bytes. */

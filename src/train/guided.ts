@@ -13,7 +13,7 @@
 import { InputError } from "../errors.js";
 import type { Runtime } from "../graph/index.js";
 import { scheduleFactor } from "./optimizer.js";
-import { Diverged, type StepFigures, Stepper, type TrainingJob } from "./stepper.js";
+import { Diverged, type EvaluationFigures, type StepFigures, Stepper, type TrainingJob } from "./stepper.js";
 import { type TrainEvent, trainPlanned } from "./trainer.js";
 
 /** Which of a training's two numbers are to be found; the others are obeyed. */
@@ -50,6 +50,8 @@ export interface GuidedEnd {
   /** The loss on the pairs held back at the start and of what is kept. */
   readonly startLoss: number;
   readonly loss: number;
+  /** Metrics of the evaluation that gave that loss. */
+  readonly metrics: Readonly<Record<string, number>>;
   /** Why it stopped: the loss came no nearer, or the longest length was reached while it still did; or the length was given. */
   readonly stopped: "closed" | "longest" | "given";
 }
@@ -85,6 +87,7 @@ interface Account {
 interface Course {
   readonly bestLoss: number;
   readonly bestStep: number;
+  readonly bestMetrics: Readonly<Record<string, number>>;
   /** Values in the average. */
   readonly averaged: number;
   /** The step of the next evaluation. */
@@ -186,16 +189,25 @@ function addToAverage(average: Float32Array, values: Float32Array, count: number
 async function* planned(stepper: Stepper, job: GuidedJob, account: Account): AsyncGenerator<GuidedEvent> {
   const learningRate = account.learningRate!;
   const resume = job.resume && job.resume.step > 0 ? job.resume : undefined;
-  let [loss, steps] = [account.startLoss, resume?.step ?? 0];
+  let last: EvaluationFigures = { loss: account.startLoss, metrics: {} };
+  let steps = resume?.step ?? 0;
   const options = { ...job.options, learningRate };
   for await (const event of trainPlanned(stepper, { ...job, options, resume })) {
-    if (event.event === "eval") loss = event.loss;
+    if (event.event === "eval") last = event;
     if (event.event === "step") steps = event.step;
     yield event.event === "save"
       ? { event: "save", state: { ...event.state, guided: { vectors: {}, account } } }
       : event;
   }
-  yield { event: "end", steps, learningRate, startLoss: account.startLoss, loss, stopped: "given" };
+  yield {
+    event: "end",
+    steps,
+    learningRate,
+    startLoss: account.startLoss,
+    loss: last.loss,
+    metrics: last.metrics,
+    stopped: "given",
+  };
 }
 
 /** A training that goes on while the loss on the pairs held back comes nearer. */
@@ -214,7 +226,13 @@ async function* findLength(stepper: Stepper, job: GuidedJob, account: Account): 
     bestVariance: kept?.bestVariance ?? zeros(),
   };
   if (kept) stepper.restore(job.resume!);
-  let course: Course = account.course ?? { bestLoss: startLoss, bestStep: 0, averaged: 0, next: interval };
+  let course: Course = account.course ?? {
+    bestLoss: startLoss,
+    bestStep: 0,
+    bestMetrics: {},
+    averaged: 0,
+    next: interval,
+  };
 
   let done = kept ? job.resume!.step : 0;
   while (done !== course.fall?.to) {
@@ -245,7 +263,7 @@ async function* findLength(stepper: Stepper, job: GuidedJob, account: Account): 
       const evaluation = await stepper.evaluate(values);
       yield { event: "eval", step: done, ...evaluation };
       const nearer = evaluation.loss < course.bestLoss - NEARER * (startLoss - evaluation.loss);
-      if (evaluation.loss < course.bestLoss) keep(values, evaluation.loss);
+      if (evaluation.loss < course.bestLoss) keep(values, evaluation);
       if (fall) break;
       if (nearer && done < longest)
         course = { ...course, next: Math.min(longest, done + Math.max(interval, Math.ceil(GROWTH * done))) };
@@ -256,14 +274,22 @@ async function* findLength(stepper: Stepper, job: GuidedJob, account: Account): 
   }
   parameters.set(vectors.best);
   const stopped = course.fall?.stopped ?? "closed";
-  yield { event: "end", steps: done, learningRate, startLoss, loss: course.bestLoss, stopped };
+  yield {
+    event: "end",
+    steps: done,
+    learningRate,
+    startLoss,
+    loss: course.bestLoss,
+    metrics: course.bestMetrics,
+    stopped,
+  };
 
-  function keep(values: Float32Array, loss: number): void {
+  function keep(values: Float32Array, { loss, metrics }: EvaluationFigures): void {
     const { mean, variance } = stepper.state(done);
     vectors.best.set(values);
     vectors.bestMean.set(mean);
     vectors.bestVariance.set(variance);
-    course = { ...course, bestLoss: loss, bestStep: done };
+    course = { ...course, bestLoss: loss, bestStep: done, bestMetrics: metrics };
   }
 
   function beginFall(stopped: "closed" | "longest"): void {
