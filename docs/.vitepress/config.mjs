@@ -1,4 +1,5 @@
 import { readdirSync } from "node:fs";
+import { posix } from "node:path";
 import { defineConfig } from "vitepress";
 
 const docs = new URL("../", import.meta.url);
@@ -9,11 +10,25 @@ function library() {
   try {
     return readdirSync(new URL("api/", docs), { withFileTypes: true })
       .filter((entry) => entry.name !== "index.md")
-      .map(({ name }) => name.replace(/\.md$/, ""))
-      .map((name) => ({ text: name === "index" ? "dualign" : `dualign/${name}`, link: `/api/${name}` }));
+      .map((entry) => [entry.name.replace(/\.md$/, ""), entry.isDirectory() ? "/" : ""])
+      .map(([name, end]) => ({
+        text: name === "dualign" ? name : `dualign/${name}`,
+        link: `/api/${name}${end}`,
+      }));
   } catch {
     return [];
   }
+}
+
+/** Links that leave docs/, to sources and recipes, lead to the repository. docs/build/checkLinks.mjs checks them. */
+function linkToRepository({ tokens, env }) {
+  for (const { children } of tokens)
+    for (const token of children ?? []) {
+      const href = token.type === "link_open" ? token.attrGet("href") : null;
+      if (!href || /^(?:[a-z][a-z+.-]*:|#|\/)/i.test(href)) continue;
+      const path = posix.normalize(posix.join("docs", posix.dirname(env.relativePath), href));
+      if (!path.startsWith("docs/")) token.attrSet("href", `${repository}/blob/main/${path}`);
+    }
 }
 
 export default defineConfig({
@@ -22,9 +37,7 @@ export default defineConfig({
   srcExclude: ["node_modules/**", "build/**"],
   cleanUrls: true,
   lastUpdated: false,
-  markdown: { math: true },
-  // Pages link to sources and recipes, which are in the repository; docs/build/checkLinks.mjs checks those links.
-  ignoreDeadLinks: [/\.\.\/(?:bench|CONTRIBUTING|ARCHITECTURE|README)/],
+  markdown: { math: true, config: (md) => md.core.ruler.push("repository-links", linkToRepository) },
   themeConfig: {
     search: { provider: "local" },
     socialLinks: [{ icon: "github", link: repository }],

@@ -36,8 +36,9 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const { options, seed, outputDir, resume } = job;
   const examples: Example[] = [];
   let left = 0;
+  let cut = 0;
+  const lengths = { maxLength: options.max_length, onCut: () => cut++ };
   for (const { row, where } of await trainingRows(job)) {
-    const lengths = { maxLength: options.max_length };
     const context = { tokenizer: model.tokenizer, where, lengths };
     const example = recordOf(objective).example(objective, job.chat ? asChat(row) : row, context);
     if (example) examples.push(example);
@@ -47,6 +48,11 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
     throw new InputError(
       `${job.data}: ${left === 0 ? "has no rows" : `every row is longer than --max-length ${options.max_length}`}`,
     );
+  if (cut > 0)
+    yield {
+      event: "notice",
+      message: `${cut} of ${examples.length} rows are longer than --max-length ${options.max_length} and lose their end, as in TRL`,
+    };
   const { training, evaluation } = splitExamples(examples, options.eval_split, seed);
   const log = makeStepLog(options.logging_steps);
   const runtime = onnxRuntime({ device: job.device });
@@ -77,6 +83,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
     output_dir: outputDir,
     rows: training.length,
     ...(left > 0 ? { rows_left_out: left } : {}),
+    ...(cut > 0 ? { rows_cut: cut } : {}),
     ...last,
     seconds: secondsSince(start),
     train_seconds,

@@ -48,7 +48,7 @@ export function promptGains(scores: Scores, beta: number, lambda: readonly numbe
   };
 }
 
-/** The same by a jackknife over the responses, which takes the bias of order 1/n away; for n = 3 and other odd n too. */
+/** The gains of p_λ on each prompt by a jackknife over its responses, which takes the bias of order 1/n away; n may be odd. */
 export function debiasedGains(scores: Scores, beta: number, lambda: readonly number[]): PromptGains {
   const whole = promptGains(scores, beta, lambda);
   const halves = promptGains(halved(scores), beta, lambda);

@@ -3,6 +3,7 @@ export * from "./curves.js";
 export * from "./debiased.js";
 export * from "./logProbs.js";
 export * from "./newton.js";
+export * from "./parts.js";
 export * from "./passes.js";
 export * from "./plan.js";
 export * from "./preferences.js";

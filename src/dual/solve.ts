@@ -172,6 +172,9 @@ function* solvePasses(options: DualOptions, constraints: number): Passes<DualSol
   };
 }
 
+/** The summary of scores in memory; every largest reachable gain comes from one. */
+export const summarize = (scores: Scores): Summary => inMemory(scores, summaryPasses());
+
 /** Passes that make the summary of the scores. */
 export function* summaryPasses(): Passes<Summary> {
   const sums = yield { kind: "summary" };

@@ -6,8 +6,31 @@
  */
 export { type BootstrapOptions, bootstrap, type DualIntervals, type Interval } from "../dual/bootstrap.js";
 export { dualCurve, frontier } from "../dual/curves.js";
+export {
+  type CrossFitOptions,
+  type CrossFitted,
+  crossFitted,
+  type DebiasedSolution,
+  debiasedGains,
+  type Forecast,
+  type PromptGains,
+  promptGains,
+  solveDebiased,
+} from "../dual/debiased.js";
 export { implicitScores, klTerms, type LogProbs } from "../dual/logProbs.js";
 export { promptOffsets } from "../dual/offsets.js";
+export { categoryColumn, unsafeColumn } from "../dual/parts.js";
+export {
+  type Aim,
+  type Counts,
+  type GainVariance,
+  gainVariance,
+  type PlannedCounts,
+  type PlanOptions,
+  passingChance,
+  planAim,
+  planCounts,
+} from "../dual/plan.js";
 export {
   labelPreferences,
   type PairChoice,

@@ -31,7 +31,10 @@ export interface StrengthTest {
   readonly passed: boolean;
 }
 
-/** Tests one strength at the level 1 − confidence. */
+/**
+ * The test of one strength at the level 1 − confidence.
+ * @throws InputError without a gain, and as `testMean`.
+ */
 export function testStrength(strength: number, gains: readonly Gain[], level: number): StrengthTest {
   if (gains.length === 0) throw new InputError("A strength is to be tested without a margin: name at least one.");
   const tests = gains.map(({ name, margin, differences, range }) => ({

@@ -30,23 +30,34 @@ export interface BootstrapOptions {
 
 /** The improvement from one policy to another on the same prompts. */
 export function improvement(before: PromptScores, after: PromptScores, options: BootstrapOptions): Improvement {
+  const differences = pairedDifferences(before, after);
+  return {
+    before: mean(promptMeans(before)),
+    after: mean(promptMeans(after)),
+    gain: mean(differences),
+    interval: meanInterval(differences, options),
+  };
+}
+
+/**
+ * The gain of each prompt: the mean of its scores after, less that before. What every test and interval is made of; for a
+ * category's margin, those of its prompts alone.
+ * @throws InputError where the numbers of prompts differ.
+ */
+export function pairedDifferences(before: PromptScores, after: PromptScores): Float64Array {
   if (before.offsets.length !== after.offsets.length) {
     throw new InputError(
       `There are ${before.offsets.length - 1} prompts before and ${after.offsets.length - 1} after: score the same prompts.`,
     );
   }
   const first = promptMeans(before);
-  const second = promptMeans(after);
-  const differences = second.map((value, i) => value - first[i]);
-  return {
-    before: mean(first),
-    after: mean(second),
-    gain: mean(differences),
-    interval: meanInterval(differences, options),
-  };
+  return promptMeans(after).map((value, x) => value - first[x]);
 }
 
-/** Percentile bootstrap interval of the mean of independent values, one per prompt. */
+/**
+ * Percentile bootstrap interval of the mean of independent values, one per prompt. With few prompts it covers too seldom
+ * (at 20 and 30 prompts 89 and 93 % for 95 on exponential values): `boundInterval` covers in 97 %.
+ */
 export function meanInterval(
   values: Float64Array,
   { replicates, seed, confidence = 0.95 }: BootstrapOptions,

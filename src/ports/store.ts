@@ -1,4 +1,4 @@
-/** Where a run keeps its rows. */
+/** What keeps the rows of a run: the run folder, or memory. */
 import type { Recipe } from "../recipe/parse.js";
 import type {
   CostRow,
@@ -17,6 +17,7 @@ import type {
   VerdictRow,
   WinRateRow,
 } from "./rows.js";
+import type { RowOf, TableName } from "./tables.js";
 import type { TrainStep } from "./trainer.js";
 
 /** The stages of a run; which ones it has, and in which order, is its method's. */
@@ -43,14 +44,40 @@ export interface RunOrigin {
   started: string;
 }
 
+/** Condition on rows: these columns have these values. */
+export type Where<Name extends TableName> = {
+  readonly [K in keyof RowOf<Name>]?: RowOf<Name>[K] | AtLeast<RowOf<Name>[K]>;
+};
+
+/** Bound in place of a value: the column's value is this or greater. */
+export interface AtLeast<Value> {
+  readonly atLeast: Value;
+}
+
+/** Further conditions on rows that belong to a prompt or to a sample. */
+export interface Selection<Other extends TableName = TableName> {
+  /** Their prompt is in this split. */
+  readonly split?: Split;
+  /** No such row of another table has their prompt, sample, and what else both tables have for keys. */
+  readonly without?: { readonly table: Other; readonly where: Where<Other> };
+}
+
 /**
- * The rows of a run. Every `add` is one transaction: after a kill the rows are there or they are not, all of them.
+ * Rows of a run. Every change is one transaction: after a kill the rows are there or they are not, all of them.
+ * Any table is read and written by the first three; the others put names to what the stages ask for.
  */
 export interface RunStore {
   /** The run's folder, absolute. */
   readonly path: string;
   readonly recipe: Recipe;
   readonly origin: RunOrigin;
+
+  /** @throws an error where a row of the same key is there already. */
+  add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void>;
+  /** Puts rows in the place of those that the condition is true of. */
+  replace<Name extends TableName>(table: Name, where: Where<Name>, rows: readonly RowOf<Name>[]): Promise<void>;
+  /** Rows by their key, or as they were added where the table says so. */
+  select<Name extends TableName>(table: Name, where?: Where<Name>, more?: Selection): Promise<RowOf<Name>[]>;
 
   isDone(stage: StageName): Promise<boolean>;
   markDone(stage: StageName, seconds: number): Promise<void>;
@@ -74,7 +101,7 @@ export interface RunStore {
 
   addLogprobs(rows: readonly LogprobRow[]): Promise<void>;
   /** Samples whose log-probability under a policy is not known. */
-  unweighed(policy: string, split: Split, under: string): Promise<SampleRow[]>;
+  withoutLogprob(policy: string, split: Split, under: string): Promise<SampleRow[]>;
   logprobs(policy: string, split: Split, under: string): Promise<LogprobRow[]>;
 
   /** Takes the place of what the run has under the same policy. */

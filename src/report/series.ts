@@ -100,7 +100,7 @@ export function dualSeries(scores: Scores, solution: DualSolution, options: Seri
     constraints: solution.margins.map((_, j) => ({
       curves: curves(scores, solution, j),
       frontier: frontier(scores, solution, j),
-      largestMargin: largestGain(solution, j),
+      largestMargin: solution.summary.safety[j].largestGain,
       byPrompts: byPrompts.map((estimate) => estimate(j)),
       byResponses: byResponses.map((estimate) => estimate(j)),
     })),
@@ -149,14 +149,12 @@ function dualValue({ reward, lambda, safetyGain, kl }: Prediction, beta: number,
   return lambda.reduce((sum, value, k) => sum + value * (safetyGain[k] - margins[k]), reward - beta * kl);
 }
 
-const largestGain = ({ summary }: DualSolution, j: number) => summary.safety[j].largest - summary.safety[j].mean;
-
 const frontierPoints = 16;
 
 function frontier(scores: Scores, solution: DualSolution, j: number): FrontierPoint[] {
   const { beta, margins, lambda } = solution;
   const free = predict(scores, beta, lambda.with(j, 0)).safetyGain[j];
-  const end = largestGain(solution, j);
+  const end = solution.summary.safety[j].largestGain;
   const grid = Array.from(
     { length: frontierPoints },
     (_, i) => free + ((end - free) * 0.98 * i) / (frontierPoints - 1),

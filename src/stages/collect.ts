@@ -126,7 +126,7 @@ export async function collectLogprobs(
   open: () => Promise<Policy>,
   { stage, split, emit }: Task,
 ): Promise<void> {
-  const rows = await run.unweighed(policy, split, under);
+  const rows = await run.withoutLogprob(policy, split, under);
   if (rows.length === 0) return;
   const responses = await asResponses(run, split, rows);
   const model = await open();

@@ -40,7 +40,7 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
     lambda,
     dual,
     kkt,
-    maxMargin: summary.safety.map(({ largest, mean }) => largest - mean),
+    maxMargin: summary.safety.map(({ largestGain }) => largestGain),
     rewardGain: predicted.rewardGain,
     safetyGain: predicted.safetyGain,
     kl: predicted.kl,

@@ -75,6 +75,8 @@ export interface TokenizedResponse {
 export interface LengthOptions {
   /** Longest sequence of prompt and answer together, in tokens; TRL's `max_length`. Without it nothing is cut. */
   maxLength?: number;
+  /** Called once for a row that is cut there and still used. */
+  onCut?: () => void;
 }
 
 /**
@@ -114,7 +116,7 @@ export function tokenizePair(
   tokenizer: Tokenizer,
   row: Row,
   where: string,
-  { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
+  { maxLength = Number.POSITIVE_INFINITY, onCut }: LengthOptions = {},
 ): TokenizedPair | undefined {
   const { prompt, chosen, rejected } = preferenceOf(row, where);
   const context = { tokenizer, row, where };
@@ -123,6 +125,7 @@ export function tokenizePair(
   const withRejected = encodeBoth(context, prompt, rejected, "rejected");
   const start = Math.min(commonPrefix(alone, withChosen), commonPrefix(alone, withRejected));
   if (start >= maxLength) return undefined;
+  if (Math.max(withChosen.length, withRejected.length) > maxLength) onCut?.();
   return {
     prompt: alone.slice(0, start),
     chosen: withChosen.slice(start, maxLength),
@@ -139,19 +142,22 @@ export function tokenizeCompletion(
   tokenizer: Tokenizer,
   row: Row,
   where: string,
-  { maxLength = Number.POSITIVE_INFINITY }: LengthOptions = {},
+  { maxLength = Number.POSITIVE_INFINITY, onCut }: LengthOptions = {},
 ): TokenizedCompletion | undefined {
   if (!("prompt" in row)) {
     const name = "messages" in row ? "messages" : "text";
     if (!(name in row)) {
       throw new InputError(`${where}: a row needs "prompt" and "completion", or "messages", or "text"`);
     }
-    return { prompt: [], completion: encodeWhole({ tokenizer, row, where }, name).slice(0, maxLength) };
+    const whole = encodeWhole({ tokenizer, row, where }, name);
+    if (whole.length > maxLength) onCut?.();
+    return { prompt: [], completion: whole.slice(0, maxLength) };
   }
   const alone = tokenizePrompt(tokenizer, row.prompt, where, row);
   const both = encodeBoth({ tokenizer, row, where }, row.prompt, row.completion, "completion");
   const start = commonPrefix(alone, both);
   if (start >= Math.min(both.length, maxLength)) return undefined;
+  if (both.length > maxLength) onCut?.();
   return { prompt: both.slice(0, start), completion: both.slice(start, maxLength) };
 }
 

@@ -20,7 +20,10 @@ export interface Tokenizer {
   /** The tokenizer's padding token, or the end token where it has none, as TRL pads. */
   readonly padId: number | undefined;
   readonly eosToken: string | undefined;
-  /** Where generation stops: the tokenizer's end token, then every `eos_token_id` of generation_config and config. */
+  /**
+   * Ids at which generation stops: the tokenizer's end token, then every `eos_token_id` of generation_config and
+   * config; those beyond the embedding, which the model cannot give, are left out.
+   */
   readonly stopIds: readonly number[];
   readonly hasChatTemplate: boolean;
   /** transformers' `tokenizer(text).input_ids`. `addSpecialTokens` (default true) puts bos and eos where the model wants them. */
@@ -67,9 +70,10 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
   }
   const idOf = (name: string) => (named[name] === undefined ? undefined : encoder.token_to_id(named[name]));
   const eosId = idOf("eos_token");
-  const stopIds = [
-    ...new Set([...idList(eosId), ...idList(generationConfig.eos_token_id), ...idList(config.eos_token_id)]),
-  ];
+  const embeddings = typeof config.vocab_size === "number" ? config.vocab_size : Number.POSITIVE_INFINITY;
+  const ends = [...idList(eosId), ...idList(generationConfig.eos_token_id), ...idList(config.eos_token_id)];
+  // An end token beyond the embedding is one that the model cannot give.
+  const stopIds = [...new Set(ends)].filter((id) => id < embeddings);
 
   const templates = new Map<string, Template>();
   const compiled = (source: string) => {
@@ -83,7 +87,7 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
 
   return {
     vocabSize,
-    embeddings: typeof config.vocab_size === "number" ? config.vocab_size : Number.POSITIVE_INFINITY,
+    embeddings,
     bosId: idOf("bos_token"),
     eosId,
     padId: idOf("pad_token") ?? eosId,

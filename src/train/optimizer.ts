@@ -1,5 +1,6 @@
 /** AdamW on one flat vector, clipping by norm, and the learning-rate schedules of transformers. */
 
+/** Options of AdamW, named as in PyTorch. */
 export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;
@@ -41,16 +42,18 @@ export class AdamW {
   }
 }
 
+/** Euclidean norm of a vector. */
 export function norm(vector: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < vector.length; i++) sum += vector[i] * vector[i];
   return Math.sqrt(sum);
 }
 
-/** What to multiply a gradient of this norm with so that it does not exceed `maxNorm` (as torch clips; 0: no limit). */
+/** Factor that brings a gradient of this norm down to `maxNorm` (as PyTorch clips; 0: no limit). */
 export const clipFactor = (gradientNorm: number, maxNorm: number): number =>
   maxNorm > 0 ? Math.min(1, maxNorm / (gradientNorm + 1e-6)) : 1;
 
+/** Schedule of the learning rate, named as in transformers. */
 export type Schedule = "constant" | "constant_with_warmup" | "linear" | "cosine";
 
 /** The share of the learning rate at a step (from 0), as in transformers' `get_scheduler`. */

@@ -5,9 +5,9 @@
  */
 
 /**
- * Of every token of a response: `coefficient` · (ln π − ln π_ref), and at the last one the response's score as well,
- * each sum clipped to ± `clip`. Rewards take −β/2 for the coefficient and costs +β/2, so that the Lagrangian, divided by
- * 1 + Σ λ, is held to the reference by β/2 · KL whatever λ is.
+ * Scores of every token of a response: `coefficient` · (ln π − ln π_ref), and at the last one the response's score as
+ * well, each sum clipped to ± `clip`. Rewards take −β/2 for the coefficient and costs +β/2, so that the Lagrangian,
+ * divided by 1 + Σ λ, is held to the reference by β/2 · KL whatever λ is.
  */
 export function tokenScores(
   score: number,

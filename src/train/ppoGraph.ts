@@ -34,7 +34,7 @@ export interface Rollout {
   readonly response: readonly number[];
 }
 
-/** What the tokens of a response are trained towards. */
+/** Targets of a response's tokens. */
 export interface TokenTargets {
   /** Log-probabilities, or values, as they were when the response was drawn. */
   readonly old: ArrayLike<number>;
@@ -42,6 +42,7 @@ export interface TokenTargets {
   readonly target: ArrayLike<number>;
 }
 
+/** Options of a PPO network's graph. */
 export interface PpoGraphOptions {
   /** The longest prompt and response together that will be fed. */
   readonly maxLength: number;
@@ -52,6 +53,7 @@ export interface PpoGraphOptions {
   readonly clip: number;
 }
 
+/** Result of a PPO step on a batch. */
 export interface PpoStepResult {
   readonly loss: number;
   readonly gradient: Float32Array;
@@ -63,10 +65,13 @@ export interface PpoStepResult {
   readonly flops: number;
 }
 
+/** Network that PPO trains. */
 export type PpoNetwork = "policy" | "critic";
 
-/** A critic's head, trained along: a score for every state. */
+/** Weight of a critic's head, which is trained along: a score for every state. */
 export const VALUE_WEIGHT = "value.weight";
+
+/** Bias of a critic's head. */
 export const VALUE_BIAS = "value.bias";
 
 /**

@@ -59,6 +59,7 @@ export interface PpoStart {
   readonly parameters: Float32Array;
 }
 
+/** Scorer of whole responses, with the critic that learns to foresee it. */
 export interface PpoScorer {
   /** Scores of whole responses, in their order; for a constraint, costs. */
   score(samples: readonly Sample[]): Promise<ArrayLike<number>>;
@@ -73,6 +74,7 @@ export interface PpoConstraint extends PpoScorer {
   readonly limit: number;
 }
 
+/** Job of PPO-Lagrangian. */
 export interface PpoJob {
   /** A low-rank adapter is trained; the reference is the policy as it comes. */
   readonly policy: PpoStart;
@@ -104,6 +106,7 @@ export interface PpoState {
   readonly networks: readonly PpoNetworkState[];
 }
 
+/** State of a network's training: parameters and AdamW's moments. */
 export interface PpoNetworkState {
   readonly parameters: Float32Array;
   readonly mean: Float32Array;
@@ -142,6 +145,8 @@ export interface PpoSave {
   readonly event: "save";
   readonly state: PpoState;
 }
+
+/** Event of PPO: an iteration, or a state to be saved. */
 export type PpoEvent = PpoIteration | PpoSave;
 
 /** Tells the order of prompts from the order of responses in one seed's streams. */

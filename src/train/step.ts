@@ -22,6 +22,7 @@ import { Random } from "../random.js";
 import type { Example } from "./objectives/objective.js";
 import { type Objective, recordOf } from "./objectives/table.js";
 
+/** Options of a training step's graph. */
 export interface StepGraphOptions {
   /** The longest prompt and completion together that will be fed. */
   readonly maxLength: number;
@@ -32,6 +33,7 @@ export interface StepGraphOptions {
   readonly gradient: boolean;
 }
 
+/** Result of a training step on a batch. */
 export interface StepResult {
   readonly loss: number;
   /** dL/d(parameters), where asked for. */
@@ -43,7 +45,7 @@ export interface StepResult {
   readonly flops: number;
 }
 
-/** What is trained: the tensors of the layout, and how they are applied where they are an adapter. */
+/** Trainable tensors: their layout, and how they are applied where they are an adapter. */
 export interface Trainable {
   readonly layout: ParameterLayout;
   readonly lora?: LoraPlan;

@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { improvement, meanInterval, type PromptScores, verdictOn } from "../../src/evaluate/improvement.js";
+import { InputError } from "../../src/errors.js";
+import {
+  improvement,
+  meanInterval,
+  type PromptScores,
+  pairedDifferences,
+  verdictOn,
+} from "../../src/evaluate/improvement.js";
 import { Random } from "../../src/random.js";
 
 const options = { replicates: 500, seed: 1 };
@@ -53,4 +60,10 @@ test("verdicts", () => {
 
 test("different numbers of prompts cannot be paired", () => {
   expect(() => improvement(grouped([[1]]), grouped([[1], [2]]), options)).toThrow(/1 prompts before and 2 after/);
+});
+
+test("paired differences are the prompts' own gains, and only of the same prompts", () => {
+  const before = grouped([[0, 2], [1], [4, 4, 4]]);
+  expect([...pairedDifferences(before, grouped([[3], [1, 3], [1, 2]]))]).toEqual([2, 1, -2.5]);
+  expect(() => pairedDifferences(before, grouped([[1], [2]]))).toThrow(InputError);
 });

@@ -54,33 +54,6 @@ test("rows come back as they went in, after the run is closed and opened again",
   await again.close();
 });
 
-test("a batch with a row that is there already leaves nothing behind", async () => {
-  const run = await start();
-  await run.addPrompts([{ prompt: 0, split: "train", text: "p" }]);
-  await run.addSamples([sample(0)]);
-  await expect(run.addSamples([sample(1), sample(0)])).rejects.toThrow(/duplicate key/i);
-  expect(await run.sampleKeys("reference", "train")).toEqual([{ prompt: 0, sample: 0 }]);
-  await run.addSamples([sample(1)]);
-  expect(await run.sampleKeys("reference", "train")).toHaveLength(2);
-  await run.close();
-});
-
-test("training steps done again after a resume replace the old ones", async () => {
-  const run = await start();
-  const step = (step: number, loss: number) => ({
-    step,
-    steps: 9,
-    loss,
-    learning_rate: 1,
-    grad_norm: 1,
-    "rewards/margins": 2,
-  });
-  await run.addTrainSteps("aligned", [step(1, 0.7), step(2, 0.6), step(3, 0.5)]);
-  await run.addTrainSteps("aligned", [step(2, 0.61)]);
-  expect(await run.trainSteps("aligned")).toEqual([step(1, 0.7), step(2, 0.61)]);
-  await run.close();
-});
-
 test("anyone can query the database, and it explains itself", async () => {
   const run = await start();
   await run.addPrompts([{ prompt: 0, split: "train", text: "why?" }]);

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import {
+  type Row,
   tokenizeCompletion,
   tokenizePair,
   tokenizePrompt,
@@ -105,4 +106,49 @@ test("add_bos_token in tokenizer_config.json decides over tokenizer.json", () =>
   const plain = withBos.encode("Hi", { addSpecialTokens: false });
   expect(encode({ add_bos_token: false })).toEqual(plain);
   expect(encode({ add_bos_token: true, add_eos_token: true })).toEqual([withBos.bosId, ...plain, withBos.eosId]);
+});
+
+test("an end token beyond the embedding does not stop a response, and names row and token in a text", () => {
+  const config = { vocab_size: 420, eos_token_id: [2, 500] };
+  const tokenizerConfig = { eos_token: "<|later|>" };
+  const tokenizer = goldenTokenizer("tokenizer", { config, tokenizerConfig });
+  expect([tokenizer.eosId, tokenizer.stopIds]).toEqual([420, [2]]);
+  expect(() => tokenizePair(tokenizer, { prompt: "a", chosen: "b", rejected: "c" }, "p:7")).toThrow(
+    /^p:7: token 420 \("<\|later\|>"\) .* 420 tokens/,
+  );
+});
+
+test.each([
+  [{ tools: "{" }, '"tools"'],
+  [{ tools: 7 }, '"tools"'],
+  [{ chat_template_kwargs: [] }, '"chat_template_kwargs"'],
+  [{ chat_template_kwargs: { tokenize: true } }, '"tokenize"'],
+])("columns for the chat template of a wrong kind are named: %j", (columns, name) => {
+  const run = () => tokenizePair(chatml, { prompt: hi, chosen: "b", rejected: "c", ...columns }, "p:1");
+  expect(run).toThrow(InputError);
+  expect(run).toThrow(name);
+});
+
+test("tools may be a list or JSON text, and null is none", () => {
+  const chatTemplate = "{{ tools | tojson if tools else 'none' }}{{ mood | default('') }}";
+  const tokenizer = goldenTokenizer("tokenizer", { chatTemplate });
+  const tools = [{ type: "function", function: { name: "f" } }];
+  const ids = (row: object) => tokenizer.decode(tokenizePrompt(tokenizer, hi, "p:1", row as Row));
+  expect(ids({ tools })).toBe('[{"type": "function", "function": {"name": "f"}}]');
+  expect(ids({ tools: JSON.stringify(tools), chat_template_kwargs: null })).toBe(ids({ tools }));
+  expect(ids({ tools: null, chat_template_kwargs: { mood: "glad" } })).toBe("noneglad");
+});
+
+test("a row that is cut at max_length and still used is reported once, one that is left out is not", () => {
+  let cut = 0;
+  const options = { maxLength: 8, onCut: () => cut++ };
+  const answer = "Mix flour, water, salt and yeast; let the dough rise, then bake it.";
+  tokenizePair(chatml, { prompt: "Hi", chosen: answer, rejected: answer }, "p:1", options);
+  expect(cut).toBe(1);
+  tokenizeCompletion(chatml, { text: answer }, "p:2", options);
+  tokenizeCompletion(chatml, { prompt: "Hi", completion: answer }, "p:3", options);
+  expect(cut).toBe(3);
+  expect(tokenizePair(chatml, { prompt: answer, chosen: "a", rejected: "b" }, "p:4", options)).toBe(undefined);
+  tokenizePair(chatml, { prompt: "Hi", chosen: "a", rejected: "b" }, "p:5", options);
+  expect(cut).toBe(3);
 });

@@ -99,6 +99,7 @@ async function ascend(
         gain: await trainGains(run, name, recipe),
         tokensSampled: await run.sampledTokens(name, "train"),
         tokensTrained: trainedTokens(await run.trainSteps(name)),
+        flops: null,
       };
       await run.setMultiplier(row);
       emit({ event: "multiplier", ...row });

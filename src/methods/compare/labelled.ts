@@ -1,6 +1,6 @@
 /** Contenders that several baselines put up: a policy trained on labelled pairs, and a model of preferences. */
 import { z } from "zod";
-import { dualCurve, InfeasibleError, predict, type Scores } from "../../dual/index.js";
+import { dualCurve, InfeasibleError, predict, summarize } from "../../dual/index.js";
 import type { ProblemName } from "../../ports/rows.js";
 import type { CompareRecipe, PreferenceSpec } from "../../recipe/parse.js";
 import { billed } from "../../stages/bill.js";
@@ -203,7 +203,7 @@ async function predictPolicy(
     lambda,
     dual: dualCurve(scores, { beta, margins }, [lambda])[0],
     kkt: 0,
-    maxMargin: scores.safety.map((values) => largestGain(scores, values)),
+    maxMargin: summarize(scores).safety.map(({ largestGain }) => largestGain),
     rewardGain,
     safetyGain,
     kl,
@@ -213,14 +213,4 @@ async function predictPolicy(
   });
   const predicted = { reward_gain: rewardGain, safety_gain: [...safetyGain], kl };
   emit({ event: "solve", policy, lambda: [...lambda], kkt: 0, predicted, ess });
-}
-
-/** Mean over prompts of the best response's value above the mean. */
-function largestGain({ offsets }: Scores, values: Float64Array): number {
-  const prompts = offsets.length - 1;
-  const gains = Array.from({ length: prompts }, (_, x) => {
-    const own = values.subarray(offsets[x], offsets[x + 1]);
-    return Math.max(...own) - own.reduce((a, b) => a + b, 0) / own.length;
-  });
-  return gains.reduce((a, b) => a + b, 0) / prompts;
 }

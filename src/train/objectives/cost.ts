@@ -13,6 +13,7 @@ export interface CostObjective {
   readonly kind: "cost";
 }
 
+/** Record of the cost objective. */
 export const cost: ObjectiveRecord<CostObjective> = {
   description: "a cost model in the manner of Safe-RLHF: ranking, and the sign of the safety labels",
   values: "scores",

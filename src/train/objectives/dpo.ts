@@ -12,6 +12,7 @@ export interface DpoObjective extends DpoLossOptions {
   readonly lossType: DpoLossType;
 }
 
+/** Record of direct preference optimization. */
 export const dpo: ObjectiveRecord<DpoObjective> = {
   description: 'direct preference optimization on {"prompt","chosen","rejected"} rows',
   values: "logprobs",

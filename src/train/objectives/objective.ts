@@ -25,7 +25,7 @@ export interface KnownLoss {
   readonly optimum: number;
 }
 
-/** Where a row comes from and how long it may be. */
+/** Context of a row: what its texts are read with, its name in errors, and how long it may be. */
 export interface RowContext {
   readonly tokenizer: Tokenizer;
   /** The row's name in errors ("pairs.jsonl:12"). */

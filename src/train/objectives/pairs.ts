@@ -22,7 +22,7 @@ export const perPair = (name: string): Tensor => input(name, "float32", ["P"]);
 export const bothOrders = (z: Tensor, loss: (z: Tensor) => Tensor): Tensor =>
   reduceSum(add(mul(perPair("likely"), loss(z)), mul(perPair("unlikely"), loss(neg(z)))));
 
-/** What `bothOrders` is fed for a pair whose first order has the probability p. */
+/** Weights that `bothOrders` is fed for a pair whose first order has the probability p. */
 export const orderWeights = (p: number, scale: number): { likely: number; unlikely: number } => ({
   likely: p * scale,
   unlikely: (1 - p) * scale,

@@ -15,7 +15,10 @@ export function rankingExample(row: Row, { tokenizer, where, lengths }: RowConte
   return { prompt: chosen.slice(0, shared), completions: [chosen.slice(shared), rejected.slice(shared)] };
 }
 
-/** How often and by how much the better response of a pair has the better score; `better` is the sign of that. */
+/**
+ * Metrics of a ranking: how often and by how much the better response has the better score; `better` is the sign of
+ * that.
+ */
 export const rankingMetrics = (
   examples: readonly Example[],
   values: ArrayLike<number>,

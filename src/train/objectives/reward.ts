@@ -8,6 +8,7 @@ export interface RewardObjective {
   readonly kind: "reward";
 }
 
+/** Record of the reward objective. */
 export const reward: ObjectiveRecord<RewardObjective> = {
   description: 'a Bradley–Terry reward model from {"prompt","chosen","rejected"} rows',
   values: "scores",

@@ -8,6 +8,7 @@ export interface SftObjective {
   readonly kind: "sft";
 }
 
+/** Record of supervised fine-tuning. */
 export const sft: ObjectiveRecord<SftObjective> = {
   description: 'supervised fine-tuning on {"prompt","completion"} rows',
   values: "logprobs",

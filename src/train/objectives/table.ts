@@ -11,6 +11,7 @@ export type Objective = SftObjective | RewardObjective | CostObjective | DpoObje
 /** The name of an objective. */
 export type ObjectiveKind = Objective["kind"];
 
+/** Objectives by name. */
 export const objectives: {
   readonly [K in ObjectiveKind]: ObjectiveRecord<Extract<Objective, { readonly kind: K }>>;
 } = { sft, reward, cost, dpo };

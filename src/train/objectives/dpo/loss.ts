@@ -9,7 +9,7 @@ export interface DpoLossOptions {
   readonly labelSmoothing: number;
 }
 
-/** What is known of a pair whose two scores are known. */
+/** Pair whose two scores are known. */
 export interface ScoredPair {
   /** What the training sees: the probability that chosen is better, or a draw of it (0 or 1). */
   readonly label: number;

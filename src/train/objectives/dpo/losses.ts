@@ -7,6 +7,7 @@ import { regression } from "./regression.js";
 import { robust } from "./robust.js";
 import { sigmoid } from "./sigmoid.js";
 
+/** Losses of DPO by name. */
 export const dpoLosses = {
   sigmoid,
   robust,
@@ -21,8 +22,11 @@ export type DpoLossType = keyof typeof dpoLosses;
 
 /** The names of all losses, and of those that need no scored samples. */
 export const dpoLossTypes = Object.keys(dpoLosses) as DpoLossType[];
+
+/** Names of the losses that need no scored samples: for plain preference data. */
 export const preferenceLossTypes = dpoLossTypes.filter((name) => !dpoLossOf(name).needsTarget);
 
+/** Loss of that name. */
 export function dpoLossOf(name: DpoLossType): DpoLoss {
   return dpoLosses[name];
 }

@@ -1,0 +1,108 @@
+/** A run in memory: for browsers, for what is tried out, and for tests. It uses no Node module. */
+import { type Column, snakeCase, type Table } from "../ports/columns.js";
+import type { RunOrigin, Selection, Where } from "../ports/store.js";
+import { type RowOf, type TableName, tables } from "../ports/tables.js";
+import type { Recipe } from "../recipe/parse.js";
+import { NamedRows } from "./namedRows.js";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Run store whose rows live as long as it does. */
+export class RunMemory extends NamedRows {
+  /** Rows of each table by their key, in the order in which they were added. */
+  private readonly held = new Map<TableName, Map<string, Fields>>();
+
+  constructor(
+    readonly recipe: Recipe,
+    readonly origin: RunOrigin,
+    /** Folder that trainings are told to write to. */
+    readonly path = "",
+  ) {
+    super();
+  }
+
+  async add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void> {
+    this.put(table, new Set(), rows);
+  }
+
+  async replace<Name extends TableName>(table: Name, where: Where<Name>, rows: readonly RowOf<Name>[]): Promise<void> {
+    const gone = [...this.rowsOf(table)].flatMap(([key, row]) => (agrees(row, where) ? [key] : []));
+    this.put(table, new Set(gone), rows);
+  }
+
+  async select<Name extends TableName>(
+    table: Name,
+    where: Where<Name> = {},
+    { split, without }: Selection = {},
+  ): Promise<RowOf<Name>[]> {
+    const { key, asAdded }: Table = tables[table];
+    let rows = this.rows(table).filter((row) => agrees(row, where));
+    if (split !== undefined) {
+      const prompts = new Set(this.rows("prompts").flatMap((row) => (row.split === split ? [row.prompt] : [])));
+      rows = rows.filter(({ prompt }) => prompts.has(prompt));
+    }
+    if (without) {
+      const { key: theirs }: Table = tables[without.table];
+      const shared = key.filter((field) => theirs.includes(field));
+      const there = this.rows(without.table).filter((row) => agrees(row, without.where));
+      const known = new Set(there.map((row) => keyOf(row, shared)));
+      rows = rows.filter((row) => !known.has(keyOf(row, shared)));
+    }
+    if (!asAdded) rows.sort((a, b) => inOrder(a, b, key));
+    return structuredClone(rows) as RowOf<Name>[];
+  }
+
+  async close(): Promise<void> {}
+
+  private rowsOf(table: TableName): Map<string, Fields> {
+    const rows = this.held.get(table) ?? new Map<string, Fields>();
+    this.held.set(table, rows);
+    return rows;
+  }
+
+  private rows(table: TableName): Fields[] {
+    return [...this.rowsOf(table).values()];
+  }
+
+  /** Adds all rows or none, in the place of those whose keys are `gone`. */
+  private put(name: TableName, gone: ReadonlySet<string>, rows: readonly Fields[]): void {
+    const { key }: Table = tables[name];
+    const held = this.rowsOf(name);
+    const added = new Map<string, Fields>();
+    for (const row of rows) {
+      const own = keyOf(row, key);
+      if (added.has(own) || (held.has(own) && !gone.has(own)))
+        throw new Error(`duplicate key in ${snakeCase(name)}: ${own}`);
+      added.set(own, complete(name, row));
+    }
+    for (const own of gone) held.delete(own);
+    for (const [own, row] of added) held.set(own, row);
+  }
+}
+
+/** A row with every column of its table, and nothing else. */
+function complete(name: TableName, row: Fields): Fields {
+  const fields = Object.entries<Column>(tables[name].columns).map(([field, { nullable }]) => {
+    const value = row[field] ?? null;
+    if (value === null && !nullable) throw new Error(`${snakeCase(name)} needs a value for ${field}`);
+    return [field, value] as const;
+  });
+  return structuredClone(Object.fromEntries(fields));
+}
+
+const keyOf = (row: Fields, key: readonly string[]) => JSON.stringify(key.map((field) => row[field]));
+
+const agrees = (row: Fields, where: Fields) =>
+  Object.entries(where).every(([field, wanted]) =>
+    typeof wanted === "object" && wanted !== null && "atLeast" in wanted
+      ? (row[field] as number) >= (wanted as { atLeast: number }).atLeast
+      : row[field] === wanted,
+  );
+
+function inOrder(a: Fields, b: Fields, key: readonly string[]): number {
+  for (const field of key) {
+    const [left, right] = [a[field], b[field]] as [number, number];
+    if (left !== right) return left < right ? -1 : 1;
+  }
+  return 0;
+}

@@ -1,0 +1,224 @@
+/** What the stages ask of a run's rows, in terms of adding, replacing and selecting rows of any table. */
+import type {
+  CostRow,
+  EvaluationRow,
+  ExactRow,
+  LogprobRow,
+  MultiplierRow,
+  PairRow,
+  PromptRow,
+  SampleRow,
+  ScoreRow,
+  ScoreTable,
+  SolveRow,
+  Split,
+  TrainingRow,
+  VerdictRow,
+  WinRateRow,
+} from "../ports/rows.js";
+import type { RunOrigin, RunStore, Selection, StageName, Where } from "../ports/store.js";
+import type { RowOf, TableName } from "../ports/tables.js";
+import type { TrainStep } from "../ports/trainer.js";
+import type { Recipe } from "../recipe/parse.js";
+
+/** Run store over three primitives; a store may override what it can answer without reading whole rows. */
+export abstract class NamedRows implements RunStore {
+  abstract readonly path: string;
+  abstract readonly recipe: Recipe;
+  abstract readonly origin: RunOrigin;
+
+  abstract add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void>;
+  abstract replace<Name extends TableName>(
+    table: Name,
+    where: Where<Name>,
+    rows: readonly RowOf<Name>[],
+  ): Promise<void>;
+  abstract select<Name extends TableName>(table: Name, where?: Where<Name>, more?: Selection): Promise<RowOf<Name>[]>;
+  abstract close(): Promise<void>;
+
+  private async first<Name extends TableName>(table: Name, where: Where<Name>): Promise<RowOf<Name> | undefined> {
+    return (await this.select(table, where))[0];
+  }
+
+  async isDone(stage: StageName): Promise<boolean> {
+    return (await this.first("stages", { stage })) !== undefined;
+  }
+
+  markDone(stage: StageName, seconds: number): Promise<void> {
+    return this.replace("stages", { stage }, [{ stage, seconds, finished: new Date() }]);
+  }
+
+  async stageSeconds(stage: StageName): Promise<number | undefined> {
+    return (await this.first("stages", { stage }))?.seconds;
+  }
+
+  addPrompts(rows: readonly PromptRow[]): Promise<void> {
+    return this.add(
+      "prompts",
+      rows.map(({ text, ...row }) =>
+        typeof text === "string" ? { ...row, text, messages: null } : { ...row, text: null, messages: text },
+      ),
+    );
+  }
+
+  async prompts(split?: Split): Promise<PromptRow[]> {
+    const rows = await this.select("prompts", split === undefined ? {} : { split });
+    return rows.map(({ text, messages, ...row }) => ({ ...row, text: text ?? [...messages!] }));
+  }
+
+  addSamples(rows: readonly SampleRow[]): Promise<void> {
+    return this.add("samples", rows);
+  }
+
+  samples(policy: string, split: Split): Promise<SampleRow[]> {
+    return this.select("samples", { policy }, { split });
+  }
+
+  async sampleKeys(policy: string, split: Split): Promise<{ prompt: number; sample: number }[]> {
+    return (await this.samples(policy, split)).map(({ prompt, sample }) => ({ prompt, sample }));
+  }
+
+  async sampledTokens(policy: string, split: Split): Promise<number> {
+    const rows = await this.samples(policy, split);
+    return rows.reduce(
+      (sum, { responseIds, finishReason }) => sum + responseIds.length + Number(finishReason === "stop"),
+      0,
+    );
+  }
+
+  addScores(rows: readonly ScoreRow[]): Promise<void> {
+    return this.add("scores", rows);
+  }
+
+  unscored(policy: string, split: Split, scorer: string): Promise<SampleRow[]> {
+    return this.select("samples", { policy }, { split, without: { table: "scores", where: { scorer } } });
+  }
+
+  async scoreTable(policy: string, split: Split, scorers: readonly string[]): Promise<ScoreTable> {
+    const key = ({ prompt, sample }: { prompt: number; sample: number }) => `${prompt}/${sample}`;
+    const scores: Map<string, number>[] = [];
+    for (const scorer of scorers)
+      scores.push(
+        new Map((await this.select("scores", { policy, scorer }, { split })).map((row) => [key(row), row.score])),
+      );
+    const keys = (await this.sampleKeys(policy, split)).filter((row) => scores.every((of) => of.has(key(row))));
+    return {
+      prompt: Int32Array.from(keys, ({ prompt }) => prompt),
+      sample: Int32Array.from(keys, ({ sample }) => sample),
+      columns: scores.map((of) => Float64Array.from(keys, (row) => of.get(key(row))!)),
+    };
+  }
+
+  addLogprobs(rows: readonly LogprobRow[]): Promise<void> {
+    return this.add("logprobs", rows);
+  }
+
+  withoutLogprob(policy: string, split: Split, under: string): Promise<SampleRow[]> {
+    return this.select("samples", { policy }, { split, without: { table: "logprobs", where: { under } } });
+  }
+
+  logprobs(policy: string, split: Split, under: string): Promise<LogprobRow[]> {
+    return this.select("logprobs", { policy, under }, { split });
+  }
+
+  setPairs(policy: string, rows: readonly PairRow[]): Promise<void> {
+    return this.replace("pairs", { policy }, rows);
+  }
+
+  pairs(policy: string): Promise<PairRow[]> {
+    return this.select("pairs", { policy });
+  }
+
+  setSolve(row: SolveRow): Promise<void> {
+    return this.replace("solves", { policy: row.policy }, [row]);
+  }
+
+  solve(policy: string): Promise<SolveRow | undefined> {
+    return this.first("solves", { policy });
+  }
+
+  addTrainSteps(policy: string, steps: readonly TrainStep[]): Promise<void> {
+    // A training that goes on from a checkpoint does its last steps again: the later row stands.
+    const since = Math.min(...steps.map(({ step }) => step));
+    return this.replace(
+      "trainingSteps",
+      { policy, step: { atLeast: since } },
+      steps.map(({ step, steps, loss, learning_rate, grad_norm, ...metrics }) => ({
+        ...{ policy, step, steps, loss, learning_rate, grad_norm },
+        metrics: metrics as Record<string, number>,
+      })),
+    );
+  }
+
+  async trainSteps(policy: string): Promise<TrainStep[]> {
+    const rows = await this.select("trainingSteps", { policy });
+    return rows.map(({ policy: _, metrics, ...row }) => ({ ...row, ...metrics }));
+  }
+
+  setTraining(row: TrainingRow): Promise<void> {
+    return this.replace("trainings", { policy: row.policy }, [row]);
+  }
+
+  training(policy: string): Promise<TrainingRow | undefined> {
+    return this.first("trainings", { policy });
+  }
+
+  setEvaluations(policy: string, rows: readonly EvaluationRow[]): Promise<void> {
+    return this.replace("evaluations", { policy }, rows);
+  }
+
+  evaluations(policy: string): Promise<EvaluationRow[]> {
+    return this.select("evaluations", { policy });
+  }
+
+  addVerdicts(rows: readonly VerdictRow[]): Promise<void> {
+    return this.add("verdicts", rows);
+  }
+
+  verdicts(judge: string, policy: string): Promise<VerdictRow[]> {
+    return this.select("verdicts", { judge, policy });
+  }
+
+  setWinRates(policy: string, rows: readonly WinRateRow[]): Promise<void> {
+    return this.replace("winRates", { policy }, rows);
+  }
+
+  winRates(policy: string): Promise<WinRateRow[]> {
+    return this.select("winRates", { policy });
+  }
+
+  setExact(rows: readonly ExactRow[]): Promise<void> {
+    return this.replace("exact", {}, rows);
+  }
+
+  exact(): Promise<ExactRow[]> {
+    return this.select("exact");
+  }
+
+  async addCost(row: CostRow): Promise<void> {
+    const { policy, activity } = row;
+    const known = await this.first("costs", { policy, activity });
+    const peaks = [known?.peakMemoryBytes, row.peakMemoryBytes].filter((bytes) => bytes != null);
+    await this.replace("costs", { policy, activity }, [
+      {
+        policy,
+        activity,
+        seconds: (known?.seconds ?? 0) + row.seconds,
+        flopsPerToken: row.flopsPerToken ?? known?.flopsPerToken ?? null,
+        peakMemoryBytes: peaks.length > 0 ? Math.max(...peaks) : null,
+      },
+    ]);
+  }
+
+  costs(): Promise<CostRow[]> {
+    return this.select("costs");
+  }
+
+  setMultiplier(row: MultiplierRow): Promise<void> {
+    return this.replace("multipliers", { policy: row.policy, iteration: row.iteration }, [row]);
+  }
+
+  multipliers(policy: string): Promise<MultiplierRow[]> {
+    return this.select("multipliers", { policy });
+  }
+}
