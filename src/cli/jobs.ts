@@ -68,7 +68,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
       stepsBegin = performance.now();
       yield { ...event, event: "progress", task: "reference log-probabilities", unit: "pairs" };
     } else if (event.event === "eval") yield { event: "eval", step: event.step, loss: event.loss, ...event.metrics };
-    else {
+    else if (event.event === "step") {
       tokens += event.tokens;
       flops += event.flops;
       last = { loss: event.loss, steps: event.step };

@@ -54,6 +54,13 @@ export interface DoneEvent {
   lambda: number[];
   verdicts: ConstraintVerdict[];
   reward: { predicted: number; measured: number; interval: [number, number] };
+  /** How far the training came of the way to its optimum, in DPO's loss; null where that is not known. */
+  training: {
+    share: number | null;
+    basis: "held back" | "trained on";
+    kl: { measured: number; interval: readonly [number, number]; predicted: number } | null;
+    cautions: readonly string[];
+  } | null;
   report: string;
 }
 

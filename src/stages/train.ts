@@ -2,7 +2,7 @@
 
 import type { PairRow, SampleRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
-import type { LabelledPair, TrainStep } from "../ports/trainer.js";
+import type { LabelledPair, TrainArrival, TrainNews } from "../ports/trainer.js";
 import { billed } from "./bill.js";
 import { reference } from "./collect.js";
 import type { Context } from "./context.js";
@@ -31,19 +31,42 @@ export async function followTraining(
   context: Context,
   activity: string,
   { policy, folder, pairs }: { policy: string; folder: string; pairs: number },
-  train: (outputDir: string) => AsyncIterable<TrainStep>,
+  train: (outputDir: string) => AsyncIterable<TrainNews>,
 ): Promise<void> {
   const { run, emit } = context;
   const start = performance.now();
   await billed(context, policy, activity, async () => {
-    for await (const step of train(`${run.path}/${folder}`)) {
-      await run.addTrainSteps(policy, [step]);
-      emit({ event: "step", policy, ...step });
+    let trials = 0;
+    for await (const news of train(`${run.path}/${folder}`)) {
+      if (!("event" in news)) {
+        await run.addTrainSteps(policy, [news]);
+        emit({ event: "step", policy, ...news });
+        continue;
+      }
+      if (news.event === "trial") trials++;
+      if (news.event === "arrival") await keepArrival(run, policy, news, trials);
+      emit({ policy, ...news });
     }
   });
   const seconds = (performance.now() - start) / 1000;
   const steps = (await run.trainSteps(policy)).at(-1)?.step ?? 0;
   await run.setTraining({ policy, path: folder, pairs, steps, seconds });
+}
+
+async function keepArrival(run: RunStore, policy: string, arrival: TrainArrival, trials: number): Promise<void> {
+  await run.replace("arrivals", { policy }, [
+    {
+      policy,
+      pairs: arrival.held_out_pairs,
+      learningRate: arrival.learning_rate,
+      startLoss: arrival.start_loss,
+      loss: arrival.loss,
+      optimumLoss: arrival.optimum_loss,
+      accuracy: arrival.accuracy,
+      trials,
+      stopped: arrival.stopped,
+    },
+  ]);
 }
 
 async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {

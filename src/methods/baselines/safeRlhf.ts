@@ -5,6 +5,7 @@ import { InputError } from "../../errors.js";
 import type { SafeRlhfJob } from "../../ports/trainer.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
 import { type SafeRlhfOptions, safeRlhfSchema } from "../../recipe/safeRlhf.js";
+import { trainingOptions } from "../../recipe/train.js";
 import { billed } from "../../stages/bill.js";
 import type { Context } from "../../stages/context.js";
 import { referenceOf, trainedPolicy } from "../../stages/policies.js";
@@ -94,7 +95,7 @@ async function train(context: Context, recipe: CompareRecipe, options: SafeRlhfO
     referenceSafety: scores.safety.map((values) => promptMean(scores, values)),
     beta: recipe.beta,
     sampling: recipe.sampling,
-    train: recipe.train,
+    train: trainingOptions(recipe.train),
     options,
     seed: recipe.seed,
     outputDir: `${run.path}/${policy}`,

@@ -76,6 +76,8 @@ async function* trainSteps(
     known && loss !== null ? (known.start - loss) / (known.start - known.optimum) : null;
   let last: { step: number; learningRate: number; loss: number; metrics: Readonly<Record<string, number>> } | undefined;
   let found = false;
+  // The search's work is billed with the first step.
+  let search = { tokens: 0, flops: 0 };
   const arrival = (
     end: Pick<GuidedEnd, "steps" | "learningRate" | "loss" | "metrics" | "stopped"> & { startLoss: number | null },
   ): TrainArrival => ({
@@ -94,11 +96,14 @@ async function* trainSteps(
     switch (event.event) {
       case "step": {
         const { step, steps, loss, learningRate, gradNorm, tokens, flops, metrics } = event;
-        yield { step, steps, loss, learning_rate: learningRate, grad_norm: gradNorm, tokens, flops, ...metrics };
+        const work = { tokens: tokens + search.tokens, flops: flops + search.flops };
+        search = { tokens: 0, flops: 0 };
+        yield { step, steps, loss, learning_rate: learningRate, grad_norm: gradNorm, ...work, ...metrics };
         break;
       }
       case "trial": {
         const { learningRate, steps, loss, tokens, flops } = event;
+        search = { tokens: search.tokens + tokens, flops: search.flops + flops };
         yield { event: "trial", learning_rate: learningRate, steps, loss, share: shareAt(loss), tokens, flops };
         break;
       }
