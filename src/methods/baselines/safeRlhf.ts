@@ -74,7 +74,7 @@ export const safeRlhfBaseline: Baseline<SafeRlhfOptions | undefined> = {
         column: "Safe-RLHF",
         entries: [
           ["beta", beta],
-          ...trainingEntries(train).filter(([key]) => adapter.test(key)),
+          ...trainingEntries(trainingOptions(train)).filter(([key]) => adapter.test(key)),
           ...prefixed("safe_rlhf", Object.fromEntries(own)),
         ],
       },
