@@ -5,7 +5,6 @@
 
 import type { ComparedGain, ComparisonRow, DoneEvent, RunEvent } from "../ports/events.js";
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
-import type { TrainEvaluation } from "../ports/trainer.js";
 import { aligned } from "../stages/context.js";
 
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
@@ -183,11 +182,16 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
     case "judged":
       return { result: event.rows.map(winRate).join("\n") };
     case "eval": {
-      if ("share" in event) {
-        const { policy, step, loss, share } = event as { policy?: string } & TrainEvaluation;
+      if ("policy" in event) {
+        const { policy, step, loss, share } = event as {
+          policy?: string;
+          step: number;
+          loss: number;
+          share: number | null;
+        };
         return { note: `${named(policy)}pairs held back, step ${step}: loss ${figure(loss)}${ofTheWay(share)}` };
       }
-      const { event: _, step, loss, ...metrics } = event;
+      const { event: _, share: __, step, loss, ...metrics } = event;
       const figures = Object.entries({ loss, ...metrics }).map(([name, value]) => `${name} ${figure(value as number)}`);
       return { result: `evaluation after step ${step}: ${figures.join(", ")}` };
     }

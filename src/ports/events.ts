@@ -3,14 +3,26 @@
 import type { Question } from "./judge.js";
 import type { EvaluationRow, MultiplierRow, ProblemName, Verdict, WinRateRow } from "./rows.js";
 import type { StageName } from "./store.js";
-import type { TrainArrival, TrainEvaluation, TrainStep, TrainTrial } from "./trainer.js";
+import type { TrainArrival, TrainStep, TrainTrial } from "./trainer.js";
 
 /** What a run tells while it goes; the command line prints it, or writes it as JSON lines. */
 export type RunEvent =
   | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
   | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
   | ({ event: "step"; policy?: string } & TrainStep)
-  | ({ policy?: string } & (TrainTrial | TrainEvaluation | TrainArrival))
+  /** Rows or pairs of a training by what became of them. */
+  | { event: "training_rows"; policy: string; training: number; evaluation: number; left_out: number; cut: number }
+  /** Means on the rows that a training keeps for evaluation. */
+  | {
+      event: "eval";
+      policy: string;
+      step: number;
+      loss: number;
+      share: number | null;
+      [metric: string]: number | string | null;
+    }
+  | ({ policy: string } & TrainTrial)
+  | ({ policy: string } & TrainArrival)
   /** What the user should know and need not act on; printed on standard error in every mode. */
   | { event: "notice"; message: string }
   | SolveEvent
