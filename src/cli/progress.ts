@@ -6,6 +6,8 @@
 import type { ComparedGain, ComparisonRow, DoneEvent, RunEvent } from "../ports/events.js";
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
 import { aligned } from "../stages/context.js";
+import { columns } from "./columns.js";
+import { duration, figure, signed } from "./figures.js";
 
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
 export interface CommandDone {
@@ -51,6 +53,8 @@ export interface Reporter {
 /** Options of a reporter. */
 export interface ReporterOptions {
   json: boolean;
+  /** Whether only results are written. */
+  quiet?: boolean;
   stdout?: Output;
   stderr?: Output;
   /** Milliseconds. */
@@ -62,7 +66,8 @@ const pace = { bar: 100, json: 1000, lines: 10_000 };
 
 /** Reporter that writes JSON lines, or words for people with a bar on a terminal. */
 export function makeReporter(options: ReporterOptions): Reporter {
-  const { json, stdout = process.stdout, stderr = process.stderr, now = () => performance.now() } = options;
+  const { json, quiet = false, stdout = process.stdout, now = () => performance.now() } = options;
+  const stderr = quiet ? { write() {} } : ((options.stderr ?? process.stderr) as Output);
   const every = json ? pace.json : stderr.isTTY ? pace.bar : pace.lines;
   const meter = new Meter(now);
   let told = -Infinity;
@@ -251,7 +256,7 @@ function comparison(rows: readonly ComparisonRow[], report: string): string {
     figure(kl.measured),
     figure(bill.seconds),
   ]);
-  return `${columns(header, cells)}\nreport: ${report}`;
+  return `${columns([header, ...cells]).join("\n")}\nreport: ${report}`;
 }
 
 function winRate({ judge, rate, low, high, pairs, unreadable, swayed }: WinRateRow): string {
@@ -275,35 +280,10 @@ function table(rows: readonly EvaluationRow[]): string {
     margin === null ? "" : signed(margin),
     verdict ?? "",
   ]);
-  return columns(header, cells);
-}
-
-/** The first column to the left, the others to the right. */
-function columns(header: readonly string[], cells: readonly (readonly string[])[]): string {
-  const widths = header.map((_, i) => Math.max(...[header, ...cells].map((row) => row[i].length)));
-  return [header, ...cells]
-    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  "))
-    .map((line) => line.trimEnd())
-    .join("\n");
+  return columns([header, ...cells]).join("\n");
 }
 
 function bar(share: number): string {
   const filled = Math.round(Math.min(1, share) * 20);
   return `${"█".repeat(filled)}${"░".repeat(20 - filled)}`;
-}
-
-/** Three significant digits, or whole. */
-export function figure(value: number): string {
-  if (!Number.isFinite(value)) return String(value);
-  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
-}
-
-const signed = (value: number) => `${value > 0 ? "+" : ""}${figure(value)}`;
-
-/** Duration in words, from seconds. */
-export function duration(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 100) return `${seconds.toFixed(0)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -6,9 +6,10 @@
  * best trial's rate is taken.
  *
  * The length: a constant rate, and evaluations each time a quarter more steps are done. What is evaluated is the
- * polynomial average of the values (Shamir & Zhang 2013), which has a falling rate's calm at any time. Where an evaluation
- * brings the loss no longer nearer by a hundredth of the way come so far, the rate falls to 0 from the best average on,
- * over a quarter as many steps, and the better of the best average and the end is kept.
+ * polynomial average of the values (Shamir & Zhang 2013), which has a falling rate's calm at any time. Where a quarter more
+ * steps, and three evaluations' at least, have brought the loss no nearer by a hundredth of the way come so far, the rate
+ * falls to 0 from the best average on, over a quarter as many steps, and the better of the best average and the end is
+ * kept.
  */
 import { InputError } from "../errors.js";
 import type { Runtime } from "../graph/index.js";
@@ -67,6 +68,8 @@ const MOST_EPOCHS = 8;
 const GROWTH = 0.25;
 /** An evaluation that brings less than this share of the way come so far is one that brings no more. */
 const NEARER = 0.01;
+/** Of the shortest intervals between evaluations, those that must pass without coming nearer: one may be chance. */
+const PATIENCE = 3;
 /** The first values count this much less in their average. */
 const AVERAGE_POWER = 8;
 
@@ -88,6 +91,9 @@ interface Course {
   readonly bestLoss: number;
   readonly bestStep: number;
   readonly bestMetrics: Readonly<Record<string, number>>;
+  /** The last evaluation that came nearer. */
+  readonly nearLoss: number;
+  readonly nearStep: number;
   /** Values in the average. */
   readonly averaged: number;
   /** The step of the next evaluation. */
@@ -230,6 +236,8 @@ async function* findLength(stepper: Stepper, job: GuidedJob, account: Account): 
     bestLoss: startLoss,
     bestStep: 0,
     bestMetrics: {},
+    nearLoss: startLoss,
+    nearStep: 0,
     averaged: 0,
     next: interval,
   };
@@ -262,12 +270,15 @@ async function* findLength(stepper: Stepper, job: GuidedJob, account: Account): 
       const values = fall ? parameters : vectors.average;
       const evaluation = await stepper.evaluate(values);
       yield { event: "eval", step: done, ...evaluation };
-      const nearer = evaluation.loss < course.bestLoss - NEARER * (startLoss - evaluation.loss);
+      const nearer = evaluation.loss < course.nearLoss - NEARER * (startLoss - evaluation.loss);
       if (evaluation.loss < course.bestLoss) keep(values, evaluation);
       if (fall) break;
-      if (nearer && done < longest)
+      if (nearer) course = { ...course, nearLoss: evaluation.loss, nearStep: done };
+      const since = done - course.nearStep;
+      const closed = since >= Math.max(PATIENCE * interval, Math.ceil(GROWTH * course.nearStep));
+      if (!closed && done < longest)
         course = { ...course, next: Math.min(longest, done + Math.max(interval, Math.ceil(GROWTH * done))) };
-      else beginFall(nearer ? "longest" : "closed");
+      else beginFall(closed ? "closed" : "longest");
     }
     if (due || (options.saveSteps > 0 && done % options.saveSteps === 0))
       yield { event: "save", state: { ...stepper.state(done), guided: { vectors, account: { ...account, course } } } };
