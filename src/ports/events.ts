@@ -32,6 +32,9 @@ export type RunEvent =
   | DoneEvent
   | ComparisonEvent;
 
+/** Receiver of sentences that the user should know and need not act on: the message of a `notice` event. */
+export type Notice = (message: string) => void;
+
 /** Solution of the dual, with its certificate and its predictions. */
 export interface SolveEvent {
   event: "solve";

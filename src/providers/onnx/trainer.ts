@@ -1,6 +1,7 @@
 /** The embedded engine's trainer: every objective, on ONNX Runtime. */
 import { InputError } from "../../errors.js";
 import type { Runtime } from "../../graph/index.js";
+import type { Notice } from "../../ports/events.js";
 import type {
   PairsJob,
   PpoJob,
@@ -26,16 +27,21 @@ import { runTraining } from "./training.js";
 /**
  * Trainer of the embedded engine.
  * @param openScorer what opens the scorers of PPO-Lagrangian.
+ * @param notice what hears of things in a model's files that are not used.
  */
-export function openEmbeddedTrainer(runtime: Runtime, openScorer: World["openScorer"]): Trainer {
+export function openEmbeddedTrainer(
+  runtime: Runtime,
+  openScorer: World["openScorer"],
+  notice: Notice = () => {},
+): Trainer {
   return {
     objectives: ["sft", "reward", "cost", "dpo", "ppo_lagrangian"],
     train(job: TrainingJob): AsyncIterable<TrainingEvent> {
       switch (job.kind) {
         case "pairs":
-          return trainOnPairs(runtime, job);
+          return trainOnPairs(runtime, job, notice);
         case "rows":
-          return trainOnRows(runtime, job);
+          return trainOnRows(runtime, job, notice);
         case "ppo_lagrangian":
           return trainPpo(runtime, job, openScorer);
       }
@@ -45,8 +51,9 @@ export function openEmbeddedTrainer(runtime: Runtime, openScorer: World["openSco
 }
 
 /** DPO on pairs of sampled responses. */
-async function* trainOnPairs(runtime: Runtime, job: PairsJob): AsyncGenerator<TrainingEvent> {
+async function* trainOnPairs(runtime: Runtime, job: PairsJob, notice: Notice): AsyncGenerator<TrainingEvent> {
   const model = await openPolicyModel(job.reference);
+  for (const message of model.notices) notice(message);
   const { max_length } = job.options;
   const examples = job.pairs.flatMap(({ prompt, chosen, rejected, probability, target }): Example[] => {
     const [first, second] = tokenizeGiven(model.tokenizer, [chosen, rejected]);
@@ -72,11 +79,12 @@ async function* trainOnPairs(runtime: Runtime, job: PairsJob): AsyncGenerator<Tr
 }
 
 /** Training on rows of text. */
-async function* trainOnRows(runtime: Runtime, job: RowsJob): AsyncGenerator<TrainingEvent> {
+async function* trainOnRows(runtime: Runtime, job: RowsJob, notice: Notice): AsyncGenerator<TrainingEvent> {
   const { objective: kind, options, rows } = job;
   const objective: Objective =
     kind === "dpo" ? dpoObjective(job.beta!, { loss_type: "sigmoid", label_smoothing: 0, ...options }) : { kind };
   const model = await openPolicyModel(job.reference);
+  for (const message of model.notices) notice(message);
   let cut = 0;
   const lengths = { maxLength: options.max_length, onCut: () => cut++ };
   const examples = rows.flatMap(
