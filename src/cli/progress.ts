@@ -3,7 +3,7 @@
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
 
-import type { ComparedGain, ComparisonRow, RunEvent } from "../ports/events.js";
+import type { ComparedGain, ComparisonRow, PredictionEvent, RunEvent } from "../ports/events.js";
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
 import { aligned } from "../stages/context.js";
 
@@ -160,17 +160,13 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
       if (event.state === "started") return { note: `${event.stage} …` };
       if (event.state === "skipped") return { note: `${event.stage}: done before` };
       return { note: `${event.stage}: done in ${duration(event.seconds ?? 0)}` };
-    case "solve": {
-      const { reward_gain, safety_gain, kl } = event.predicted;
+    case "solve":
       return {
-        result:
-          `${named(event.policy)}λ = ${event.lambda.map(figure).join(", ")}   (KKT residual ${event.kkt.toExponential(1)}, effective samples ` +
-          `per prompt ${figure(event.ess.mean)}, at least ${figure(event.ess.min)})\n` +
-          `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}` +
-          (event.meaning ?? []).map((line) => `\n${line}`).join(""),
+        result: predicted(event, `KKT residual ${event.kkt.toExponential(1)}, `) + lines(event.meaning ?? []),
         note: event.caution && `caution: ${event.caution}`,
       };
-    }
+    case "prediction":
+      return { result: predicted(event, "given; ") };
     case "evaluation":
       return { result: `${named(event.rows[0]?.policy).replace(": ", "\n")}${table(event.rows)}` };
     case "multiplier":
@@ -193,6 +189,18 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
     default:
       return {};
   }
+}
+
+const lines = (texts: readonly string[]) => texts.map((line) => `\n${line}`).join("");
+
+/** λ, how it came about, and what it promises. */
+function predicted({ policy, lambda, predicted, ess }: Omit<PredictionEvent, "event">, origin: string): string {
+  const { reward_gain, safety_gain, kl } = predicted;
+  return (
+    `${named(policy)}λ = ${lambda.map(figure).join(", ")}   (${origin}effective samples per prompt ` +
+    `${figure(ess.mean)}, at least ${figure(ess.min)})\n` +
+    `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}`
+  );
 }
 
 /** A run's one policy needs no name; those of a comparison do. */

@@ -13,6 +13,7 @@ export type RunEvent =
   /** What the user should know and need not act on; printed on standard error in every mode. */
   | { event: "notice"; message: string }
   | SolveEvent
+  | PredictionEvent
   | { event: "evaluation"; rows: EvaluationRow[] }
   | { event: "judged"; rows: WinRateRow[] }
   | ({ event: "multiplier" } & MultiplierRow)
@@ -31,6 +32,16 @@ export interface SolveEvent {
   /** PeCAN's d_j, and what each margin asks for in words. */
   kl_terms?: number[];
   meaning?: string[];
+}
+
+/** Prediction of a policy whose λ was given. */
+export interface PredictionEvent {
+  event: "prediction";
+  policy: string;
+  lambda: number[];
+  predicted: Prediction;
+  /** Effective samples per prompt. */
+  ess: { mean: number; min: number };
 }
 
 export interface Prediction {
