@@ -26,7 +26,7 @@ const { promptOffsets } = await import("../dist/dual/offsets.js");
 const { labelledPair } = await import("../dist/stages/train.js");
 const { referenceOf } = await import("../dist/stages/policies.js");
 const { labelPreferences, tiltedScores } = await import("../dist/dual/preferences.js");
-const { trainOnSamples } = await import("../dist/providers/onnx/dpoTraining.js");
+const { openEmbeddedTrainer } = await import("../dist/providers/onnx/trainer.js");
 const { openPolicy } = await import("../dist/providers/onnx/policy.js");
 const { openModelScorer } = await import("../dist/providers/onnx/scorer.js");
 const { onnxRuntime } = await import("../dist/providers/onnx/onnxruntime.js");
@@ -133,7 +133,10 @@ async function measure(variant, seed) {
   };
   const outputDir = mkdtempSync(join(tmpdir(), "dualign-bench-"));
   const start = performance.now();
-  for await (const _ of trainOnSamples(runtime, {
+  for await (const _ of openEmbeddedTrainer(runtime).train({
+    kind: "pairs",
+    objective: "dpo",
+    resume: false,
     reference,
     pairs: labelled(variant, seed),
     beta,

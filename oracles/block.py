@@ -25,7 +25,7 @@ def loss_of(model):
 
 
 losses, gradients = {}, {}
-for name in ("llama", "qwen3", "gpt2"):
+for name in ("llama", "qwen3", "gpt2", "gemma2", "olmo2"):
     model = AutoModelForCausalLM.from_pretrained(GOLDEN / "models" / name, dtype=torch.float32).eval()
     loss = loss_of(model)
     loss.backward()

@@ -5,18 +5,21 @@ usage: python oracles/lora.py                         after models.py; writes te
 
 cases.json: base (folder under models/), and per sequence ids, logprobs of the next tokens with the adapter, and the last
 position's logits with the adapter beside the weights (lastLogits) and merged into them (mergedLastLogits).
+dpo.json, dpo.safetensors of FAMILIES: two pairs, DPO's loss on them, and its gradients under the adapter's names.
 """
 
 import json
 import sys
 
 import torch
+import torch.nn.functional as F
 from peft import LoraConfig, PeftModel
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from common import GOLDEN, random_ids, rounded, write_json
 from models import next_logprobs
-from training import start_adapter
+from training import gradients, start_adapter
 
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 lora = lambda **kw: LoraConfig(r=4, lora_alpha=8, lora_dropout=0.05, task_type="CAUSAL_LM", **kw)
@@ -24,6 +27,8 @@ ADAPTERS = {
     "llama-all": ("llama", lora(target_modules=ALL)),
     "gpt2-c_attn": ("gpt2", lora(target_modules=["c_attn"], fan_in_fan_out=True)),
 }
+FAMILIES = ("gemma2", "gemma3", "phi3", "olmo2", "smollm3", "granite")
+ADAPTERS |= {f"{name}-all": (name, lora(target_modules="all-linear")) for name in FAMILIES}
 
 
 def load(model, adapter):
@@ -56,6 +61,28 @@ def write(name, base, config):
     print(name, rounded(cases[0]["lastLogits"][:3], 5))
 
 
+def write_dpo(name):
+    """Loss and gradients of DPO (beta 0.1, the reference being the base) on two pairs, in this file's own words."""
+    folder = GOLDEN / "adapters" / f"{name}-all"
+    torch.manual_seed(0)
+    peft = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(GOLDEN / "models" / name, dtype=torch.float32), folder, is_trainable=True
+    ).eval()
+    gen = torch.Generator().manual_seed(17)
+    pairs = [dict(prompt=random_ids(gen, p), chosen=random_ids(gen, c), rejected=random_ids(gen, r)) for p, c, r in ((6, 9, 4), (3, 5, 14))]
+    logprob = lambda pair, side: next_logprobs(peft, pair["prompt"] + pair[side])[len(pair["prompt"]) - 1 :].sum()
+    losses = []
+    for pair in pairs:
+        with torch.no_grad(), peft.disable_adapter():
+            reference = logprob(pair, "chosen") - logprob(pair, "rejected")
+        losses.append(-F.logsigmoid(0.1 * (logprob(pair, "chosen") - logprob(pair, "rejected") - reference)))
+    loss = torch.stack(losses).mean()
+    loss.backward()
+    save_file(gradients(peft), folder / "dpo.safetensors")
+    write_json(folder / "dpo.json", {"beta": 0.1, "pairs": pairs, "loss": rounded(loss.item())})
+    print(name, rounded(loss.item(), 6))
+
+
 def check(model, adapter):
     """Merged logits at the last position of the golden sequences, and how far they lie from the unmerged ones."""
     peft, merged = load(model, adapter), load(model, adapter).merge_and_unload()
@@ -71,3 +98,6 @@ if __name__ == "__main__":
         else:
             for name, (base, config) in ADAPTERS.items():
                 write(name, base, config)
+            with torch.enable_grad():
+                for name in FAMILIES:
+                    write_dpo(name)

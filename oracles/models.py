@@ -1,6 +1,6 @@
 """Tiny causal language models of every supported family, and what transformers says they compute.
 
-usage: python oracles/models.py        writes test/golden/models/<name>/ with cases.json in each
+usage: python oracles/models.py [NAME ...]      writes test/golden/models/<name>/ with cases.json in each (all by default)
 
 cases.json: sequences[i].ids and .logprobs (of ids[t + 1] given ids[..t]); lastLogits of the first sequence; greedy[i].prompt
 and .continuation (at most 24 tokens, the end token included where it came); rows[i].prompt, .response, .logprob.
@@ -9,10 +9,13 @@ Log-probabilities are computed in double precision from the stored weights (norm
 
 import json
 import shutil
+import sys
 
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
-from transformers import MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig
+from transformers import GPT2Config, GPT2LMHeadModel, GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM
 
 from common import EOS, GOLDEN, PAD, VOCAB, random_ids, randomize, rounded, tokenizer, write_json
 
@@ -41,6 +44,15 @@ LLAMA3 = dict(
     original_max_position_embeddings=64,
 )
 LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=4.0)
+GEMMA = {**SIZES, "num_hidden_layers": 3, "head_dim": 16, "query_pre_attn_scalar": 24, "sliding_window": 8}
+KINDS = ["sliding_attention", "full_attention", "sliding_attention"]
+GEMMA3_ROPE = {
+    "sliding_attention": dict(rope_type="default", rope_theta=50.0),
+    "full_attention": dict(rope_type="linear", rope_theta=500.0, factor=4.0),
+}
+PARTIAL = dict(rope_type="default", rope_theta=50.0, partial_rotary_factor=0.75)
+LONGROPE = dict(rope_type="longrope", short_factor=[1.0, 1.5, 2.5], long_factor=[3.0, 4.0, 5.0])
+THETA = dict(rope_type="default", rope_theta=50.0)
 
 
 def llama(**changes):
@@ -75,6 +87,23 @@ MODELS = {
     "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**{**SIZES, **SMALL}, head_dim=16)),
     "gpt2": gpt2,
     "mistral-short-window": lambda: mistral(8),
+    # A window of 8 in one layer or two of three; GEMMA's positions are many enough that far ones count.
+    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**GEMMA, attn_logit_softcapping=2.0, final_logit_softcapping=3.0)),
+    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**GEMMA, rope_parameters=GEMMA3_ROPE, layer_types=KINDS)),
+    "phi3": lambda: Phi3ForCausalLM(Phi3Config(**{**SIZES, **UNTIED}, sliding_window=8, rope_parameters=PARTIAL)),
+    "phi3-longrope": lambda: Phi3ForCausalLM(
+        Phi3Config(**{**SIZES, **SMALL}, original_max_position_embeddings=64, rope_parameters={**PARTIAL, **LONGROPE})
+    ),
+    "olmo2": lambda: Olmo2ForCausalLM(Olmo2Config(**{**SIZES, **UNTIED})),
+    "smollm3": lambda: SmolLM3ForCausalLM(SmolLM3Config(**SIZES, no_rope_layers=[1, 0], rope_parameters=THETA)),
+    "granite": lambda: GraniteForCausalLM(
+        GraniteConfig(
+            **SIZES, embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.4, logits_scaling=2.5
+        )
+    ),
+    "qwen2-mixed-window": lambda: Qwen2ForCausalLM(
+        Qwen2Config(**SIZES, use_sliding_window=True, sliding_window=8, max_window_layers=1)
+    ),
 }
 DTYPES = {"llama-bf16": torch.bfloat16, "llama-f16": torch.float16}
 
@@ -144,6 +173,8 @@ def cases(folder, seed):
 if __name__ == "__main__":
     with torch.no_grad():
         for seed, (name, build) in enumerate(MODELS.items(), 1):
+            if len(sys.argv) > 1 and name not in sys.argv[1:]:
+                continue
             folder = GOLDEN / "models" / name
             save(name, randomize(build(), seed), folder)
             found = cases(folder, 100 + seed)

@@ -1,6 +1,6 @@
 // Checks the package as its users get it: packs the tarball, installs it into an empty folder without install scripts,
-// and uses it from there: every entry point is imported, `init` writes a recipe whose schema is there, and
-// `npx dualign quickstart` runs to its report.
+// and uses it from there: every entry point is imported and its types are checked, `init` writes a recipe whose schema is
+// there, and `npx dualign quickstart` runs to its report.
 //
 //   node scripts/check-package.mjs [--quick] [--keep]
 //
@@ -52,6 +52,25 @@ for (const entry of Object.keys(exports)) {
   const options = entry.endsWith(".json") ? ', { with: { type: "json" } }' : "";
   run(process.execPath, ["--input-type=module", "-e", `await import(${JSON.stringify(id)}${options})`]);
 }
+
+// The declarations are complete by themselves, and a recipe as data is checked by them.
+const use = `import { evenOffsets, openRun, type RunEvent, runRecipe, solveDual } from "${name}";
+import { bootstrap } from "${name}/dual";
+import { verdictOn } from "${name}/evaluate";
+import { gradients, ops } from "${name}/graph";
+import { openModel, runTraining } from "${name}/train";
+const scorers = { reward: { module: "./a.mjs" }, safety: [{ module: "./b.mjs", margin: 1 }] };
+const recipe = { model: "m", prompts: { file: "p.jsonl" }, ...scorers };
+await runRecipe(recipe, { folder: "x", onEvent: (event: RunEvent) => console.log(event.event) });
+const scores = { reward: new Float64Array(4), safety: [new Float64Array(4)], offsets: evenOffsets(2, 2) };
+const lambda: readonly number[] = solveDual(scores, { beta: 1, margins: [0] }).lambda;
+console.log(lambda, openRun, bootstrap, verdictOn, gradients, ops.add, openModel, runTraining);
+// @ts-expect-error a recipe without its parts
+await runRecipe({ model: "m" }, { folder: "x" });
+`;
+writeFileSync(join(folder, "use.mts"), use);
+const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+run(process.execPath, [compiler, "--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "use.mts"]);
 
 run("npx", ["--no-install", "dualign", "init", "recipe.yaml"]);
 const schema = /\$schema=(\S+)/.exec(readFileSync(join(folder, "recipe.yaml"), "utf8"))?.[1];

@@ -6,10 +6,24 @@
  * @module dualign
  */
 export type { Device } from "./cli/jobOptions.js";
+export type { CommandEvent } from "./cli/progress.js";
 export { evenOffsets, type Scores } from "./dual/scores.js";
 export { type DualOptions, type DualSolution, InfeasibleError, solveDual } from "./dual/solve.js";
 export { InputError } from "./errors.js";
 export type { Verdict } from "./evaluate/improvement.js";
+export {
+  computeLogprobs,
+  type GenerateOptions,
+  generateResponses,
+  type JobModel,
+  type JobOptions,
+  type JobResult,
+  type LogprobsOptions,
+  type ScoreOptions,
+  scoreResponses,
+  type TrainModelOptions,
+  trainModel,
+} from "./library/jobs.js";
 export { openRun, type Run } from "./library/openRun.js";
 export {
   type DriveOptions,

@@ -1,5 +1,6 @@
 /** The pages that are made from the sources, and the links of all pages. The site itself is built by `npm run docs`. */
 import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
@@ -45,6 +46,14 @@ test("the commands' reference has every command with its flags", async () => {
     expect(page).toContain(` ${command.name()}`);
     for (const option of command.options.filter(({ hidden }) => !hidden)) expect(page).toContain(option.long);
   }
+});
+
+test("the architecture's table has every folder of the sources", () => {
+  const root = join(build, "..", "..");
+  const page = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
+  const folders = readdirSync(join(root, "src"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  expect(folders.length).toBeGreaterThan(10);
+  expect(folders.filter(({ name }) => !page.includes(`| \`${name}/\``)).map(({ name }) => name)).toEqual([]);
 });
 
 test("no link of a page leads nowhere", () => {

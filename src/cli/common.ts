@@ -3,6 +3,9 @@ import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import { InputError } from "../errors.js";
+import { isHubId } from "../files/hub.js";
+import { STANDARD_INPUT } from "../files/rows/lines.js";
+import type { RowSource } from "../files/rows/source.js";
 import { type Device, devices } from "./jobOptions.js";
 import { type CommandEvent, makeReporter } from "./progress.js";
 
@@ -32,6 +35,31 @@ export function addRunFlags(command: Command): Command {
 export function existing(flag: string, path: string): string {
   if (!existsSync(path)) throw new InputError(`${flag} names ${path}, which does not exist`);
   return path;
+}
+
+/** Flags of a command that reads rows: which part of a hub dataset. */
+export function addSourceFlags(command: Command): Command {
+  return command
+    .option("--subset <name>", "of a hub dataset that has several")
+    .option("--split <name>", "of a hub dataset", "train");
+}
+
+/**
+ * Source of rows that a flag names: a file, `-` for standard input, or else a dataset on the hub.
+ * @throws InputError if it is none of them.
+ */
+export function sourceOf(
+  flag: string,
+  value: string,
+  { subset, split }: { subset?: string; split?: string },
+): RowSource {
+  if (value === STANDARD_INPUT || existsSync(value)) {
+    if (subset !== undefined) throw new InputError(`--subset is for datasets on the hub, and ${value} is a file`);
+    return { file: value };
+  }
+  if (isHubId(value) && !/\.(jsonl?|ndjson|csv|tsv|parquet|pq)(\.gz)?$/i.test(value))
+    return { dataset: value, subset, split };
+  throw new InputError(`${flag} names ${value}, which does not exist`);
 }
 
 /** Tells a job's events as they come. */

@@ -1,6 +1,15 @@
 import type { Command } from "commander";
 import { samplingSchema } from "../recipe/options.js";
-import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
+import {
+  addModelFlags,
+  addRunFlags,
+  addSourceFlags,
+  chatOption,
+  existing,
+  report,
+  seedSchema,
+  sourceOf,
+} from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import type { Device } from "./jobOptions.js";
 
@@ -8,8 +17,12 @@ const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samp
 
 /** Command `dualign generate`. */
 export function addGenerateCommand(program: Command): void {
-  const command = addModelFlags(program.command("generate").description("sample responses to prompts"))
-    .requiredOption("--prompts <file>", 'rows {"prompt"}: a text, used as it is, or chat messages')
+  const command = addSourceFlags(addModelFlags(program.command("generate").description("sample responses to prompts")))
+    .requiredOption(
+      "--prompts <file>",
+      'rows {"prompt"}: a text, used as it is, or chat messages; any format that a recipe reads, - for standard input, or a dataset on the hub',
+    )
+    .option("--column <name>", "the column that holds the prompt", "prompt")
     .requiredOption("--output <file>", 'gets rows {"prompt","response","response_ids","logprob","finish_reason"}')
     .option(...chatOption);
   addFlags(addFlags(command, flags), seedSchema);
@@ -18,23 +31,26 @@ export function addGenerateCommand(program: Command): void {
       model: string;
       adapter?: string;
       prompts: string;
+      column: string;
+      subset?: string;
+      split?: string;
       output: string;
       chat?: boolean;
       device: Device;
       json?: boolean;
     }) => {
-      const { model, adapter, prompts, output, chat = false, device } = given;
+      const { model, adapter, prompts, column, output, chat = false, device } = given;
       const job = {
-        model,
-        adapter: adapter && existing("--adapter", adapter),
-        prompts: existing("--prompts", prompts),
+        model: { model, adapter: adapter && existing("--adapter", adapter) },
+        source: sourceOf("--prompts", prompts, given),
+        column,
         output,
         chat,
         device,
         sampling: readFlags(flags, given),
         seed: readFlags(seedSchema, given).seed,
       };
-      const { runGenerate } = await import("./jobs.js");
+      const { runGenerate } = await import("./jobs/generate.js");
       await report(runGenerate(job), given.json);
     },
   );

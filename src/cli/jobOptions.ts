@@ -1,5 +1,8 @@
 /** What the commands that are no pipeline are asked to do, options checked. */
+import type { RowSource } from "../files/rows/source.js";
+import type { PolicyRef } from "../ports/policy.js";
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
+import type { ScorerSpec } from "../recipe/parse.js";
 
 /** Devices that compute: the processor, or a GPU by WebGPU or by CUDA. */
 export const devices = ["cpu", "webgpu", "cuda"] as const;
@@ -7,29 +10,26 @@ export const devices = ["cpu", "webgpu", "cuda"] as const;
 /** Device that computes. */
 export type Device = (typeof devices)[number];
 
-interface ModelJob {
-  /** Folder or hub id. */
-  model: string;
-  /** PEFT adapter folder. */
-  adapter?: string;
-  /** Put the chat template around plain texts. */
+interface Job {
+  /** Rows in. */
+  source: RowSource;
+  /** Whether the chat template goes around plain texts. */
   chat: boolean;
   device: Device;
 }
 
-interface TrainJob extends ModelJob {
-  /** Rows: a file, or a dataset on the hub. */
-  data: string;
-  /** The rows are PKU-SafeRLHF's, and this column names the preferred response. */
+interface TrainJob extends Job {
+  model: PolicyRef;
+  /** Column that names the preferred response, of rows that are PKU-SafeRLHF's. */
   label?: string;
   outputDir: string;
   options: Training;
   seed: number;
-  /** Go on from the last checkpoint in `outputDir`. */
+  /** Whether to go on from the last checkpoint in `outputDir`. */
   resume: boolean;
 }
 
-/** Job of `dualign train`, by its objective. */
+/** Job of `dualign train`. */
 export type TrainCommandJob =
   | (TrainJob & { objective: "sft" })
   | (TrainJob & { objective: "reward" })
@@ -37,22 +37,23 @@ export type TrainCommandJob =
   | (TrainJob & { objective: "dpo"; beta: number; dpo: DpoOptions });
 
 /** Job of `dualign generate`. */
-export interface GenerateJob extends ModelJob {
-  prompts: string;
+export interface GenerateJob extends Job {
+  model: PolicyRef;
+  /** Column of the prompts. */
+  column: string;
   output: string;
   sampling: Sampling;
   seed: number;
 }
 
 /** Job of `dualign logprobs`. */
-export interface LogprobsJob extends ModelJob {
-  data: string;
+export interface LogprobsJob extends Job {
+  model: PolicyRef;
   output: string;
 }
 
 /** Job of `dualign score`. */
-export interface ScoreJob extends ModelJob {
-  data: string;
+export interface ScoreJob extends Job {
+  scorer: ScorerSpec;
   output: string;
-  maxLength: number;
 }

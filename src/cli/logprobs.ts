@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
-import { chatOption, existing, report } from "./common.js";
+import { addSourceFlags, chatOption, existing, report, sourceOf } from "./common.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
 interface Given extends StageFlags {
@@ -9,6 +9,8 @@ interface Given extends StageFlags {
   data?: string;
   output?: string;
   chat?: boolean;
+  subset?: string;
+  split?: string;
 }
 
 /** Command `dualign logprobs`. */
@@ -22,20 +24,19 @@ export function addLogprobsCommand(program: Command): void {
     .option("--data <file>", 'rows {"prompt","response"}; response_ids and finish_reason are used where given')
     .option("--output <file>", 'gets the rows with "logprob" added')
     .option(...chatOption);
-  addStageFlags(command).action(async (run: string | undefined, given: Given) => {
+  addStageFlags(addSourceFlags(command)).action(async (run: string | undefined, given: Given) => {
     if (run !== undefined) return runStage("logprobs", run, given);
     const { model, adapter, data, output, chat = false, device } = given;
     if (model === undefined || data === undefined || output === undefined)
       throw new InputError("log-probabilities of what? give --model, --data and --output, or a run folder");
     const job = {
-      model,
-      adapter: adapter && existing("--adapter", adapter),
-      data: existing("--data", data),
+      model: { model, adapter: adapter && existing("--adapter", adapter) },
+      source: sourceOf("--data", data, given),
       output,
       chat,
       device,
     };
-    const { runLogprobs } = await import("./jobs.js");
+    const { runLogprobs } = await import("./jobs/logprobs.js");
     await report(runLogprobs(job), given.json);
   });
 }

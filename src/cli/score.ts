@@ -1,12 +1,15 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import { chatOption, existing, report } from "./common.js";
+import type { ScorerSpec } from "../recipe/parse.js";
+import { addSourceFlags, chatOption, existing, report, sourceOf } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
 const flags = z.strictObject({
-  max_length: z.number().int().positive().default(512).describe("longest prompt and response together, in tokens"),
+  max_length: z.number().int().positive().default(512).describe("of --model: longest prompt and response, in tokens"),
+  batch_size: z.number().int().positive().default(16).describe("of --module: rows that it gets at a time"),
 });
 
 interface Given extends StageFlags {
@@ -15,35 +18,41 @@ interface Given extends StageFlags {
   data?: string;
   output?: string;
   chat?: boolean;
+  module?: string;
+  subset?: string;
+  split?: string;
 }
 
 /** Command `dualign score`. */
 export function addScoreCommand(program: Command): void {
   const command = program
     .command("score")
-    .description("score given responses with a reward or cost model, or do a run's scoring stage")
+    .description("score given responses with a reward or cost model or a module, or do a run's scoring stage")
     .argument("[run]", "run folder: does its stage 'score'")
     .option("--model <dir>", "score model: folder, or hub id")
     .option("--adapter <dir>", "PEFT adapter on it")
+    .option("--module <file>", "a .js, .mjs or .ts module whose default export scores rows, in place of a model")
     .option("--data <file>", 'rows {"prompt","response"}')
     .option("--output <file>", 'gets the rows with "score" added')
     .option(...chatOption);
-  addStageFlags(addFlags(command, flags)).action(async (run: string | undefined, given: Given) => {
+  addStageFlags(addFlags(addSourceFlags(command), flags)).action(async (run: string | undefined, given: Given) => {
     if (run !== undefined) return runStage("score", run, given);
-    const { model, adapter, data, output, chat = false, device } = given;
-    if (model === undefined || data === undefined || output === undefined)
-      throw new InputError("score what? give --model, --data and --output, or a run folder");
-    const { max_length } = readFlags(flags, given as object as Record<string, unknown>);
-    const job = {
+    const { model, adapter, module, data, output, chat = false, device } = given;
+    if ((model === undefined) === (module === undefined) || data === undefined || output === undefined)
+      throw new InputError("score what? give --model or --module, --data and --output, or a run folder");
+    if (module !== undefined && adapter !== undefined)
+      throw new InputError("--adapter goes on a --model: leave it out beside --module");
+    const scorer: ScorerSpec = {
+      name: "score",
       model,
       adapter: adapter && existing("--adapter", adapter),
-      data: existing("--data", data),
-      output,
-      chat,
-      device,
-      maxLength: max_length,
+      module: module && resolve(existing("--module", module)),
+      sign: 1,
+      scale: 1,
+      ...readFlags(flags, given as object as Record<string, unknown>),
     };
-    const { runScore } = await import("./jobs.js");
+    const job = { scorer, source: sourceOf("--data", data, given), output, chat, device };
+    const { runScore } = await import("./jobs/score.js");
     await report(runScore(job), given.json);
   });
 }

@@ -1,10 +1,18 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import { isHubId } from "../files/hub.js";
 import { betaSchema, dpoSchema, trainingSchema } from "../recipe/options.js";
 import { type ObjectiveKind, objectives } from "../train/objectives/table.js";
-import { addModelFlags, addRunFlags, chatOption, existing, report, seedSchema } from "./common.js";
+import {
+  addModelFlags,
+  addRunFlags,
+  addSourceFlags,
+  chatOption,
+  existing,
+  report,
+  seedSchema,
+  sourceOf,
+} from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import type { Device, TrainCommandJob } from "./jobOptions.js";
 import { addStageFlags, runStage } from "./stages.js";
@@ -19,6 +27,8 @@ interface Given {
   resume?: boolean;
   chat?: boolean;
   label?: string;
+  subset?: string;
+  split?: string;
   device: Device;
   json?: boolean;
   [flag: string]: unknown;
@@ -39,8 +49,11 @@ export function addTrainCommand(program: Command): void {
   });
 
   for (const [objective, { description }] of Object.entries(objectives) as [ObjectiveKind, { description: string }][]) {
-    const command = addModelFlags(train.command(objective).description(description))
-      .requiredOption("--data <file>", "rows, .jsonl or .jsonl.gz; or a dataset on the hub, its split 'train'")
+    const command = addSourceFlags(addModelFlags(train.command(objective).description(description)))
+      .requiredOption(
+        "--data <file>",
+        "rows: .jsonl, .json, .csv, .tsv, .parquet (all but the last also .gz), - for standard input, or a dataset on the hub",
+      )
       .requiredOption("--output-dir <dir>", "gets the adapter or the model, and its checkpoints")
       .option(...chatOption)
       .option(
@@ -51,7 +64,7 @@ export function addTrainCommand(program: Command): void {
     if (objective === "dpo") addFlags(command, dpoFlags);
     addFlags(addFlags(command, trainingSchema), seedSchema);
     addRunFlags(command).action(async (given: Given) => {
-      const { runTrainCommand } = await import("./jobs.js");
+      const { runTrainCommand } = await import("./jobs/train.js");
       await report(runTrainCommand(trainJob(objective, given)), given.json);
     });
   }
@@ -63,9 +76,8 @@ function trainJob(objective: ObjectiveKind, given: Given): TrainCommandJob {
   if (adapter !== undefined && !options.use_peft)
     throw new InputError("--adapter goes on training a LoRA adapter: leave out --no-use-peft");
   const job = {
-    model,
-    adapter: adapter && existing("--adapter", adapter),
-    data: isHubId(data) ? data : existing("--data", data),
+    model: { model, adapter: adapter && existing("--adapter", adapter) },
+    source: sourceOf("--data", data, given),
     label,
     outputDir,
     resume,

@@ -4,8 +4,8 @@
  *
  * With n responses to a prompt, the self-normalized mean under p_λ is biased by c/n + O(1/n²): a gain is predicted too
  * low, since the best response of n is not the best there is. Two halves of the responses have twice that bias, so
- * 2 ĝ_n − ĝ_{n/2}, the halves averaged, has none of first order (Quenouille's jackknife). It costs variance: about a
- * quarter more deviation at n = 16. Leaving out one response at a time removes as much, for no less deviation. Neither
+ * 2 ĝ_n − ĝ_{n/2}, the halves averaged, has none of first order (Quenouille's jackknife). It costs variance: a
+ * fifth to a third more deviation at n = 16. Leaving out one response at a time removes as much, for about the same. Neither
  * helps where few responses carry the weight: an effective sample size below about 2 leaves most of the bias.
  */
 import { studentizedQuantile, studentQuantile } from "../distributions.js";
@@ -16,7 +16,7 @@ import { policyColumns, policyRowLength, runPass, safetyColumns } from "./passes
 import { checkScores, type Scores, subset } from "./scores.js";
 import { type DualOptions, type DualSolution, InfeasibleError, solveDual } from "./solve.js";
 
-/** What p_λ gains over the reference on each prompt: arrays with one value per prompt. */
+/** Gains of p_λ over the reference on each prompt: arrays with one value per prompt. */
 export interface PromptGains {
   readonly reward: Float64Array;
   readonly safety: readonly Float64Array[];
@@ -125,7 +125,7 @@ export interface Forecast {
   readonly interval: Interval;
 }
 
-/** What new prompts will give under the policy of a λ that was solved on all prompts at hand. */
+/** Forecast of what new prompts will give under the policy of a λ that was solved on all prompts at hand. */
 export interface CrossFitted {
   readonly rewardGain: Forecast;
   readonly safetyGain: readonly Forecast[];
@@ -138,7 +138,7 @@ export interface CrossFitted {
   readonly gains: PromptGains;
 }
 
-/** How to cross-fit: numbers of folds and of new prompts, seeds, and the rule that finds λ. */
+/** Options of cross-fitting: numbers of folds and of new prompts, seeds, and the rule that finds λ. */
 export interface CrossFitOptions extends DualOptions {
   /** 5 if absent; at most as many as there are prompts. */
   readonly folds?: number;

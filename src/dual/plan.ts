@@ -55,7 +55,7 @@ export interface Counts {
   readonly responses: number;
 }
 
-/** What is asked of a plan. */
+/** Options of a plan: what is asked of it. */
 export interface PlanOptions extends DualOptions {
   /** Of the verdict, 0.95 if absent: the held-out interval's, two-sided, and the calibration test's, one-sided. */
   readonly confidence?: number;

@@ -12,8 +12,8 @@
  *    width for it. It is a closed form: no seed, any level. No method without a range survives a loss so rare that the
  *    sample does not show it: 5 % of prompts that lose ten deviations give 18 / 8 / 4 %.
  * 2. Shares, and differences of shares, have a range: a betting bound (Waudby-Smith and Ramdas) is valid for every
- *    distribution, at 1.2 to 2.5 times the width of Student's t, where that one errs in 21 / 12 / 9 % on rare losses.
- *    Hoeffding's bound is as valid and three to four times wider than the betting one.
+ *    distribution, at 1.4 to 2.6 times the width of Student's t, where that one errs in 21 / 12 / 9 % on rare losses.
+ *    Hoeffding's bound is as valid and 2.5 to 4 times as wide as the betting one.
  *
  * Sources: Hall, On the removal of skewness by transformation, JRSS B 54 (1992); Waudby-Smith and Ramdas, Estimating
  * means of bounded random variables by betting, arXiv 2010.09686.

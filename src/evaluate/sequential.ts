@@ -5,8 +5,8 @@
  * most at the end, so that the last look costs little beyond a single test (for five looks the last one is made at 0.021
  * of 0.025). Each look's interval is at the level that the joint normal distribution of the looks allows; all of them
  * cover together with the stated confidence, so stopping at any of them is valid (repeated confidence intervals: Jennison
- * and Turnbull, Group Sequential Methods, chapter 9). A confidence sequence would allow any number of looks, at 1.5 times
- * the width or more; evaluation needs a handful.
+ * and Turnbull, Group Sequential Methods, chapter 9). A confidence sequence would allow any
+ * number of looks with wider intervals; evaluation needs a handful.
  *
  * The correlation of two looks is taken as √(f_i/f_k) of the shares drawn. That is exact where rounds add prompts. Where
  * they add responses to the same prompts, the looks share the prompts' own variance and are closer still, and closer looks

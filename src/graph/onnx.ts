@@ -132,7 +132,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
       });
     if (w.device !== "webgpu" || inverse === undefined) return emit(...usedNames(w, outputs));
     // ONNX Runtime's WebGPU kernel writes something else to the second output.
-    if (y) emit(y);
+    emit(y);
     const squares = w.value("ReduceSumSquare", [x, w.ints([-1])], { keepdims: 1 });
     const mean = w.value("Div", [squares, w.float(Number(t.shape.at(-1)))]);
     w.emit("Reciprocal", [w.value("Sqrt", [w.value("Add", [mean, w.float(epsilon)])])], [inverse]);
@@ -154,18 +154,28 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     w.emit("Reshape", [weights, w.reshapeTarget(p.shape)], [w.name(p)]);
     w.emit("MatMul", [w.name(p), v], [y]);
   },
-  tokenLogprob: (w, { inputs: [, , targets], outputs: [, slope] }, [hidden, head, target], y) => {
-    const logits = w.value("Gemm", [hidden, head], { transB: 1 });
+  tokenLogprob: (w, { inputs: [, , targets], outputs: [, slope], attributes }, [hidden, head, target], y) => {
+    const { softCap } = attributes;
+    const raw = w.value("Gemm", [hidden, head], { transB: 1 });
+    const bent = softCap && w.value("Tanh", [w.value("Div", [raw, w.float(softCap)])]);
+    const logits = bent ? w.value("Mul", [bent, w.float(softCap)]) : raw;
     const probabilities = w.value("Softmax", [logits], { axis: -1 });
     // The largest probability is 1/Σexp(l − max), so the normaliser needs no second exponential pass.
     const largest = w.value("ReduceMax", [logits, w.ints([-1])], { keepdims: 1 });
     const peak = w.value("Log", [w.value("ReduceMax", [probabilities, w.ints([-1])], { keepdims: 1 })]);
-    const chosen = w.value("GatherElements", [logits, w.value("Unsqueeze", [target, w.ints([-1])])], { axis: -1 });
+    const ofTarget = (x: string) =>
+      w.value("GatherElements", [x, w.value("Unsqueeze", [target, w.ints([-1])])], { axis: -1 });
+    const chosen = ofTarget(logits);
     const result = w.value("Add", [w.value("Sub", [chosen, largest]), peak]);
     w.emit("Reshape", [result, w.reshapeTarget(targets.shape)], [y]);
     if (w.isUsed(slope)) {
       const rows = w.value("Gather", [head, target], { axis: 0 });
-      w.emit("Gemm", [probabilities, head, rows], [w.name(slope)], { alpha: { float: -1 } });
+      const alpha = { alpha: { float: -1 } };
+      if (!bent) return w.emit("Gemm", [probabilities, head, rows], [w.name(slope)], alpha);
+      // The derivative of c·tanh(x/c) is 1 − tanh².
+      const steep = w.value("Sub", [w.float(1), w.value("Mul", [bent, bent])]);
+      const pulled = [w.value("Mul", [probabilities, steep]), head, w.value("Mul", [rows, ofTarget(steep)])];
+      w.emit("Gemm", pulled, [w.name(slope)], alpha);
     }
   },
   checkpoint: (w, { outputs: [t] }, [x]) => w.alias(t, x),
@@ -173,9 +183,9 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   after: (w, _node, [x, other], y) => w.emit("Reshape", [x, w.value("Shape", [other])], [y]),
 };
 
-/** Trailing outputs that nobody reads are left out, which spares the runtime their memory. */
+/** Trailing outputs that nobody reads are left out, which spares the runtime their memory; the first must have a name. */
 function usedNames(w: Writer, outputs: readonly Tensor[]): string[] {
-  const names = outputs.map((t) => (w.isUsed(t) ? w.name(t) : ""));
+  const names = outputs.map((t, i) => (i === 0 || w.isUsed(t) ? w.name(t) : ""));
   while (names.at(-1) === "") names.pop();
   return names;
 }

@@ -54,7 +54,7 @@ export interface OpAttributes {
   layerNorm: { readonly epsilon: number };
   rotary: { readonly inverse: boolean };
   attention: { readonly heads: number; readonly scale: number };
-  tokenLogprob: object;
+  tokenLogprob: { readonly softCap: number | undefined };
   checkpoint: { readonly recompute: (inputs: readonly Tensor[]) => Tensor };
   after: object;
 }
@@ -325,11 +325,15 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, heads: 
 
 /**
  * ln softmax(hidden · headᵀ)[target] per row, for a frozen head. hidden: [n, d], head: [V, d], targets: int64 [n] → [n].
+ * With `softCap` c each logit x is c·tanh(x/c).
  * Its derivative, head[target] − softmax·head, is computed along with it while the logits are at hand: nothing of
  * size V outlives the op.
  */
-export function tokenLogprob(hidden: Tensor, head: Tensor, targets: Tensor): Tensor {
-  return apply("tokenLogprob", [hidden, head, targets], {}, [{ dtype: FLOAT, shape: targets.shape }, hidden])[0];
+export function tokenLogprob(hidden: Tensor, head: Tensor, targets: Tensor, softCap?: number): Tensor {
+  return apply("tokenLogprob", [hidden, head, targets], { softCap }, [
+    { dtype: FLOAT, shape: targets.shape },
+    hidden,
+  ])[0];
 }
 
 /**

@@ -295,19 +295,23 @@ const RULES: { readonly [K in Exclude<OpName, "input" | "weight" | "constant">]:
     });
     return [multiply({ dims: scores, data: probabilities }, v, dims), probabilities];
   },
-  tokenLogprob: (_, [hidden, head, targets], [dims, shape]) => {
-    const [rows, width] = shape;
+  tokenLogprob: ({ attributes: { softCap } }, [hidden, head, targets], [dims, shape]) => {
+    const [rows] = shape;
     const vocabulary = head.dims[0];
     const logits = multiply(hidden, head, [rows, vocabulary], false, true);
-    const probabilities = logits.slice();
+    const slopes = logits.map((x) => (softCap === undefined ? 1 : 1 - Math.tanh(x / softCap) ** 2));
+    if (softCap !== undefined) for (const [i, x] of logits.entries()) logits[i] = softCap * Math.tanh(x / softCap);
+    const pulls = new Float64Array(logits.length);
     const y = new Float64Array(dims[0]);
     for (let r = 0; r < rows; r++) {
       const row = logits.subarray(r * vocabulary, (r + 1) * vocabulary);
       y[r] = row[targets.data[r]] - logSumExp(row);
-      probabilities.set(softmaxRow(row), r * vocabulary);
+      for (const [v, p] of softmaxRow(row).entries()) {
+        const at = r * vocabulary + v;
+        pulls[at] = ((v === targets.data[r] ? 1 : 0) - p) * slopes[at];
+      }
     }
-    const slope = multiply({ dims: [rows, vocabulary], data: probabilities }, head, shape);
-    return [y, slope.map((v, i) => head.data[targets.data[Math.floor(i / width)] * width + (i % width)] - v)];
+    return [y, multiply({ dims: [rows, vocabulary], data: pulls }, head, shape)];
   },
   checkpoint: (_, [x]) => [x.data],
   after: (_, [x]) => [x.data],

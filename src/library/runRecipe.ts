@@ -4,8 +4,8 @@ import { stringify } from "yaml";
 import type { z } from "zod";
 import type { Device } from "../cli/jobOptions.js";
 import { readRecipe, recipeOf } from "../cli/recipeFile.js";
-import { makeTools } from "../cli/tools.js";
 import { versions } from "../cli/versions.js";
+import { openWorld } from "../cli/world.js";
 import { InputError } from "../errors.js";
 import { runMethod } from "../methods/methods.js";
 import type { ComparisonEvent, DoneEvent, RunEvent } from "../ports/events.js";
@@ -82,7 +82,7 @@ export async function driveRun(run: RunFolder, options: DriveOptions): Promise<R
   };
   try {
     signal?.throwIfAborted();
-    await runMethod({ run, tools: makeTools(device), emit }, stages);
+    await runMethod({ run, world: openWorld(device), emit }, stages);
     return result;
   } catch (error) {
     throw storageError(error, run.path);

@@ -33,9 +33,9 @@ export function scorerProblem({ reward, safety }: Pick<MocanRecipe, "reward" | "
     safety,
     labelDivisor: 1,
     async score(context, policy, task) {
-      const { run, tools } = context;
+      const { run, world } = context;
       for (const spec of [reward, ...safety]) {
-        const open = () => tools.openScorer(spec);
+        const open = () => world.openScorer(spec);
         if (task.split === "held-out") await collectScores(run, policy, spec, open, task);
         else
           await billed(context, policy, `score ${spec.name}`, (meter) =>

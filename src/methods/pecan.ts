@@ -3,16 +3,16 @@
  * trained on each kind of preference stands for its score, g = β ln π_g/π_ref; from there on it is MoCAN.
  */
 import { InputError } from "../errors.js";
-import type { Policy, PolicyRef } from "../ports/policy.js";
+import type { Logprobs, PolicyRef } from "../ports/policy.js";
 import type { RunStore } from "../ports/store.js";
-import type { PreferencePair } from "../ports/trainer.js";
+import type { PreferencePair, RowsJob } from "../ports/trainer.js";
 import { Random } from "../random.js";
 import type { PecanRecipe, PreferenceSpec } from "../recipe/parse.js";
 import { billed, metered } from "../stages/bill.js";
 import { collectImplicitScores, type Task } from "../stages/collect.js";
 import { aligned, type Context, type Method, type Problem } from "../stages/context.js";
 import { doneEvent } from "../stages/evaluation.js";
-import { referenceOf, trainedPolicy, withPolicy } from "../stages/policies.js";
+import { referenceOf, trainedPolicy, withOpened } from "../stages/policies.js";
 import { problemStages } from "../stages/problem.js";
 import { ensurePrompts, promptFormat } from "../stages/prompts.js";
 import { sampleReference } from "../stages/sample.js";
@@ -56,29 +56,39 @@ async function scoreImplicitly(
   policy: string,
   task: Task,
 ): Promise<void> {
-  const { run, tools } = context;
+  const { run, world } = context;
   for (const spec of [reward, ...safety]) {
     const ref = await modelOf(run, spec, pretrain.use_peft);
-    await withPolicy(tools, referenceOf(run.recipe), (openReference) =>
-      withPolicy(tools, ref, async (openModel) => {
-        const open = async () => {
-          const model = await openModel();
-          if (spec.model !== undefined) requireVocabulary(run, spec, model, await openReference());
-          return model;
-        };
-        const collect = (model: typeof open) =>
-          collectImplicitScores(run, policy, spec.name, { model, reference: openReference }, task);
-        if (task.split === "held-out") await collect(open);
-        else await billed(context, policy, `score ${spec.name}`, (meter) => collect(metered(meter, open)));
-      }),
+    await withOpened(
+      () => world.openLogprobs(referenceOf(run.recipe)),
+      (openReference) =>
+        withOpened(
+          () => world.openLogprobs(ref),
+          async (openModel) => {
+            const open = async () => {
+              const model = await openModel();
+              if (spec.model !== undefined) requireVocabulary(run, spec, model, await openReference());
+              return model;
+            };
+            const collect = (model: typeof open) =>
+              collectImplicitScores(run, policy, spec.name, { model, reference: openReference }, task);
+            if (task.split === "held-out") await collect(open);
+            else await billed(context, policy, `score ${spec.name}`, (meter) => collect(metered(meter, open)));
+          },
+        ),
     );
   }
 }
 
-function requireVocabulary(run: RunStore, { name, model }: PreferenceSpec, opened: Policy, reference: Policy): void {
+function requireVocabulary(
+  run: RunStore,
+  { name, model }: PreferenceSpec,
+  opened: Logprobs,
+  reference: Logprobs,
+): void {
   if (opened.vocabulary === reference.vocabulary) return;
   throw new InputError(
-    `'${name}': the model ${model} has another tokenizer than ${run.recipe.model}, so it cannot weigh its responses`,
+    `'${name}': the model ${model} has another tokenizer than ${run.recipe.model}, so it gives its responses no log-probabilities`,
   );
 }
 
@@ -95,7 +105,7 @@ export async function modelOf(
 
 /** Trains the m + 1 models by plain DPO from the reference, where they are not given. */
 export async function pretrain(context: Context, { reward, safety, pretrain }: Preferences): Promise<void> {
-  const { run, tools } = context;
+  const { run } = context;
   const { recipe } = run;
   for (const [k, spec] of [reward, ...safety].entries()) {
     const given = spec.model !== undefined || spec.adapter !== undefined;
@@ -106,9 +116,8 @@ export async function pretrain(context: Context, { reward, safety, pretrain }: P
       "pretrain",
       { policy: spec.name, folder: `pretrained/${spec.name}`, pairs: pairs.length },
       (outputDir) =>
-        tools.trainPreferences({
+        preferenceJob(pairs, {
           reference: referenceOf(recipe),
-          pairs,
           beta: recipe.beta,
           options: pretrain,
           seed: recipe.seed,
@@ -118,19 +127,37 @@ export async function pretrain(context: Context, { reward, safety, pretrain }: P
   }
 }
 
+/** Job of plain DPO on preferences, tokenized as `dualign train dpo` does. */
+export const preferenceJob = (
+  pairs: readonly PreferencePair[],
+  job: Pick<RowsJob, "reference" | "beta" | "options" | "seed" | "outputDir">,
+): RowsJob => ({
+  ...job,
+  kind: "rows",
+  objective: "dpo",
+  rows: pairs.map(({ prompt, chosen, rejected }, i) => ({
+    row: { prompt, chosen, rejected },
+    where: `preference ${i + 1}`,
+  })),
+  resume: true,
+});
+
 /** Preferences in the form in which the model is prompted, none of them on a held-out prompt. `stream` picks the draw. */
 export async function preferencePairs(
   context: Context,
   spec: PreferenceSpec,
   stream: number,
 ): Promise<PreferencePair[]> {
-  const { run, tools } = context;
+  const { run, world } = context;
   const { recipe } = run;
-  const rows = await tools.readPreferences(spec);
-  const format = await withPolicy(tools, referenceOf(recipe), async (open) => {
-    await ensurePrompts(context, open);
-    return promptFormat(recipe.prompts, open);
-  });
+  const rows = await world.readPreferences(spec);
+  const format = await withOpened(
+    () => world.openSampler(referenceOf(recipe)),
+    async (open) => {
+      await ensurePrompts(context, open);
+      return promptFormat(recipe.prompts, open);
+    },
+  );
   const heldOut = new Set((await run.prompts("held-out")).map(({ text }) => JSON.stringify(text)));
   const pairs = rows
     .map((row) => ({ ...row, prompt: format(row.prompt) }))

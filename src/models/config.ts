@@ -24,7 +24,25 @@ export interface ModelConfig {
   readonly mlpBias: boolean;
   /** A token sees this many positions back, itself included; undefined: all. */
   readonly slidingWindow?: number;
+  /** Layers that the window is for, one entry a layer; undefined: every layer. */
+  readonly slidingLayers?: readonly boolean[];
   readonly rope?: RopeConfig;
+  /** Rotary embedding of the layers with a window, where it is another than the others' (Gemma 3). */
+  readonly slidingRope?: RopeConfig;
+  /** Layers whose queries and keys are turned to their positions, one entry a layer (SmolLM3); undefined: every layer. */
+  readonly rotatedLayers?: readonly boolean[];
+  /** Factor on the products of queries and keys; undefined: 1/√headDim. */
+  readonly attentionScale?: number;
+  /** c of c·tanh(x/c), which attention's scores go through (Gemma 2). */
+  readonly attentionSoftCap?: number;
+  /** c of c·tanh(x/c), which the logits go through (Gemma 2). */
+  readonly logitSoftCap?: number;
+  /** Divides the logits (Granite). */
+  readonly logitDivisor?: number;
+  /** Factor on the token embeddings (Gemma, Granite). */
+  readonly embeddingScale?: number;
+  /** Factor on what attention and feed-forward add to the hidden states (Granite). */
+  readonly residualScale?: number;
   /** Present on a model whose output is one score per sequence. */
   readonly score?: ScoreHeadConfig;
 }

@@ -25,6 +25,13 @@ export class ConfigReader {
     return value;
   }
 
+  /** A positive number, or undefined where it is null: absent is the fallback. Throws InputError on anything else. */
+  optional(key: string, fallback?: number): number | undefined {
+    return this.raw[key] === null || (this.raw[key] === undefined && fallback === undefined)
+      ? undefined
+      : this.number(key, fallback);
+  }
+
   /** A truth value; anything but true and false is the fallback. */
   flag(key: string, fallback: boolean): boolean {
     const value = this.get(key);

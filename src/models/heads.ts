@@ -21,7 +21,7 @@ import type { ModelConfig } from "./config.js";
 import type { Model } from "./model.js";
 import type { PackedBatch } from "./packing.js";
 import type { Parameters } from "./parameters.js";
-import { moduleNames } from "./transformer.js";
+import { moduleNames, softCap } from "./transformer.js";
 
 /** The weight of the output head, [vocabSize, hiddenSize], and whether it is trained. */
 export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor; trained: boolean } {
@@ -43,8 +43,21 @@ export const headChunks = (rows: number, vocabSize: number): number =>
 export type Decoded = Pick<Model, "config" | "temperature">;
 
 /** Hidden states whose logits are those of the model's temperature: dividing before the head costs a vocabulary less. */
-export const atTemperature = ({ temperature = 1 }: Decoded, hidden: Tensor): Tensor =>
-  temperature === 1 ? hidden : mul(hidden, 1 / temperature);
+const atTemperature = ({ config, temperature = 1 }: Decoded, hidden: Tensor): Tensor => {
+  const divisor = temperature * (config.logitDivisor ?? 1);
+  return divisor === 1 ? hidden : mul(hidden, 1 / divisor);
+};
+
+/** The cap on what `atTemperature`'s hidden states give: (c/T)·tanh(x/(c/T)) of x/T is c·tanh(x/c)/T. */
+const capAtTemperature = ({ config, temperature = 1 }: Decoded): number | undefined =>
+  config.logitSoftCap === undefined ? undefined : config.logitSoftCap / temperature;
+
+/** Logits of the token that follows each hidden state [n, hiddenSize], at the model's temperature: [n, vocabSize]. */
+export function nextLogits(model: Decoded, p: Parameters, hidden: Tensor): Tensor {
+  const logits = matmul(atTemperature(model, hidden), outputHead(model.config, p).weight, { transB: true });
+  const cap = capAtTemperature(model);
+  return cap === undefined ? logits : softCap(logits, cap);
+}
 
 /**
  * Log-probabilities of the tokens that `completionFeeds` asks for, one after the other. The head sees only the rows
@@ -56,9 +69,9 @@ export function completionLogprobs(model: Decoded, p: Parameters, hidden: Tensor
     Array.from({ length: chunks }, (_, k) => {
       const rows = input(`head_rows_${k}`, "int32", [`C${k}`]);
       const targets = input(`targets_${k}`, "int32", [`C${k}`]);
-      const h = atTemperature(model, gather(hidden, rows));
-      if (!trained) return tokenLogprob(h, weight, targets);
-      const logprobs = logSoftmax(matmul(h, weight, { transB: true }));
+      const h = gather(hidden, rows);
+      if (!trained) return tokenLogprob(atTemperature(model, h), weight, targets, capAtTemperature(model));
+      const logprobs = logSoftmax(nextLogits(model, p, h));
       return reshape(gatherElements(logprobs, reshape(targets, [`C${k}`, 1])), [`C${k}`]);
     }),
   );

@@ -5,6 +5,7 @@
  */
 import { type HostTensor, int64 } from "../graph/index.js";
 import type { ModelConfig } from "./config.js";
+import { masksOf } from "./windows.js";
 
 /** A prompt and the completions that continue it. An empty prompt is allowed where every completion has a token. */
 export interface TokenTree {
@@ -14,7 +15,7 @@ export interface TokenTree {
 
 /** Batch of sequences laid out without padding, as the graph is fed with it. */
 export interface PackedBatch {
-  /** Graph inputs: ids, positions, query_rows, key_rows, query_places, key_places, mask. */
+  /** Graph inputs: ids, positions, query_rows, key_rows, query_places, key_places, and the masks of `masksOf`. */
   readonly feeds: Record<string, HostTensor>;
   /** Rows [N] of the flat batch: the tokens, and a dummy at the end where there is padding. */
   readonly rows: number;
@@ -37,7 +38,7 @@ const HIDDEN = -1e9;
 
 /** Packs trees for `packedInputs`. Positions start at 0 in every tree. */
 export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBatch {
-  const { heads: H, keyValueHeads: KV, slidingWindow = Number.POSITIVE_INFINITY } = config;
+  const { heads: H, keyValueHeads: KV } = config;
   const G = H / KV;
   const B = trees.length;
   const lengths = trees.map((t) => t.completions.reduce((n, c) => n + c.length, t.prompt.length));
@@ -53,7 +54,7 @@ export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBa
   const keyRows = new Int32Array(B * KV * T);
   const queryPlaces = new Int32Array(N * H);
   const keyPlaces = new Int32Array(N * KV);
-  const mask = new Float32Array(B * T * T).fill(HIDDEN);
+  const masks = masksOf(config).map((mask) => ({ ...mask, data: new Float32Array(B * T * T).fill(HIDDEN) }));
   const predictors: Int32Array[] = [];
   const targets: (readonly number[])[] = [];
   const lastRows: number[] = [];
@@ -76,8 +77,10 @@ export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBa
     }
     const see = (t: number, from: number, to: number, offset: number, position: number) => {
       // Keys t' in [from, to) stand at position t' − offset.
-      const first = Math.max(from, position - slidingWindow + 1 + offset);
-      for (let k = first; k < to; k++) mask[(b * T + t) * T + k] = 0;
+      for (const { window, data } of masks) {
+        const first = Math.max(from, position - window + 1 + offset);
+        if (first < to) data.fill(0, (b * T + t) * T + first, (b * T + t) * T + to);
+      }
     };
     for (const [t, id] of prompt.entries()) {
       ids[start + t] = id;
@@ -106,7 +109,7 @@ export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBa
       at += completion.length;
     }
     // Slots beyond the tree see themselves, so that their softmax stays finite.
-    for (let t = lengths[b]; t < T; t++) mask[(b * T + t) * T + t] = 0;
+    for (let t = lengths[b]; t < T; t++) for (const { data } of masks) data[(b * T + t) * T + t] = 0;
     start += lengths[b];
   }
   const int32 = (data: Int32Array, dims: number[]): HostTensor => ({ dtype: "int32", dims, data });
@@ -118,7 +121,7 @@ export function pack(config: ModelConfig, trees: readonly TokenTree[]): PackedBa
       key_rows: int32(keyRows, [B, KV, T]),
       query_places: int32(queryPlaces, [N * H]),
       key_places: int32(keyPlaces, [N * KV]),
-      mask: { dtype: "float32", dims: [B, 1, T, T], data: mask },
+      ...Object.fromEntries(masks.map(({ name, data }) => [name, { dtype: "float32", dims: [B, 1, T, T], data }])),
     },
     rows: N,
     tokens,

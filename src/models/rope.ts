@@ -1,5 +1,11 @@
 /** Rotary position embedding: the angle of every position and frequency, as tables of cosines and sines. */
-export type RopeConfig = { readonly theta: number; readonly headDim: number } & (
+
+/** Rotary embedding of a model's heads; the types are transformers' rope types. */
+export type RopeConfig = {
+  readonly theta: number;
+  /** Entries of each head, from its first, that are turned; those behind them stay as they are. */
+  readonly width: number;
+} & (
   | { readonly type: "default" }
   | { readonly type: "linear"; readonly factor: number }
   | {
@@ -9,17 +15,25 @@ export type RopeConfig = { readonly theta: number; readonly headDim: number } & 
       readonly highFrequencyFactor: number;
       readonly originalMaxPositions: number;
     }
+  | {
+      readonly type: "longrope";
+      /** Divisor of each frequency. */
+      readonly factors: readonly number[];
+      /** Factor on cosines and sines. */
+      readonly attentionFactor: number;
+    }
 );
 
-/** Radians per position of each of the headDim/2 pairs. */
+/** Frequencies of the width/2 pairs, in radians per position. */
 export function ropeFrequencies(config: RopeConfig): Float64Array {
-  const half = config.headDim / 2;
-  return Float64Array.from({ length: half }, (_, i) => scale(config.theta ** (-i / half), config));
+  const half = config.width / 2;
+  return Float64Array.from({ length: half }, (_, i) => scale(config.theta ** (-i / half), config, i));
 }
 
-function scale(frequency: number, config: RopeConfig): number {
+function scale(frequency: number, config: RopeConfig, pair: number): number {
   if (config.type === "default") return frequency;
   if (config.type === "linear") return frequency / config.factor;
+  if (config.type === "longrope") return frequency / config.factors[pair];
   // Llama 3: long waves are stretched, short ones kept, those between blended.
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high } = config;
   const turns = (config.originalMaxPositions * frequency) / (2 * Math.PI);
@@ -29,9 +43,10 @@ function scale(frequency: number, config: RopeConfig): number {
   return ((1 - blend) * frequency) / factor + blend * frequency;
 }
 
-/** cos and sin of positions 0..length−1: [length, headDim/2] each. */
+/** Cosines and sines of positions 0..length−1: [length, width/2] each. */
 export function ropeTables(config: RopeConfig, length: number): { cos: Float32Array; sin: Float32Array } {
   const frequencies = ropeFrequencies(config);
+  const factor = config.type === "longrope" ? config.attentionFactor : 1;
   const half = frequencies.length;
   const cos = new Float32Array(length * half);
   const sin = new Float32Array(length * half);
@@ -39,8 +54,8 @@ export function ropeTables(config: RopeConfig, length: number): { cos: Float32Ar
     for (let i = 0; i < half; i++) {
       // Rounded to float32 where transformers rounds: far positions then turn by the very same angles.
       const angle = Math.fround(p * Math.fround(frequencies[i]));
-      cos[p * half + i] = Math.cos(angle);
-      sin[p * half + i] = Math.sin(angle);
+      cos[p * half + i] = factor * Math.cos(angle);
+      sin[p * half + i] = factor * Math.sin(angle);
     }
   return { cos, sin };
 }

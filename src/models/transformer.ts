@@ -3,21 +3,28 @@ import {
   add,
   attention,
   checkpoint,
+  concat,
   constant,
   gather,
   input,
+  matmul,
+  mul,
   mulDims,
   reshape,
   rotary,
   type Shape,
   sizeOf,
+  softmax,
+  split,
   type Tensor,
+  tanh,
 } from "../graph/index.js";
 import type { ModelConfig } from "./config.js";
 import { familyOf } from "./families/index.js";
 import type { Model } from "./model.js";
 import type { Parameters } from "./parameters.js";
-import { ropeTables } from "./rope.js";
+import { type RopeConfig, ropeTables } from "./rope.js";
+import { maskOf, masksOf } from "./windows.js";
 
 /** Names of a model's modules in its checkpoint. */
 export interface ModuleNames {
@@ -81,24 +88,57 @@ export function transformer(config: ModelConfig, p: Parameters, x: TransformerIn
   const names = moduleNames(config, (t) => p.has(t));
   const { hiddenSize: h } = config;
   let hidden = gather(p.tensor(`${names.embedding}.weight`, [config.vocabSize, h]), x.ids);
-  let rotate = (t: Tensor) => t;
-  if (config.rope) {
-    const { cos, sin } = ropeTables(config.rope, x.maxLength);
-    const shape: Shape = [x.maxLength, config.headDim / 2];
-    const [cosTable, sinTable] = [constant(cos, shape), constant(sin, shape)];
-    rotate = (t) => rotary(t, x.positions, cosTable, sinTable);
-  }
+  if (config.embeddingScale !== undefined) hidden = mul(hidden, config.embeddingScale);
+  const rotate = config.rope && rotation(config.rope, config.headDim, x);
+  const rotateSliding = config.slidingRope ? rotation(config.slidingRope, config.headDim, x) : rotate;
+  const same = (t: Tensor) => t;
   if (names.positions !== undefined)
     hidden = add(hidden, gather(p.tensor(`${names.positions}.weight`, [config.maxPositions, h]), x.positions));
   for (let i = 0; i < config.layers; i++) {
     const name = names.layer(i);
     const attend = (q: Tensor, k: Tensor, v: Tensor) => x.attend(q, k, v, i);
-    const run = (from: Tensor, own: Parameters) => family.block({ config, p: own, name, rotate, attend }, from);
+    const turn = config.slidingLayers?.[i] ? rotateSliding : rotate;
+    const shared = { config, name, attend, rotate: config.rotatedLayers?.[i] === false ? same : (turn ?? same) };
+    const run = (from: Tensor, own: Parameters) => family.block({ ...shared, p: own }, from);
     hidden = x.checkpointing
       ? checkpoint(([from, ...own]) => run(from, p.replacing(`${name}.`, own)), [hidden, ...p.trainedUnder(`${name}.`)])
       : run(hidden, p);
   }
   return family.norm(config, p, hidden, names.finalNorm);
+}
+
+/** Turns queries or keys [N, n·headDim] by the angles of their positions. */
+function rotation(
+  rope: RopeConfig,
+  headDim: number,
+  { positions, maxLength }: Pick<TransformerInputs, "positions" | "maxLength">,
+): (t: Tensor) => Tensor {
+  const { cos, sin } = ropeTables(rope, maxLength);
+  const { width } = rope;
+  const shape: Shape = [maxLength, width / 2];
+  const [cosTable, sinTable] = [constant(cos, shape), constant(sin, shape)];
+  const turn = (t: Tensor) => rotary(t, positions, cosTable, sinTable);
+  if (width === headDim) return turn;
+  return (t) => {
+    const rows = t.shape[0];
+    const heads = Number(t.shape[1]) / headDim;
+    const [first, rest] = split(reshape(t, [rows, heads, headDim]), [width, headDim - width], 2);
+    const turned = reshape(turn(reshape(first, [rows, heads * width])), [rows, heads, width]);
+    return reshape(concat([turned, rest], 2), t.shape);
+  };
+}
+
+/** Factor on the products of queries and keys. */
+export const attentionScale = (config: ModelConfig): number => config.attentionScale ?? 1 / Math.sqrt(config.headDim);
+
+/** c·tanh(x/c), which keeps x between −c and c. */
+export const softCap = (x: Tensor, c: number): Tensor => mul(tanh(mul(x, 1 / c)), c);
+
+/** Attention as the op of that name, with its scores capped before the mask is added. */
+function cappedAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, config: ModelConfig): Tensor {
+  const scores = softCap(matmul(q, k, { transB: true, alpha: attentionScale(config) }), config.attentionSoftCap!);
+  const perHead = reshape(scores, [mask.shape[0], config.heads, mask.shape[2], mask.shape[3]]);
+  return matmul(reshape(softmax(add(perHead, mask)), scores.shape), v);
 }
 
 /** The graph inputs of packed token trees (see packing.ts) and how their tokens see each other. */
@@ -110,19 +150,21 @@ export function packedInputs(config: ModelConfig): { ids: Tensor; positions: Ten
   const keyRows = input("key_rows", "int32", ["B", KV, "T"]);
   const queryPlaces = input("query_places", "int32", [mulDims(H, "N")]);
   const keyPlaces = input("key_places", "int32", [mulDims(KV, "N")]);
-  const mask = input("mask", "float32", ["B", 1, "T", "T"]);
-  const attend: Attend = (q, k, v) => {
+  const masks = new Map(masksOf(config).map(({ name }) => [name, input(name, "float32", ["B", 1, "T", "T"])]));
+  const attend: Attend = (q, k, v, layer) => {
+    const mask = masks.get(maskOf(config, layer).name)!;
     // One gather each pads, transposes the heads and groups them; its gradient is the gather by the inverse.
     const pad = (x: Tensor, n: number, rows: Tensor, places: Tensor) =>
       gather(reshape(x, [mulDims(n, "N"), d]), rows, places);
-    const y = attention(
+    const [queries, keys, values] = [
       pad(q, H, queryRows, queryPlaces),
       pad(k, KV, keyRows, keyPlaces),
       pad(v, KV, keyRows, keyPlaces),
-      mask,
-      H,
-      1 / Math.sqrt(d),
-    );
+    ];
+    const y =
+      config.attentionSoftCap === undefined
+        ? attention(queries, keys, values, mask, H, attentionScale(config))
+        : cappedAttention(queries, keys, values, mask, config);
     const padded = sizeOf(queryRows.shape);
     return reshape(gather(reshape(y, [padded, d]), queryPlaces, reshape(queryRows, [padded])), ["N", H * d]);
   };

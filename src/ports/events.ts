@@ -10,6 +10,10 @@ export type RunEvent =
   | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
   | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
   | ({ event: "step"; policy?: string } & TrainStep)
+  /** Rows or pairs of a training by what became of them. */
+  | { event: "training_rows"; policy: string; training: number; evaluation: number; left_out: number; cut: number }
+  /** Means on the rows that a training keeps for evaluation. */
+  | { event: "eval"; policy: string; step: number; loss: number; [metric: string]: number | string }
   /** What the user should know and need not act on; printed on standard error in every mode. */
   | { event: "notice"; message: string }
   | SolveEvent

@@ -1,22 +1,21 @@
-/** Training: what is trained on, and what comes back. */
-
+/** Training: one port for every engine and objective; what is trained on, and what comes back. */
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
 import type { ConstraintSpec, ScorerSpec } from "../recipe/parse.js";
-import type { Text } from "../text/rows.js";
+import type { Row, Text } from "../text/rows.js";
 import type { PolicyRef, SampledResponse } from "./policy.js";
 import type { MultiplierRow, PromptRow } from "./rows.js";
 
-/** A preference between two sampled responses: `chosen` is better with this probability (1 for a hard label). */
+/** Preference between two sampled responses: `chosen` is better with this probability (1 for a hard label). */
 export interface LabelledPair {
   prompt: Text;
   chosen: SampledResponse & { logprob: number };
   rejected: SampledResponse & { logprob: number };
   probability: number;
-  /** For `loss_type: regression`: the difference of log-ratios ln π/π_ref, chosen minus rejected, that the optimum has. */
+  /** Difference of log-ratios ln π/π_ref, chosen minus rejected, that the optimum has; `loss_type: regression` reads it. */
   target?: number;
 }
 
-/** A preference as people give it. `safe`: whether chosen and rejected are safe, where the data says. */
+/** Preference as people give it. `safe`: whether chosen and rejected are safe, where the data says. */
 export interface PreferencePair {
   prompt: Text;
   chosen: Text;
@@ -24,35 +23,53 @@ export interface PreferencePair {
   safe?: readonly [chosen: boolean, rejected: boolean];
 }
 
-export interface DpoJob {
+/** Row of training data and its place, for errors about it. */
+export interface TrainingRowOfText {
+  row: Row;
+  where: string;
+}
+
+/** Part that every training job has. */
+export interface JobBase {
+  /** Model to train, from its adapter on where it has one; it is DPO's reference as it comes. */
   reference: PolicyRef;
-  /** A response's `logprob` is its log-probability under the reference. */
+  seed: number;
+  /** Folder that gets the adapter (or the model, without `use_peft`), and checkpoints. */
+  outputDir: string;
+  /** Whether to go on from the last checkpoint in `outputDir`, where there is one. */
+  resume: boolean;
+}
+
+/** DPO on pairs of sampled responses: their tokens as drawn, log-probabilities under the reference as given. */
+export interface PairsJob extends JobBase {
+  kind: "pairs";
+  /** Objective, for {@link Trainer.objectives}. */
+  objective: "dpo";
+  /** Pairs; a response's `logprob` is its log-probability under the reference. */
   pairs: readonly LabelledPair[];
   beta: number;
   options: Training & DpoOptions;
-  seed: number;
-  /** Gets the adapter (or the model, without `use_peft`), and checkpoints from which a killed training goes on. */
-  outputDir: string;
 }
 
-/** Plain DPO on preference data: the trainer tokenizes as `dualign train dpo` does and weighs the reference by itself. */
-export interface PreferenceJob {
-  reference: PolicyRef;
-  pairs: readonly PreferencePair[];
-  beta: number;
-  options: Training & DpoOptions;
-  seed: number;
-  /** As in {@link DpoJob}. */
-  outputDir: string;
+/** Training on rows of text, tokenized as TRL does: SFT, a reward or cost model, plain DPO. */
+export interface RowsJob extends JobBase {
+  kind: "rows";
+  objective: "sft" | "reward" | "cost" | "dpo";
+  rows: readonly TrainingRowOfText[];
+  /** β of DPO. */
+  beta?: number;
+  options: Training & Partial<DpoOptions>;
 }
 
-export interface SafeRlhfJob {
-  reference: PolicyRef;
-  /** Rollouts start from these. */
+/** PPO-Lagrangian, Safe-RLHF's training. */
+export interface PpoJob extends JobBase {
+  kind: "ppo_lagrangian";
+  objective: "ppo_lagrangian";
+  /** Prompts that rollouts start from. */
   prompts: readonly PromptRow[];
   reward: ScorerSpec;
   safety: readonly ConstraintSpec[];
-  /** The reference's mean of every safety score on the prompts: margins are above it. */
+  /** Reference's mean of every safety score on the prompts: margins are above it. */
   referenceSafety: readonly number[];
   beta: number;
   sampling: Sampling;
@@ -60,18 +77,14 @@ export interface SafeRlhfJob {
   train: Training;
   /** `compare.safe_rlhf` of the recipe, to be checked by the trainer. */
   options: Readonly<Record<string, unknown>>;
-  seed: number;
-  /** As in {@link DpoJob}. */
-  outputDir: string;
 }
 
-export interface SafeRlhfIteration extends Omit<MultiplierRow, "policy"> {
-  /** Mean reward and KL to the reference of the rollouts. */
-  reward: number;
-  kl: number;
-}
+/** Job of a trainer. */
+export type TrainingJob = PairsJob | RowsJob | PpoJob;
+/** Name of what is optimized. */
+export type ObjectiveName = TrainingJob["objective"];
 
-/** One optimizer step, as TRL logs it. */
+/** Optimizer step, as TRL logs it. */
 export interface TrainStep {
   step: number;
   /** Steps of the whole training. */
@@ -85,4 +98,33 @@ export interface TrainStep {
   flops?: number;
   /** `rewards/margins` and the like. */
   [metric: `${string}/${string}`]: number;
+}
+
+/** Iteration of PPO-Lagrangian. */
+export interface PpoIterationRow extends Omit<MultiplierRow, "policy"> {
+  /** Mean reward and KL to the reference of the rollouts. */
+  reward: number;
+  kl: number;
+}
+
+/** Report of a training while it goes. */
+export type TrainingEvent =
+  /** Rows of the job by what became of them: trained on, kept for evaluation, left out or cut as too long. First event. */
+  | { event: "rows"; training: number; evaluation: number; left_out: number; cut: number }
+  | { event: "progress"; task: string; done: number; total: number; unit: string }
+  | ({ event: "step" } & TrainStep)
+  /** Means on the rows kept for evaluation. */
+  | { event: "eval"; step: number; loss: number; [metric: string]: number | string }
+  | ({ event: "iteration" } & PpoIterationRow);
+
+/** Engine that trains. */
+export interface Trainer {
+  /** Objectives that it can train for; a job of another is refused before anything is spent. */
+  readonly objectives: readonly ObjectiveName[];
+  /**
+   * Trains to the end.
+   * @throws InputError for rows, options or a model that the training cannot use.
+   */
+  train(job: TrainingJob): AsyncIterable<TrainingEvent>;
+  close(): Promise<void>;
 }

@@ -2,28 +2,24 @@
 import type { JudgeSpec, PreferenceSource, PromptSource, ScorerSpec } from "../recipe/parse.js";
 import type { Text } from "../text/rows.js";
 import type { Judge } from "./judge.js";
-import type { Policy, PolicyRef } from "./policy.js";
+import type { Enumerator, Logprobs, PolicyRef, Sampler } from "./policy.js";
 import type { Scorer } from "./scorer.js";
 import type { RunStore } from "./store.js";
-import type { DpoJob, PreferenceJob, PreferencePair, SafeRlhfIteration, SafeRlhfJob, TrainStep } from "./trainer.js";
+import type { PreferencePair, Trainer } from "./trainer.js";
 
-/** The machinery that the stages drive. */
-export interface Tools {
+/** World of a run: one opener for each ability. What is opened, its user closes. */
+export interface World {
   readPrompts(source: PromptSource): Promise<Text[]>;
-  openPolicy(ref: PolicyRef): Promise<Policy>;
-  openScorer(spec: ScorerSpec): Promise<Scorer>;
-  /** Trains to the end, going on from the last checkpoint in `outputDir` where there is one. */
-  trainDpo(job: DpoJob): AsyncIterable<TrainStep>;
-  /** The preferences of a file or dataset: `files/preferenceFile.ts` reads the files. */
   readPreferences(source: PreferenceSource): Promise<PreferencePair[]>;
-  /** As {@link trainDpo}, from preference data. */
-  trainPreferences(job: PreferenceJob): AsyncIterable<TrainStep>;
-  /** `providers/openJudge.ts` opens every kind. */
+  openSampler(ref: PolicyRef): Promise<Sampler>;
+  openLogprobs(ref: PolicyRef): Promise<Logprobs>;
+  /** Opens the listing of all responses, where the engine has it. */
+  openEnumerator?(ref: PolicyRef): Promise<Enumerator>;
+  openScorer(spec: ScorerSpec): Promise<Scorer>;
   openJudge(spec: JudgeSpec): Promise<Judge>;
+  openTrainer(): Promise<Trainer>;
   /** The process's peak memory since the last call, in bytes. */
   peakMemory?(): number;
-  /** PPO-Lagrangian, going on from the last checkpoint in `outputDir` where there is one. */
-  trainSafeRlhf?(job: SafeRlhfJob): AsyncIterable<SafeRlhfIteration>;
   /** Writes the run's report and gives its path. */
   writeReport(run: RunStore): Promise<string>;
 }

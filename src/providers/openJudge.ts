@@ -6,7 +6,7 @@ import type { Comparison, Judge } from "../ports/judge.js";
 import type { JudgeSpec } from "../recipe/parse.js";
 import { openEndpointJudge } from "./endpoint/judge.js";
 import { openModuleScorer } from "./module/scorer.js";
-import { callWithRows, clip, kind, loadFunction } from "./module/userModule.js";
+import { clip, DEFAULT_TIMEOUT, kind, openUserFunction } from "./module/userModule.js";
 
 /** Function that a judging module exports as its default; an answer is "first", "second" or "tie". */
 export type JudgeFunction = (rows: Comparison[]) => string[] | Promise<string[]>;
@@ -43,18 +43,19 @@ export async function openJudge(spec: JudgeSpec): Promise<Judge> {
 
 async function moduleJudge(name: string, file: string): Promise<Judge> {
   const what = `judge '${name}'`;
-  const judge = await loadFunction<JudgeFunction>(what, file, '(rows) => ("first" | "second" | "tie")[]');
+  const signature = '(rows) => ("first" | "second" | "tie")[]';
+  const judge = await openUserFunction({ what, file, signature, timeout: DEFAULT_TIMEOUT });
   return {
     async *judge(comparisons) {
       for (let start = 0; start < comparisons.length; start += batchSize) {
         const batch = comparisons.slice(start, start + batchSize);
         const first = `the responses ${clip(batch[0].first)} and ${clip(batch[0].second)}`;
-        const answers = await callWithRows(what, judge, batch, { items: "verdicts", first });
+        const answers = await judge.call(batch, { items: "verdicts", first });
         for (const [i, answer] of answers.entries())
           yield { index: start + i, preference: verdict(what, answer), answer: null };
       }
     },
-    async close() {},
+    close: () => judge.close(),
   };
 }
 

@@ -3,6 +3,7 @@ import { InputError } from "../errors.js";
 import { type Executable, float32, type HostTensor, int64, type Runtime } from "../graph/index.js";
 import { type Model, requireLength } from "../models/model.js";
 import { pack } from "../models/packing.js";
+import { masksOf } from "../models/windows.js";
 import { Random } from "../random.js";
 import { ColumnCache } from "./cache.js";
 import { type BlockedDistribution, type ChoiceOptions, chooseToken, largestOf, penalized } from "./choose.js";
@@ -315,10 +316,11 @@ class Sampler {
         this.places.map((live) => (live ? positionOf(live) : 0)),
         [B],
       ),
-      mask: float32(this.mask(promptTime, ownTime), [B, 1, promptTime + ownTime + 1]),
       prompt_rows: { dtype: "int32", dims: [P * KV, M], data: promptRows },
       prompt_places: { dtype: "int32", dims: [B * H], data: promptPlaces },
     };
+    for (const { name, window } of masksOf(this.model.config))
+      feeds[name] = float32(this.mask(promptTime, ownTime, window), [B, 1, promptTime + ownTime + 1]);
     for (let layer = 0; layer < layers; layer++)
       for (const [i, kind] of ["k", "v"].entries()) {
         const part = 2 * layer + i;
@@ -329,9 +331,8 @@ class Sampler {
     return feeds;
   }
 
-  /** [B, promptTime + ownTime + 1]: what the newest token of every sequence sees; itself always. */
-  private mask(promptTime: number, ownTime: number): Float32Array {
-    const { slidingWindow = Number.POSITIVE_INFINITY } = this.model.config;
+  /** [B, promptTime + ownTime + 1]: what the newest token of every sequence sees of `window` positions; itself always. */
+  private mask(promptTime: number, ownTime: number, window: number): Float32Array {
     const width = promptTime + ownTime + 1;
     const mask = new Float32Array(this.places.length * width).fill(HIDDEN);
     for (const [place, live] of this.places.entries()) {
@@ -339,7 +340,7 @@ class Sampler {
       row[width - 1] = 0;
       if (!live) continue;
       const length = live.prompt.request.prompt.length;
-      const first = Math.max(0, positionOf(live) - slidingWindow + 1);
+      const first = Math.max(0, positionOf(live) - window + 1);
       row.fill(0, Math.min(first, length), length);
       row.fill(0, promptTime + Math.max(0, first - length), promptTime + live.ids.length - 1);
     }

@@ -24,10 +24,11 @@ import {
   sub,
   type Tensor,
 } from "../graph/index.js";
-import { atTemperature, outputHead } from "../models/heads.js";
+import { nextLogits } from "../models/heads.js";
 import type { Model } from "../models/model.js";
 import { Parameters } from "../models/parameters.js";
-import { type Attend, packedInputs, transformer } from "../models/transformer.js";
+import { type Attend, attentionScale, packedInputs, softCap, transformer } from "../models/transformer.js";
+import { maskOf, masksOf } from "../models/windows.js";
 
 /** Outputs `new_0` (layer 0's keys), `new_1` (its values), `new_2`, … : [rows, keyValueHeads · headDim] each. */
 export const newRows = (part: number): string => `new_${part}`;
@@ -47,8 +48,8 @@ export function loadPrefill(runtime: Runtime, model: Model, maxLength: number, t
  * One step of B sequences. `ids`, `positions` [B]: the newest token of each. Caches, time first, with d floats per head:
  * `prompt_k` [promptTime, C, d], where C = prompts · keyValueHeads, and `own_k` [ownTime, B · keyValueHeads, d].
  * Sequences of one prompt read its cache together: `prompt_rows` [C, M] says which of the B · heads query rows belong to
- * which column (any row where there are fewer than M), `prompt_places` [B · heads] is its inverse. `mask`
- * [B, 1, promptTime + ownTime + 1] is added to the scores: prompt, own past, the newest token itself.
+ * which column (any row where there are fewer than M), `prompt_places` [B · heads] is its inverse. The
+ * masks of `masksOf` [B, 1, promptTime + ownTime + 1] are added to the scores: prompt, own past, the newest token itself.
  */
 export function loadDecode(
   runtime: Runtime,
@@ -60,12 +61,13 @@ export function loadDecode(
   const { heads: H, keyValueHeads: KV, headDim: d } = config;
   const ids = input("ids", "int64", ["B"]);
   const positions = input("positions", "int64", ["B"]);
-  const mask = input("mask", "float32", ["B", 1, addDims(addDims("promptTime", "ownTime"), 1)]);
+  const time = addDims(addDims("promptTime", "ownTime"), 1);
+  const masks = new Map(masksOf(config).map(({ name }) => [name, input(name, "float32", ["B", 1, time])]));
   const promptRows = input("prompt_rows", "int32", ["C", "M"]);
   const promptPlaces = input("prompt_places", "int32", [mulDims("B", H)]);
   const [rows, columns] = [mulDims("B", H), mulDims("B", KV)];
   const cached = { transBatchB: true };
-  const scores = { transB: true, alpha: 1 / Math.sqrt(d) };
+  const scores = { transB: true, alpha: attentionScale(config) };
 
   const attend: Attend = (q, k, v, layer) => {
     const promptCache = (name: string) => input(`${name}_${layer}`, "float32", ["promptTime", "C", d]);
@@ -81,8 +83,9 @@ export function loadDecode(
     const onOwn = matmul(queries, ownCache("own_k"), { ...cached, ...scores });
     const onSelf = matmul(queries, alone(k), scores);
     const parts = [byRow(onPrompt, "promptTime"), perRow(onOwn, "ownTime"), perRow(onSelf, 1)];
-    const joined = reshape(concat(parts, 1), ["B", H, mask.shape[2]]);
-    const weights = reshape(softmax(add(joined, mask)), [rows, mask.shape[2]]);
+    const joined = reshape(concat(parts, 1), ["B", H, time]);
+    const capped = config.attentionSoftCap === undefined ? joined : softCap(joined, config.attentionSoftCap);
+    const weights = reshape(softmax(add(capped, masks.get(maskOf(config, layer).name)!)), [rows, time]);
 
     const [prompt, own, self] = split(weights, ["promptTime", "ownTime", 1], 1);
     const fromPrompt = matmul(byPrompt(prompt), promptCache("prompt_v"), cached);
@@ -117,7 +120,7 @@ function recording(attend: Attend): { attend: Attend; outputs: Record<string, Te
 function distribution(model: Model, p: Parameters, hidden: Tensor, temperature: number): Record<string, Tensor> {
   const n = hidden.shape[0];
   const { config } = model;
-  const logits = matmul(atTemperature(model, hidden), outputHead(config, p).weight, { transB: true });
+  const logits = nextLogits(model, p, hidden);
   const plain = softmax(logits);
   const probabilities = temperature === 1 ? plain : softmax(mul(logits, 1 / temperature));
   const size = blockSize(config.vocabSize);

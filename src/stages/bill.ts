@@ -3,19 +3,19 @@ import type { Context } from "./context.js";
 
 /** Adds to the run's bill what an action takes, whether it comes to its end or not. */
 export async function billed<T>(
-  { run, tools }: Context,
+  { run, world }: Context,
   policy: string,
   activity: string,
   action: (meter: Meter) => Promise<T>,
 ): Promise<T> {
   const start = performance.now();
   const meter: Meter = { flopsPerToken: null };
-  tools.peakMemory?.();
+  world.peakMemory?.();
   try {
     return await action(meter);
   } finally {
     const seconds = (performance.now() - start) / 1000;
-    await run.addCost({ policy, activity, seconds, ...meter, peakMemoryBytes: tools.peakMemory?.() ?? null });
+    await run.addCost({ policy, activity, seconds, ...meter, peakMemoryBytes: world.peakMemory?.() ?? null });
   }
 }
 

@@ -1,7 +1,7 @@
 /** Filling a run's tables from models. What the run has already is left alone, so a killed run goes on where it was. */
 import { InputError } from "../errors.js";
 import type { Emit } from "../ports/events.js";
-import type { Policy, SampledResponse } from "../ports/policy.js";
+import type { Logprobs, SampledResponse, Sampler } from "../ports/policy.js";
 import type { SampleRow, Split } from "../ports/rows.js";
 import type { Scorer } from "../ports/scorer.js";
 import type { RunStore, StageName } from "../ports/store.js";
@@ -27,7 +27,7 @@ export interface Task {
 export async function collectSamples(
   run: RunStore,
   name: string,
-  open: () => Promise<Policy>,
+  open: () => Promise<Sampler>,
   options: Sampling & { seed: number },
   { stage, split, emit }: Task,
 ): Promise<void> {
@@ -123,7 +123,7 @@ export async function collectLogprobs(
   run: RunStore,
   policy: string,
   under: string,
-  open: () => Promise<Policy>,
+  open: () => Promise<Logprobs>,
   { stage, split, emit }: Task,
 ): Promise<void> {
   const rows = await run.withoutLogprob(policy, split, under);
@@ -164,7 +164,7 @@ export async function collectImplicitScores(
   run: RunStore,
   policy: string,
   name: string,
-  open: { model: () => Promise<Policy>; reference: () => Promise<Policy> },
+  open: { model: () => Promise<Logprobs>; reference: () => Promise<Logprobs> },
   task: Task,
 ): Promise<void> {
   const { split } = task;

@@ -3,7 +3,7 @@
 import type { Emit, RunEvent } from "../ports/events.js";
 import type { SolveRow } from "../ports/rows.js";
 import type { RunStore, StageName } from "../ports/store.js";
-import type { Tools } from "../ports/world.js";
+import type { World } from "../ports/world.js";
 import type { Task } from "./collect.js";
 
 /** The name under which a run keeps the rows of the policy that solves its problem. */
@@ -12,7 +12,7 @@ export const aligned = "aligned";
 /** Context of a stage: the run, the machinery, and where events go. */
 export interface Context {
   run: RunStore;
-  tools: Tools;
+  world: World;
   emit: Emit;
 }
 

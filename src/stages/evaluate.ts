@@ -8,10 +8,10 @@ import { collectLogprobs, collectSamples, collectScores, reference, type Task } 
 import type { Context, Problem } from "./context.js";
 import { evaluate } from "./evaluation.js";
 import { judgePolicy } from "./judging.js";
-import { referenceOf, trainedPolicy, withPolicy } from "./policies.js";
+import { referenceOf, trainedPolicy, withOpened } from "./policies.js";
 
 /**
- * Samples a trained policy on the held-out prompts, scores, judges and weighs the samples.
+ * Samples a trained policy on the held-out prompts, scores and judges the samples, and takes their log-probabilities under the reference.
  * @param more scorers besides those of the problem, whose scores of the reference are there already.
  */
 export async function evaluatePolicy(
@@ -20,21 +20,25 @@ export async function evaluatePolicy(
   policy: string,
   { ref, more }: { ref?: PolicyRef; more?: readonly ScorerSpec[] } = {},
 ): Promise<void> {
-  const { run, tools, emit } = context;
+  const { run, world, emit } = context;
   const { recipe } = run;
   const { train, evaluate: options, sampling, seed } = recipe;
   const scorers = more ?? options.scorers;
   const task: Task = { stage: "evaluate", split: "held-out", emit };
   await billed(context, policy, "evaluate", async () => {
     const trained = ref ?? trainedPolicy(run, (await run.training(policy))!.path, train.use_peft);
-    await withPolicy(tools, trained, (open) =>
-      collectSamples(run, policy, open, { ...sampling, num_samples: options.num_samples, seed }, task),
+    await withOpened(
+      () => world.openSampler(trained),
+      (open) => collectSamples(run, policy, open, { ...sampling, num_samples: options.num_samples, seed }, task),
     );
     await problem.score(context, policy, task);
-    for (const spec of scorers) await collectScores(run, policy, spec, () => tools.openScorer(spec), task);
-    await withPolicy(tools, referenceOf(recipe), (open) => collectLogprobs(run, policy, reference, open, task));
+    for (const spec of scorers) await collectScores(run, policy, spec, () => world.openScorer(spec), task);
+    await withOpened(
+      () => world.openLogprobs(referenceOf(recipe)),
+      (open) => collectLogprobs(run, policy, reference, open, task),
+    );
     const rates: WinRateRow[] = [];
-    for (const spec of options.judges) rates.push(await judgePolicy(run, tools, spec, policy, task));
+    for (const spec of options.judges) rates.push(await judgePolicy(run, world, spec, policy, task));
     await run.setWinRates(policy, rates);
   });
   const rows = await evaluate(run, reference, policy, problem, scorers);

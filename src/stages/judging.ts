@@ -4,19 +4,19 @@ import { type JudgedPair, winRate } from "../evaluate/winRate.js";
 import type { Comparison } from "../ports/judge.js";
 import type { VerdictRow, WinRateRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
-import type { Tools } from "../ports/world.js";
+import type { World } from "../ports/world.js";
 import type { JudgeSpec } from "../recipe/parse.js";
 import { reference, store, type Task } from "./collect.js";
 
 /** Judges the held-out responses that the judge has not judged, in both orders, and gives the win rate. */
 export async function judgePolicy(
   run: RunStore,
-  tools: Tools,
+  world: World,
   spec: JudgeSpec,
   policy: string,
   task: Task,
 ): Promise<WinRateRow> {
-  await collectVerdicts(run, tools, spec, policy, task);
+  await collectVerdicts(run, world, spec, policy, task);
   const { bootstrap, confidence } = run.recipe.evaluate;
   const pairs = judgedPairs(await run.verdicts(spec.name, policy));
   const { interval, ...rate } = winRate(pairs, { replicates: bootstrap, confidence, seed: run.recipe.seed });
@@ -27,7 +27,7 @@ type Unjudged = Omit<VerdictRow, "preference" | "answer">;
 
 async function collectVerdicts(
   run: RunStore,
-  tools: Tools,
+  world: World,
   spec: JudgeSpec,
   policy: string,
   { stage, split, emit }: Task,
@@ -51,7 +51,7 @@ async function collectVerdicts(
   }
   await run.addVerdicts(equal);
   if (asked.length === 0) return;
-  const judge = await tools.openJudge(spec);
+  const judge = await world.openJudge(spec);
   try {
     await store(judge.judge(asked.map(({ comparison }) => comparison)), {
       // A verdict may have been paid for: none waits for the next.

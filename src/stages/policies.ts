@@ -1,8 +1,7 @@
 /** Where a run's policies lie, and their opening. */
 
-import type { Policy, PolicyRef } from "../ports/policy.js";
+import type { Opened, PolicyRef } from "../ports/policy.js";
 import type { RunStore } from "../ports/store.js";
-import type { Tools } from "../ports/world.js";
 import type { Recipe } from "../recipe/parse.js";
 
 /** Reference policy of a recipe. */
@@ -19,16 +18,15 @@ export function trainedPolicy({ path, recipe }: RunStore, folder: string, usePef
   return { ...referenceOf(recipe), ...place };
 }
 
-/** Opens a model when it is first needed, and closes it at the end. */
-export async function withPolicy<T>(
-  tools: Tools,
-  ref: PolicyRef,
-  action: (open: () => Promise<Policy>) => Promise<T>,
-): Promise<T> {
-  let opened: Policy | undefined;
+/** Opens something when it is first needed, and closes it at the end. */
+export async function withOpened<T extends Opened, R>(
+  open: () => Promise<T>,
+  action: (open: () => Promise<T>) => Promise<R>,
+): Promise<R> {
+  let opened: T | undefined;
   try {
     return await action(async () => {
-      opened ??= await tools.openPolicy(ref);
+      opened ??= await open();
       return opened;
     });
   } finally {

@@ -20,8 +20,8 @@ export function problemStages(problem: Problem): Stages {
     ["evaluate", (context) => evaluatePolicy(context, problem, aligned)],
     [
       "report",
-      async ({ run, tools }) => {
-        await tools.writeReport(run);
+      async ({ run, world }) => {
+        await world.writeReport(run);
       },
     ],
   ];

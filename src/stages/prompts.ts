@@ -1,22 +1,22 @@
 /** The choice of a run's prompts, and the form in which a model gets them. */
 
 import { InputError } from "../errors.js";
-import type { Policy } from "../ports/policy.js";
+import type { Sampler } from "../ports/policy.js";
 import type { PromptRow, Split } from "../ports/rows.js";
-import type { Tools } from "../ports/world.js";
+import type { World } from "../ports/world.js";
 import { Random } from "../random.js";
 import type { PromptSource, Recipe } from "../recipe/parse.js";
 import type { Text } from "../text/rows.js";
 import type { Context } from "./context.js";
 
 /** Chooses the run's prompts, once. */
-export async function ensurePrompts({ run, tools }: Context, open: () => Promise<Policy>): Promise<void> {
-  if ((await run.prompts()).length === 0) await run.addPrompts(await choosePrompts(run.recipe, tools, open));
+export async function ensurePrompts({ run, world }: Context, open: () => Promise<Sampler>): Promise<void> {
+  if ((await run.prompts()).length === 0) await run.addPrompts(await choosePrompts(run.recipe, world, open));
 }
 
-async function choosePrompts(recipe: Recipe, tools: Tools, open: () => Promise<Policy>): Promise<PromptRow[]> {
+async function choosePrompts(recipe: Recipe, world: World, open: () => Promise<Sampler>): Promise<PromptRow[]> {
   const read = async (source: PromptSource) => {
-    const texts = distinct(await tools.readPrompts(source), source);
+    const texts = distinct(await world.readPrompts(source), source);
     if (source.shuffle) new Random(recipe.seed).shuffle(texts);
     const format = await promptFormat(source, open);
     return texts.map(format);
@@ -72,7 +72,7 @@ function distinct(texts: readonly Text[], { duplicates, file, dataset }: PromptS
 /** Format in which a plain prompt is put to the model; messages pass as they are. */
 export async function promptFormat(
   { template, chat }: Pick<PromptSource, "template" | "chat">,
-  open: () => Promise<Policy>,
+  open: () => Promise<Sampler>,
 ): Promise<(text: Text) => Text> {
   const asTurn = template === undefined && (chat ?? (await open()).hasChatTemplate);
   return (text) => {

@@ -4,22 +4,25 @@ import type { Split } from "../ports/rows.js";
 import { billed, metered } from "./bill.js";
 import { collectSamples, reference, type Task } from "./collect.js";
 import type { Context } from "./context.js";
-import { referenceOf, withPolicy } from "./policies.js";
+import { referenceOf, withOpened } from "./policies.js";
 import { ensurePrompts } from "./prompts.js";
 
 /** Stage `sample`: the reference's responses to the prompts of the solve and to those held out. */
 export async function sampleReference(context: Context): Promise<void> {
-  const { run, tools, emit } = context;
+  const { run, world, emit } = context;
   const { recipe } = run;
   const { sampling, evaluate, seed } = recipe;
-  await withPolicy(tools, referenceOf(recipe), async (open) => {
-    await ensurePrompts(context, open);
-    const draw = (split: Split, num_samples: number) =>
-      billed(context, reference, split === "train" ? "sample" : "evaluate", (meter) => {
-        const task: Task = { stage: "sample", split, emit };
-        return collectSamples(run, reference, metered(meter, open), { ...sampling, num_samples, seed }, task);
-      });
-    await draw("train", sampling.num_samples);
-    await draw("held-out", evaluate.num_samples);
-  });
+  await withOpened(
+    () => world.openSampler(referenceOf(recipe)),
+    async (open) => {
+      await ensurePrompts(context, open);
+      const draw = (split: Split, num_samples: number) =>
+        billed(context, reference, split === "train" ? "sample" : "evaluate", (meter) => {
+          const task: Task = { stage: "sample", split, emit };
+          return collectSamples(run, reference, metered(meter, open), { ...sampling, num_samples, seed }, task);
+        });
+      await draw("train", sampling.num_samples);
+      await draw("held-out", evaluate.num_samples);
+    },
+  );
 }

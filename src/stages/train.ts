@@ -1,8 +1,10 @@
 /** The stage `train`: a policy from its labelled pairs. */
 
+import { InputError } from "../errors.js";
 import type { PairRow, SampleRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
-import type { LabelledPair, TrainStep } from "../ports/trainer.js";
+import type { LabelledPair, TrainingEvent, TrainingJob } from "../ports/trainer.js";
+import type { World } from "../ports/world.js";
 import { billed } from "./bill.js";
 import { reference } from "./collect.js";
 import type { Context } from "./context.js";
@@ -10,40 +12,79 @@ import { referenceOf } from "./policies.js";
 
 /** Trains a policy on its labelled pairs, from the reference. */
 export async function trainPolicy(context: Context, policy: string): Promise<void> {
-  const { run, tools } = context;
+  const { run } = context;
   if (await run.training(policy)) return;
   const { recipe } = run;
   const pairs = await labelledPairs(run, policy);
-  await followTraining(context, "train", { policy, folder: policy, pairs: pairs.length }, (outputDir) =>
-    tools.trainDpo({
-      reference: referenceOf(recipe),
-      pairs,
-      beta: recipe.beta,
-      options: recipe.train,
-      seed: recipe.seed,
-      outputDir,
-    }),
-  );
+  await followTraining(context, "train", { policy, folder: policy, pairs: pairs.length }, (outputDir) => ({
+    kind: "pairs",
+    objective: "dpo",
+    reference: referenceOf(recipe),
+    pairs,
+    beta: recipe.beta,
+    options: recipe.train,
+    seed: recipe.seed,
+    outputDir,
+    resume: true,
+  }));
 }
 
-/** Takes a training to its end and keeps its steps. */
+/** Training taken to its end, its steps kept. */
 export async function followTraining(
   context: Context,
-  activity: string,
+  activity: "train" | "pretrain",
   { policy, folder, pairs }: { policy: string; folder: string; pairs: number },
-  train: (outputDir: string) => AsyncIterable<TrainStep>,
+  jobFor: (outputDir: string) => TrainingJob,
 ): Promise<void> {
-  const { run, emit } = context;
+  const { run, world, emit } = context;
   const start = performance.now();
-  await billed(context, policy, activity, async () => {
-    for await (const step of train(`${run.path}/${folder}`)) {
-      await run.addTrainSteps(policy, [step]);
-      emit({ event: "step", policy, ...step });
-    }
-  });
+  await billed(context, policy, activity, () =>
+    withTrainer(world, jobFor(`${run.path}/${folder}`), async (event) => {
+      switch (event.event) {
+        case "step": {
+          const { event: _, ...step } = event;
+          await run.addTrainSteps(policy, [step]);
+          return emit({ event: "step", policy, ...step });
+        }
+        case "progress":
+          return emit({ ...event, stage: activity, task: `${event.task}, ${policy}` });
+        case "rows": {
+          emit({ ...event, event: "training_rows", policy });
+          const { training, evaluation, left_out, cut } = event;
+          const longer = `of ${training + evaluation + left_out} of '${policy}' are longer than max_length`;
+          if (left_out > 0) emit({ event: "notice", message: `${left_out} ${longer} and are left out` });
+          if (cut > 0) emit({ event: "notice", message: `${cut} ${longer} and lose their end, as in TRL` });
+          return;
+        }
+        case "eval":
+          return emit({ ...event, policy });
+      }
+    }),
+  );
   const seconds = (performance.now() - start) / 1000;
   const steps = (await run.trainSteps(policy)).at(-1)?.step ?? 0;
   await run.setTraining({ policy, path: folder, pairs, steps, seconds });
+}
+
+/**
+ * Training of a job by the world's trainer, each event handed on.
+ * @throws InputError where the trainer has no such objective.
+ */
+export async function withTrainer(
+  world: World,
+  job: TrainingJob,
+  hear: (event: TrainingEvent) => Promise<void> | void,
+): Promise<void> {
+  const trainer = await world.openTrainer();
+  try {
+    if (!trainer.objectives.includes(job.objective))
+      throw new InputError(
+        `the trainer has no objective '${job.objective}': it has ${trainer.objectives.join(", ")}; leave out what needs it, or train by another engine`,
+      );
+    for await (const event of trainer.train(job)) await hear(event);
+  } finally {
+    await trainer.close();
+  }
 }
 
 async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {

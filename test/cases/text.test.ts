@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runGenerate, runLogprobs, runScore, runTrainCommand } from "../../src/cli/jobs.js";
+import { runGenerate } from "../../src/cli/jobs/generate.js";
+import { runLogprobs } from "../../src/cli/jobs/logprobs.js";
+import { runScore } from "../../src/cli/jobs/score.js";
+import { runTrainCommand } from "../../src/cli/jobs/train.js";
 import type { CommandEvent } from "../../src/cli/progress.js";
 import { InputError } from "../../src/errors.js";
 import { samplingSchema, trainingSchema } from "../../src/recipe/options.js";
@@ -30,15 +33,22 @@ const column = (name: string): number[] =>
     .split("\n")
     .map((line) => JSON.parse(line)[name]);
 const job = (model: string, file: string) => ({
-  model: join(models, model),
-  adapter: undefined,
-  data: join(models, file),
+  model: { model: join(models, model) },
+  source: { file: join(models, file) },
   output: output(),
   device: "cpu" as const,
 });
 
 async function scores(model: string, file: string, chat = false) {
-  const events = await all(runScore({ ...job(model, file), chat, maxLength: 512 }));
+  const scorer = {
+    name: "score",
+    model: join(models, model),
+    sign: 1 as const,
+    scale: 1,
+    max_length: 512,
+    batch_size: 16,
+  };
+  const events = await all(runScore({ ...job(model, file), chat, scorer }));
   return { values: column("score"), events };
 }
 async function logprobs(model: string, file: string, chat = false) {
@@ -66,8 +76,8 @@ describe.skipIf(!existsSync(models))("shared cases (skipped where ../shared is m
     });
     const train = {
       objective: "reward" as const,
-      model: join(models, "score-pad-eos"),
-      data: join(models, "pairs.jsonl"),
+      model: { model: join(models, "score-pad-eos") },
+      source: { file: join(models, "pairs.jsonl") },
       outputDir: join(folder, "reward"),
       resume: false,
       chat: false,
@@ -111,8 +121,7 @@ describe.skipIf(!existsSync(models))("shared cases (skipped where ../shared is m
 
   test("a NaN among the weights ends every command with the model's name", async () => {
     const sampling = samplingSchema.parse({ num_samples: 1, top_k: 5, max_new_tokens: 8, temperature: 1 });
-    const prompts = join(models, "prompts.jsonl");
-    const sample = { ...job("nan", "prompts.jsonl"), prompts, chat: false, seed: 0 };
+    const sample = { ...job("nan", "prompts.jsonl"), column: "prompt", chat: false, seed: 0 };
     for (const top_k of [0, 5]) {
       const run = all(runGenerate({ ...sample, sampling: { ...sampling, num_samples: 1, top_k } }));
       await expect(run).rejects.toThrow(/models.nan: .*not finite/);
@@ -121,12 +130,12 @@ describe.skipIf(!existsSync(models))("shared cases (skipped where ../shared is m
   });
 
   test("a tool call without content names the message and the field", async () => {
-    const prompts = join(data, "tool.jsonl");
     const sampling = samplingSchema.parse({ num_samples: 1, max_new_tokens: 1 });
     const run = all(
       runGenerate({
         ...job("base", "prompts.jsonl"),
-        prompts,
+        source: { file: join(data, "tool.jsonl") },
+        column: "prompt",
         chat: false,
         seed: 0,
         sampling: { ...sampling, num_samples: 1 },

@@ -207,7 +207,7 @@ describe("dualign train", () => {
       [["dpo", "--data", pairFile, "--lora-target-modules", "c_attn"], /has no "c_attn"; it has q_proj/],
       [["dpo", "--data", pairFile, "--learning-rate", "fast"], /--learning-rate must be a number/],
       [["cost", "--data", pairFile], /pairs\.jsonl:1: a cost model learns from "chosen_safe"/],
-      [["dpo", "--data", pairFile, "--max-length", "3"], /every row is longer than --max-length 3/],
+      [["dpo", "--data", pairFile, "--max-length", "3"], /every one of the \d+ rows is longer than max_length 3/],
       [["sft", "--data", join(folder, "none.jsonl")], /--data names .*none\.jsonl, which does not exist/],
     ] as const) {
       const { status, stderr } = await dualign("train", args[0], "--model", llama, ...args.slice(1), ...out);

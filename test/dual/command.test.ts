@@ -8,7 +8,7 @@ import { main } from "../../src/cli/main.js";
 import { type Scores, solveDual } from "../../src/dual/index.js";
 import { runMethod } from "../../src/methods/methods.js";
 import { startRun } from "../../src/store/runFolder.js";
-import { toyRecipe, toyTools } from "../methods/toy.js";
+import { toyRecipe, toyWorld } from "../methods/toy.js";
 import { toyScores } from "./toy.js";
 
 let folder: string;
@@ -162,7 +162,7 @@ test("log-probabilities are PeCAN's implicit scores, and tell their KL terms", a
 test("a run's scores, at its own margin and at others", async () => {
   const path = join(folder, "run");
   const run = await startRun(path, { recipe: toyRecipe(), recipeText: "", versions: {} });
-  await runMethod({ run, tools: toyTools(), emit: () => {} }, ["sample", "score"]);
+  await runMethod({ run, world: toyWorld(), emit: () => {} }, ["sample", "score"]);
   await run.close();
   const at = async (margin: string) => {
     const { stdout, stderr } = await dualign("--scores", path, "--beta", "1", "--margin", margin, "--json");

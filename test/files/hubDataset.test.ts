@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { makeTools } from "../../src/cli/tools.js";
+import { openWorld } from "../../src/cli/world.js";
 import { InputError } from "../../src/errors.js";
 import { datasetFiles } from "../../src/files/hubDataset.js";
 
@@ -59,7 +59,7 @@ test("prompts and preferences of a cached dataset, without the network", async (
     "data/x/train.jsonl": `${JSON.stringify(row(1))}\n`,
     "data/y/train.jsonl": `${JSON.stringify(row(2))}\n`,
   });
-  const tools = makeTools("cpu");
+  const world = openWorld("cpu");
   const source = {
     dataset: "people/safety",
     split: "train",
@@ -67,8 +67,8 @@ test("prompts and preferences of a cached dataset, without the network", async (
     duplicates: "error",
     shuffle: false,
   } as const;
-  expect(await tools.readPrompts(source)).toEqual(["question 1", "question 2"]);
-  const pairs = await tools.readPreferences({
+  expect(await world.readPrompts(source)).toEqual(["question 1", "question 2"]);
+  const pairs = await world.readPreferences({
     dataset: "people/safety",
     split: "train",
     label: "safer_response_id",

@@ -168,6 +168,11 @@ const OWN: readonly Omit<Case, "name">[] = [
     build: (h, w, i) => g.tokenLogprob(h, w, i),
     by: [0],
   },
+  {
+    inputs: [scaled(4, normal(4, 3)), normal(6, 3), int([4], [5, 0, 0, 2])],
+    build: (h, w, i) => g.tokenLogprob(h, w, i, 3),
+    by: [0],
+  },
   { inputs: [given("float32", [1, 4], [-90, -20, 20, 90])], build: (x) => g.softplus(x), by: [0] },
   { inputs: [given("float32", [2, 3], [800, -800, 799, 0, -1e9, 1])], build: (x) => g.logSoftmax(x), by: [] },
   { inputs: [given("float32", [2, 3], [800, -800, 799, 0, -1e9, 1])], build: (x) => g.softmax(x), by: [0] },

@@ -5,10 +5,10 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { runMethod } from "../../src/methods/methods.js";
 import { parseRecipe } from "../../src/methods/recipe.js";
 import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
-import type { Tools } from "../../src/ports/world.js";
+import type { World } from "../../src/ports/world.js";
 import type { CompareRecipe } from "../../src/recipe/parse.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
-import { referenceLogits, rewards, safeties, softmax, toyTools } from "./toy.js";
+import { adapterOnly, referenceLogits, rewards, safeties, softmax, toyWorld, trainingBy } from "./toy.js";
 
 let folder: string;
 let run: RunFolder | undefined;
@@ -35,10 +35,10 @@ const preferences = `preferences:
 `;
 const recipe = (text: string) => parseRecipe(base + text, { source: "toy.yaml", method: "compare" }) as CompareRecipe;
 
-async function compare(text: string, tools: Tools, heard: RunEvent[] = []): Promise<ComparisonEvent> {
+async function compare(text: string, world: World, heard: RunEvent[] = []): Promise<ComparisonEvent> {
   await run?.close();
   run = await startRun(folder, { recipe: recipe(text), recipeText: "", versions: {} });
-  await runMethod({ run, tools, emit: (event) => heard.push(event) });
+  await runMethod({ run, world, emit: (event) => heard.push(event) });
   return heard.at(-1) as ComparisonEvent;
 }
 
@@ -61,14 +61,11 @@ test("every method's policy is measured alike, predictions beside, each policy t
   dual_ascent: { iterations: 3, rate: 1, num_samples: 16 }
 `;
   const trainings: string[] = [];
-  const tools = toyTools({ trainSteps: 40 });
-  const counting: Tools = {
-    ...tools,
-    trainDpo: (job) => {
-      trainings.push(job.outputDir.slice(folder.length + 1));
-      return tools.trainDpo(job);
-    },
-  };
+  const world = toyWorld({ trainSteps: 40 });
+  const counting = trainingBy(world, (job, next) => {
+    if (job.kind === "pairs") trainings.push(job.outputDir.slice(folder.length + 1));
+    return next(job);
+  });
   const { policies: rows } = await compare(text, counting);
   expect(rows.map(({ method, policy }) => `${method}: ${policy}`)).toEqual([
     "mocan: mocan",
@@ -130,7 +127,7 @@ test("the bill counts what each method needs, shared work included", async () =>
   weighted_sum: { weights: [1] }
   dual_ascent: { iterations: 2, num_samples: 4 }
 `;
-  const { policies: rows } = await compare(text, toyTools({ trainSteps: 5, tokensPerStep: 100, flopsPerToken: 10 }));
+  const { policies: rows } = await compare(text, toyWorld({ trainSteps: 5, tokensPerStep: 100, flopsPerToken: 10 }));
   const bill = Object.fromEntries(rows.map(({ method, bill }) => [method, bill]));
   // A response is one token and the end token.
   const offline = 2 * 24 * 32;
@@ -148,7 +145,7 @@ test("the bill counts what each method needs, shared work included", async () =>
 });
 
 test("without preference data DPO on helpfulness and on safety takes the scorers' labels", async () => {
-  const { policies: rows } = await compare("compare: { mocan: { solve: false } }\n", toyTools({ trainSteps: 40 }));
+  const { policies: rows } = await compare("compare: { mocan: { solve: false } }\n", toyWorld({ trainSteps: 40 }));
   expect(rows.map(({ method }) => method)).toEqual(["dpo-h", "dpo-s"]);
   const [helpful, safe] = rows;
   expect(within(exact(0).reward, helpful.reward)).toBe(true);
@@ -158,12 +155,12 @@ test("without preference data DPO on helpfulness and on safety takes the scorers
 
 test("a comparison that is stopped goes on where it was", async () => {
   const text = `${preferences}compare: { mocan: { lambda: [1] }, pecan: {}, dual_ascent: { iterations: 2 } }\n`;
-  const whole = await compare(text, toyTools({ trainSteps: 10 }));
+  const whole = await compare(text, toyWorld({ trainSteps: 10 }));
   await run!.close();
   run = undefined;
   rmSync(folder, { recursive: true, force: true });
   let budget = 0;
-  const stopping = toyTools({
+  const stopping = toyWorld({
     trainSteps: 10,
     onRow: () => {
       if (budget-- === 0) throw new Error("stopped");
@@ -180,7 +177,7 @@ test("a comparison that is stopped goes on where it was", async () => {
 
 test("a margin out of reach names the method that cannot reach it", async () => {
   const text = `${preferences.replace("0.3", "9")}compare: { mocan: {}, pecan: {} }\n`;
-  await expect(compare(text, toyTools({ trainSteps: 5 }))).rejects.toMatchObject({
+  await expect(compare(text, toyWorld({ trainSteps: 5 }))).rejects.toMatchObject({
     exitCode: 3,
     message: expect.stringMatching(/^pecan: .*margin 9 is out of reach/),
   });
@@ -188,41 +185,41 @@ test("a margin out of reach names the method that cannot reach it", async () => 
 
 test("Safe-RLHF is handed what it needs, and its multiplier is kept by iteration", async () => {
   const text = "compare: { dpo_h: false, dpo_s: false, safe_rlhf: { iterations: 2 } }\n";
-  const tools = toyTools({ trainSteps: 10 });
-  const { policies: rows } = await compare(text, {
-    ...tools,
-    async *trainSafeRlhf(job) {
+  const world = toyWorld({ trainSteps: 10 });
+  const trained = trainingBy(
+    world,
+    async function* (job, next) {
+      if (job.kind !== "ppo_lagrangian") throw new Error("not asked for here");
       expect(job.options).toMatchObject({ iterations: 2, lambda_init: 1 });
       const mean = softmax(referenceLogits).reduce((sum, p, k) => sum + p * safeties[k], 0);
       expect(job.referenceSafety[0]).toBeCloseTo(mean, 1);
-      const pairs = { pairs: [], beta: job.beta, options: { ...job.train, loss_type: "sigmoid", label_smoothing: 0 } };
-      for await (const _ of tools.trainDpo({ ...job, ...pairs } as never));
+      for await (const _ of next(adapterOnly(job)));
       const tokens = { tokensSampled: 50, tokensTrained: 100, flops: 1000 };
-      yield { iteration: 1, lambda: [0], gain: [0.1], reward: 0, kl: 0, ...tokens };
-      yield { iteration: 2, lambda: [0.2], gain: [0.2], reward: 0, kl: 0, ...tokens };
+      yield { event: "iteration", iteration: 1, lambda: [0], gain: [0.1], reward: 0, kl: 0, ...tokens };
+      yield { event: "iteration", iteration: 2, lambda: [0.2], gain: [0.2], reward: 0, kl: 0, ...tokens };
     },
-  });
+    ["ppo_lagrangian"],
+  );
+  const { policies: rows } = await compare(text, trained);
   expect(rows).toHaveLength(1);
   expect(rows[0]).toMatchObject({ method: "safe-rlhf", lambda: [0.2] });
   expect(rows[0].bill).toMatchObject({ tokens_sampled: 100, tokens_trained: 200, flops: 2000 });
   await run!.close();
   run = undefined;
   rmSync(folder, { recursive: true, force: true });
-  await expect(compare(text, tools)).rejects.toThrow("'compare.safe_rlhf' cannot be trained here");
+  await expect(compare(text, world)).rejects.toThrow("the trainer has no objective 'ppo_lagrangian'");
 });
 
 test("SACPO's second step starts from its first and ends where one training for the sum of both would", async () => {
   const text = `${preferences}compare: { dpo_s: false, sacpo: { lambda: [0, 1, 2] } }\n`;
   const started: string[] = [];
-  const tools = toyTools({ trainSteps: 60 });
-  const { policies: rows } = await compare(text, {
-    ...tools,
-    trainPreferences(job) {
-      const from = job.reference.adapter?.slice(folder.length + 1) ?? "reference";
-      started.push(`${job.outputDir.slice(folder.length + 1)} from ${from}, beta ${job.beta}`);
-      return tools.trainPreferences(job);
-    },
+  const world = toyWorld({ trainSteps: 60 });
+  const noting = trainingBy(world, (job, next) => {
+    const from = job.reference.adapter?.slice(folder.length + 1) ?? "reference";
+    started.push(`${job.outputDir.slice(folder.length + 1)} from ${from}, beta ${job.kind === "rows" && job.beta}`);
+    return next(job);
   });
+  const { policies: rows } = await compare(text, noting);
   expect(started.filter((one) => one.startsWith("sacpo"))).toEqual([
     "sacpo-1 from pretrained/helpfulness, beta 1",
     "sacpo-2 from pretrained/helpfulness, beta 0.5",

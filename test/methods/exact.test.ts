@@ -5,13 +5,13 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { runMethod } from "../../src/methods/methods.js";
 import { parseRecipe } from "../../src/methods/recipe.js";
 import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
-import type { Tools } from "../../src/ports/world.js";
+import type { World } from "../../src/ports/world.js";
 import type { CompareRecipe } from "../../src/recipe/parse.js";
 import { collectComparison } from "../../src/report/collectComparison.js";
 import { number } from "../../src/report/format.js";
 import { renderComparison } from "../../src/report/index.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
-import { referenceLogits, rewards, safeties, softmax, toyTools } from "./toy.js";
+import { referenceLogits, rewards, safeties, softmax, toyWorld } from "./toy.js";
 
 let folder: string;
 let run: RunFolder | undefined;
@@ -39,10 +39,10 @@ compare: { mocan: { lambda: [1] }, pecan: {}, weighted_sum: { weights: [2] }, du
 const recipe = (options?: Parameters<typeof text>[0]) =>
   parseRecipe(text(options), { source: "toy.yaml", method: "compare" }) as CompareRecipe;
 
-async function compare(tools: Tools, options?: Parameters<typeof text>[0], heard: RunEvent[] = []) {
+async function compare(world: World, options?: Parameters<typeof text>[0], heard: RunEvent[] = []) {
   await run?.close();
   run = await startRun(folder, { recipe: recipe(options), recipeText: "", versions: {} });
-  await runMethod({ run, tools, emit: (event) => heard.push(event) });
+  await runMethod({ run, world, emit: (event) => heard.push(event) });
   return heard.at(-1) as ComparisonEvent;
 }
 
@@ -69,7 +69,7 @@ function solve(margin: number, r: readonly number[], g: readonly number[]): numb
 const trained = (path: string) => softmax(JSON.parse(readFileSync(join(folder, path, "logits.json"), "utf8")));
 
 test("every policy is told its distance from π*, as sums over the responses give it", async () => {
-  const done = await compare(toyTools({ trainSteps: 20 }));
+  const done = await compare(toyWorld({ trainSteps: 20 }));
   const [scorers, preferences] = done.exact!;
   const star = solve(0.3, rewards, safeties);
   const optimum = best(star);
@@ -128,10 +128,10 @@ test("every policy is told its distance from π*, as sums over the responses giv
 });
 
 test("a second run does nothing again, and a stopped one goes on", async () => {
-  const whole = await compare(toyTools({ trainSteps: 5 }));
+  const whole = await compare(toyWorld({ trainSteps: 5 }));
   const heard: RunEvent[] = [];
   let made = 0;
-  const again = await compare(toyTools({ trainSteps: 5, onRow: () => made++ }), undefined, heard);
+  const again = await compare(toyWorld({ trainSteps: 5, onRow: () => made++ }), undefined, heard);
   expect(made).toBe(0);
   expect(again).toEqual(whole);
 
@@ -145,7 +145,7 @@ test("a second run does nothing again, and a stopped one goes on", async () => {
   let last: ComparisonEvent | undefined;
   for (const allowed of [20, 30, 700, 1500, 400, 1e9]) {
     budget = allowed;
-    last = await compare(toyTools({ trainSteps: 5, onRow })).catch(() => undefined);
+    last = await compare(toyWorld({ trainSteps: 5, onRow })).catch(() => undefined);
   }
   const plain = ({ policies, exact }: ComparisonEvent) => [exact, policies.map((row) => row.exact)];
   expect(plain(last!)).toEqual(plain(whole));
@@ -153,7 +153,7 @@ test("a second run does nothing again, and a stopped one goes on", async () => {
 
 test("a margin that no policy reaches on the held-out prompts leaves the optimum out", async () => {
   const margin = Math.max(...safeties) - sum(prior, safeties) + 0.01;
-  const tools = toyTools({ trainSteps: 5 });
+  const world = toyWorld({ trainSteps: 5 });
   const given = text({ margin }).replace("mocan: { lambda: [1] }", "mocan: { solve: false, lambda: [1] }");
   run = await startRun(folder, {
     recipe: parseRecipe(given, { source: "toy.yaml", method: "compare" }),
@@ -163,7 +163,7 @@ test("a margin that no policy reaches on the held-out prompts leaves the optimum
   let done: RunEvent | undefined;
   await runMethod({
     run,
-    tools,
+    world,
     emit: (event) => {
       done = event;
     },
@@ -176,8 +176,8 @@ test("a margin that no policy reaches on the held-out prompts leaves the optimum
 
 test("too many responses are refused before any is sampled, in one line", async () => {
   const rows: string[] = [];
-  const tools = toyTools({ onRow: (row) => rows.push(row) });
-  await expect(compare(tools, { enumerate: "{ max_responses: 7 }" })).rejects.toThrow(
+  const world = toyWorld({ onRow: (row) => rows.push(row) });
+  await expect(compare(world, { enumerate: "{ max_responses: 7 }" })).rejects.toThrow(
     "'evaluate.enumerate': a prompt has 8 responses of at most 128 tokens, more than max_responses 7: lower sampling.max_new_tokens, raise max_responses, or leave evaluate.enumerate out",
   );
   expect(rows.filter((row) => row.startsWith("sample"))).toEqual([]);

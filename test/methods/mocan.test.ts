@@ -5,11 +5,11 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { runMethod } from "../../src/methods/methods.js";
 import type { DoneEvent, RunEvent } from "../../src/ports/events.js";
 import type { StageName } from "../../src/ports/store.js";
-import type { Tools } from "../../src/ports/world.js";
+import type { World } from "../../src/ports/world.js";
 import { cautions } from "../../src/report/cautions.js";
 import { collectReport } from "../../src/report/collectRun.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
-import { referenceLogits, responses, rewards, safeties, softmax, toyRecipe, toyTools } from "./toy.js";
+import { referenceLogits, responses, rewards, safeties, softmax, toyRecipe, toyWorld } from "./toy.js";
 
 let folder: string;
 let run: RunFolder;
@@ -25,9 +25,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function events(tools: Tools, only?: StageName[]): Promise<RunEvent[]> {
+async function events(world: World, only?: StageName[]): Promise<RunEvent[]> {
   const heard: RunEvent[] = [];
-  await runMethod({ run, tools, emit: (event) => heard.push(event) }, only);
+  await runMethod({ run, world, emit: (event) => heard.push(event) }, only);
   return heard;
 }
 
@@ -35,7 +35,7 @@ const expected = (p: readonly number[], values: readonly number[]) => p.reduce((
 
 test("one pass reaches the optimum that the dual predicts, and the measurement agrees with it", async () => {
   await start();
-  const heard = await events(toyTools({ trainSteps: 400 }));
+  const heard = await events(toyWorld({ trainSteps: 400 }));
   const done = heard.at(-1) as DoneEvent;
   expect(done.event).toBe("done");
   const [verdict] = done.verdicts;
@@ -61,7 +61,7 @@ test("one pass reaches the optimum that the dual predicts, and the measurement a
 
 test("regression onto the optimum's log-ratios reaches the same optimum", async () => {
   await start(toyRecipe("train: { loss_type: regression }"));
-  const done = (await events(toyTools({ trainSteps: 200 }))).at(-1) as DoneEvent;
+  const done = (await events(toyWorld({ trainSteps: 200 }))).at(-1) as DoneEvent;
   const optimum = softmax(referenceLogits.map((logit, k) => logit + rewards[k] + done.lambda[0] * safeties[k]));
   const trained = softmax(JSON.parse(readFileSync(join(folder, "aligned", "logits.json"), "utf8")));
   for (const k of responses.keys()) expect(trained[k]).toBeCloseTo(optimum[k], 5);
@@ -69,9 +69,9 @@ test("regression onto the optimum's log-ratios reaches the same optimum", async 
 
 test("what is done is not done again", async () => {
   await start();
-  await events(toyTools());
+  await events(toyWorld());
   const rows: string[] = [];
-  const heard = await events(toyTools({ onRow: (row) => rows.push(row) }));
+  const heard = await events(toyWorld({ onRow: (row) => rows.push(row) }));
   expect(rows).toEqual([]);
   expect(heard.slice(0, -1).every((event) => event.event === "stage" && event.state === "skipped")).toBe(true);
   expect(heard.at(-1)?.event).toBe("done");
@@ -79,60 +79,60 @@ test("what is done is not done again", async () => {
 
 test("the report alone is written anew, however often it is asked for; no other stage is", async () => {
   await start();
-  await events(toyTools());
+  await events(toyWorld());
   let written = 0;
-  const tools = {
-    ...toyTools(),
+  const world = {
+    ...toyWorld(),
     writeReport: async () => {
       written++;
       return "page.html";
     },
   };
-  await events(tools);
+  await events(world);
   expect(written).toBe(0);
-  await events(tools, ["report"]);
+  await events(world, ["report"]);
   expect(written).toBe(1);
-  const [stage] = await events(tools, ["evaluate"]);
+  const [stage] = await events(world, ["evaluate"]);
   expect(stage).toMatchObject({ stage: "evaluate", state: "skipped" });
 });
 
 test("each stage alone, in order, does the same as all at once", async () => {
   await start();
-  await expect(events(toyTools(), ["dual"])).rejects.toThrow(/'dual' needs the stage 'score' first: dualign score /);
+  await expect(events(toyWorld(), ["dual"])).rejects.toThrow(/'dual' needs the stage 'score' first: dualign score /);
   for (const stage of ["sample", "score", "dual", "relabel", "train", "evaluate", "report"] as const)
-    await events(toyTools(), [stage]);
-  const alone = (await events(toyTools())).at(-1) as DoneEvent;
+    await events(toyWorld(), [stage]);
+  const alone = (await events(toyWorld())).at(-1) as DoneEvent;
   await run.close();
   rmSync(folder, { recursive: true, force: true });
   await start();
-  const together = (await events(toyTools())).at(-1) as DoneEvent;
+  const together = (await events(toyWorld())).at(-1) as DoneEvent;
   expect(alone).toEqual(together);
 });
 
 test("a scorer that fails in its middle keeps what it scored, and the next run goes on there", async () => {
   await start();
   let calls = 0;
-  const failing = toyTools({
+  const failing = toyWorld({
     score: (_, row) => (++calls > 100 ? Number.NaN : safeties[responses.indexOf(row.response)]),
   });
   await expect(events(failing)).rejects.toThrow(
     /scorer 'reward' gave NaN in place of a finite number for sample \d+ of prompt \d+ \(reference\)/,
   );
   const scored: string[] = [];
-  await events(toyTools({ onRow: (row) => row.startsWith("score reward") && scored.push(row) }), ["score"]);
+  await events(toyWorld({ onRow: (row) => row.startsWith("score reward") && scored.push(row) }), ["score"]);
   expect(scored).toHaveLength(72 * 48 - 100);
 });
 
 test("a margin out of reach says how far it can go, and leaves the run as it was", async () => {
   await start({ ...toyRecipe(), safety: [{ ...toyRecipe().safety[0], margin: 5 }] });
-  await expect(events(toyTools())).rejects.toMatchObject({ name: "InfeasibleError", exitCode: 3 });
+  await expect(events(toyWorld())).rejects.toMatchObject({ name: "InfeasibleError", exitCode: 3 });
   expect(await run.isDone("score")).toBe(true);
   expect(await run.isDone("dual")).toBe(false);
 });
 
 test("bad input: constant safety scores, the same prompt twice, too few prompts", async () => {
   await start();
-  await expect(events(toyTools({ score: () => 1 }))).rejects.toThrow(
+  await expect(events(toyWorld({ score: () => 1 }))).rejects.toThrow(
     /scorer 'harmless' gave every response the score 1/,
   );
   await run.close();
@@ -141,7 +141,7 @@ test("bad input: constant safety scores, the same prompt twice, too few prompts"
     rmSync(folder, { recursive: true, force: true });
     await start(toyRecipe(more));
     const texts = Array.from({ length: count }, (_, i) => `p${repeat ? i % 40 : i}`);
-    const outcome = await events({ ...toyTools(), readPrompts: async () => texts }, ["sample"]).catch(String);
+    const outcome = await events({ ...toyWorld(), readPrompts: async () => texts }, ["sample"]).catch(String);
     const prompts = await run.prompts();
     await run.close();
     return { outcome, prompts };
@@ -160,7 +160,7 @@ test("a β too small for the scores is told, in the run and in its report", asyn
   // Every response has scores of its own, so that D has no flat places.
   let row = 0;
   const score = () => 1e6 * Math.sin(++row);
-  const heard = await events(toyTools({ score }), ["sample", "score", "dual"]);
+  const heard = await events(toyWorld({ score }), ["sample", "score", "dual"]);
   const caution =
     /^the KKT residual is .* of the scores' spread, not the 1e-9 of a certified solution: β = 1e-9 is too/;
   expect(heard.find(({ event }) => event === "solve")).toMatchObject({ caution: expect.stringMatching(caution) });
@@ -172,13 +172,15 @@ test("a β too small for the scores is told, in the run and in its report", asyn
 test("responses that are all the same leave nothing to prefer", async () => {
   await start();
   let row = 0;
-  const toy = toyTools({ score: () => Math.sin(++row) });
-  const openPolicy: Tools["openPolicy"] = async (ref) => {
-    const policy = await toy.openPolicy(ref);
+  const toy = toyWorld({ score: () => Math.sin(++row) });
+  const openSampler: World["openSampler"] = async (ref) => {
+    const policy = await toy.openSampler(ref);
     const sample: typeof policy.sample = async function* (jobs, options) {
       for await (const row of policy.sample(jobs, options)) yield { ...row, response: "a" };
     };
     return { ...policy, sample };
   };
-  await expect(events({ ...toy, openPolicy })).rejects.toThrow(/no prompt has two different responses.*raise sampling/);
+  await expect(events({ ...toy, openSampler })).rejects.toThrow(
+    /no prompt has two different responses.*raise sampling/,
+  );
 });

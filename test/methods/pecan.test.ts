@@ -6,10 +6,19 @@ import { runMethod } from "../../src/methods/methods.js";
 import { marginMeaning } from "../../src/methods/pecan.js";
 import type { DoneEvent, RunEvent, SolveEvent } from "../../src/ports/events.js";
 import type { StageName } from "../../src/ports/store.js";
-import type { Tools } from "../../src/ports/world.js";
+import type { World } from "../../src/ports/world.js";
 import type { PecanRecipe } from "../../src/recipe/parse.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
-import { referenceLogits, responses, rewards, softmax, toyPecanRecipe, toyPreferences, toyTools } from "./toy.js";
+import {
+  referenceLogits,
+  responses,
+  rewards,
+  softmax,
+  toyPecanRecipe,
+  toyPreferences,
+  toyWorld,
+  trainingBy,
+} from "./toy.js";
 
 let folder: string;
 let run: RunFolder;
@@ -25,9 +34,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function events(tools: Tools, only?: StageName[]): Promise<RunEvent[]> {
+async function events(world: World, only?: StageName[]): Promise<RunEvent[]> {
   const heard: RunEvent[] = [];
-  await runMethod({ run, tools, emit: (event) => heard.push(event) }, only);
+  await runMethod({ run, world, emit: (event) => heard.push(event) }, only);
   return heard;
 }
 
@@ -40,7 +49,7 @@ const expected = (p: readonly number[], values: readonly number[]) => p.reduce((
 
 test("from preferences alone one pass reaches the optimum of the implicit scores", async () => {
   await start();
-  const heard = await events(toyTools({ trainSteps: 220 }));
+  const heard = await events(toyWorld({ trainSteps: 220 }));
   const done = heard.at(-1) as DoneEvent;
   const [lambda] = done.lambda;
   expect(lambda).toBeGreaterThan(0.1);
@@ -75,14 +84,14 @@ test("a margin's meaning: what the geometric mean of the probability ratios must
 
 test("stopped in the middle of any stage, the run goes on without doing anything twice", async () => {
   await start();
-  const whole = (await events(toyTools())).at(-1) as DoneEvent;
+  const whole = (await events(toyWorld())).at(-1) as DoneEvent;
   await run.close();
   rmSync(folder, { recursive: true, force: true });
 
   await start();
   const rows = new Map<string, number>();
   let budget = 0;
-  const stopping = toyTools({
+  const stopping = toyWorld({
     onRow: (row) => {
       if (budget-- === 0) throw new Error("stopped");
       rows.set(row, (rows.get(row) ?? 0) + 1);
@@ -104,22 +113,22 @@ test("stopped in the middle of any stage, the run goes on without doing anything
 
 test("each stage alone; a stage of the other method is refused", async () => {
   await start();
-  await expect(events(toyTools(), ["score"])).rejects.toThrow(
+  await expect(events(toyWorld(), ["score"])).rejects.toThrow(
     /has no stage 'score': its stages are pretrain, sample, logprobs, dual/,
   );
-  await expect(events(toyTools(), ["sample"])).rejects.toThrow(/'sample' needs the stage 'pretrain' first/);
+  await expect(events(toyWorld(), ["sample"])).rejects.toThrow(/'sample' needs the stage 'pretrain' first/);
   for (const stage of ["pretrain", "sample", "logprobs", "dual", "relabel", "train", "evaluate", "report"] as const)
-    await events(toyTools(), [stage]);
-  const alone = (await events(toyTools())).at(-1) as DoneEvent;
+    await events(toyWorld(), [stage]);
+  const alone = (await events(toyWorld())).at(-1) as DoneEvent;
   await run.close();
   rmSync(folder, { recursive: true, force: true });
   await start();
-  expect(alone).toEqual((await events(toyTools())).at(-1));
+  expect(alone).toEqual((await events(toyWorld())).at(-1));
 });
 
 test("given adapters take the place of data", async () => {
   await start();
-  const fromData = (await events(toyTools())).at(-1) as DoneEvent;
+  const fromData = (await events(toyWorld())).at(-1) as DoneEvent;
   await run.close();
   const [reward, safety] = ["helpfulness", "harmless"].map((name) => join(folder, "pretrained", name));
   const recipe = toyPecanRecipe();
@@ -129,7 +138,7 @@ test("given adapters take the place of data", async () => {
     reward: { name: "helpfulness", label: "", adapter: reward },
     safety: [{ name: "harmless", label: "", margin: 0.3, adapter: safety }],
   });
-  const fromAdapters = (await events(toyTools())).at(-1) as DoneEvent;
+  const fromAdapters = (await events(toyWorld())).at(-1) as DoneEvent;
   expect({ ...fromAdapters, report: "" }).toEqual({ ...fromData, report: "" });
   expect(existsSync(join(folder, "pretrained"))).toBe(false);
 });
@@ -137,12 +146,12 @@ test("given adapters take the place of data", async () => {
 test("a given model with another tokenizer is refused", async () => {
   const recipe = toyPecanRecipe();
   await start({ ...recipe, safety: [{ name: "harmless", label: "", margin: 0.3, model: "other" }] });
-  const tools = toyTools();
-  const openPolicy: Tools["openPolicy"] = async (ref) => ({
-    ...(await tools.openPolicy(ref)),
+  const world = toyWorld();
+  const openLogprobs: World["openLogprobs"] = async (ref) => ({
+    ...(await world.openLogprobs(ref)),
     vocabulary: ref.model,
   });
-  await expect(events({ ...tools, openPolicy })).rejects.toThrow(
+  await expect(events({ ...world, openLogprobs })).rejects.toThrow(
     /'harmless': the model other has another tokenizer than toy/,
   );
 });
@@ -151,7 +160,7 @@ test("the authors' labels divide the scores by β", async () => {
   const labels = async (scale: "formula" | "authors") => {
     const recipe = toyPecanRecipe();
     await start({ ...recipe, beta: 0.5, pairs: { ...recipe.pairs, scale } });
-    await events(toyTools(), ["pretrain", "sample", "logprobs", "dual", "relabel"]);
+    await events(toyWorld(), ["pretrain", "sample", "logprobs", "dual", "relabel"]);
     const pairs = await run.pairs("aligned");
     await run.close();
     rmSync(folder, { recursive: true, force: true });
@@ -171,19 +180,20 @@ test("no preference on a held-out prompt is trained on; one that is left tells w
   await start();
   let trained: string[] = [];
   const prompts = Array.from({ length: 72 }, (_, i) => `prompt ${i}`);
-  const tools = toyTools({ preferences: () => toyPreferences(rewards, prompts) });
-  const trainPreferences: Tools["trainPreferences"] = (job) => {
-    trained = job.pairs.map(({ prompt }) => prompt as string);
-    return tools.trainPreferences({ ...job, pairs: job.pairs.slice(0, 10) });
-  };
-  await events({ ...tools, trainPreferences }, ["pretrain"]);
+  const world = toyWorld({ preferences: () => toyPreferences(rewards, prompts) });
+  const few = trainingBy(world, (job, next) => {
+    if (job.kind !== "rows") throw new Error("not asked for here");
+    trained = job.rows.map(({ row }) => row.prompt as string);
+    return next({ ...job, rows: job.rows.slice(0, 10) });
+  });
+  await events(few, ["pretrain"]);
   const heldOut = (await run.prompts("held-out")).map(({ text }) => text as string);
   expect(new Set(trained)).toEqual(new Set(prompts.filter((prompt) => !heldOut.includes(prompt))));
   await run.close();
 
   rmSync(folder, { recursive: true, force: true });
   await start();
-  await expect(events(toyTools({ preferences: () => toyPreferences(rewards, heldOut) }))).rejects.toThrow(
+  await expect(events(toyWorld({ preferences: () => toyPreferences(rewards, heldOut) }))).rejects.toThrow(
     /toy-preferences.jsonl: every preference is on a held-out prompt/,
   );
 });

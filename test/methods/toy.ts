@@ -5,9 +5,9 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseRecipe } from "../../src/methods/recipe.js";
-import type { Policy, SampledResponse } from "../../src/ports/policy.js";
-import type { PreferencePair, TrainStep } from "../../src/ports/trainer.js";
-import type { Tools } from "../../src/ports/world.js";
+import type { Enumerator, GivenResponse, Logprobs, PolicyRef, Sampler } from "../../src/ports/policy.js";
+import type { PairsJob, PpoJob, PreferencePair, Trainer, TrainingEvent, TrainingJob } from "../../src/ports/trainer.js";
+import type { World } from "../../src/ports/world.js";
 import { Random } from "../../src/random.js";
 import type { MocanRecipe, PecanRecipe } from "../../src/recipe/parse.js";
 
@@ -29,10 +29,10 @@ export interface ToyOptions {
   trainSteps?: number;
   /** Hears of every row that is made. */
   onRow?: (row: string) => void;
-  score?: (scorer: string, row: SampledResponse) => number;
+  score?: (scorer: string, row: GivenResponse) => number;
   /** The preferences of a source, by its label column. */
   preferences?: (label: string) => PreferencePair[];
-  openJudge?: Tools["openJudge"];
+  openJudge?: World["openJudge"];
   tokensPerStep?: number;
   flopsPerToken?: number;
 }
@@ -82,19 +82,24 @@ export function toyPreferences(scores: readonly number[], prompts = ["prompt of 
   );
 }
 
-export function toyTools(options: ToyOptions = {}): Tools {
+export function toyWorld(options: ToyOptions = {}): World {
   const { delay = 0, trainSteps = 60, onRow = () => {}, score, preferences, openJudge = unused } = options;
   const { tokensPerStep, flopsPerToken } = options;
   const pause = () => (delay > 0 ? new Promise((resolve) => setTimeout(resolve, delay)) : undefined);
   const scoreOf =
     score ?? ((scorer, { response }) => (scorer === "reward" ? rewards : safeties)[responses.indexOf(response)]);
+  const open = async ({ adapter }: PolicyRef) => ({
+    ...toyPolicy(adapter ? readLogits(adapter)! : referenceLogits, pause, onRow),
+    flopsPerToken,
+  });
+  const more = { steps: trainSteps, tokens: tokensPerStep, pause, onRow };
   return {
     async readPrompts() {
       return Array.from({ length: 72 }, (_, i) => `prompt ${i}`);
     },
-    async openPolicy({ adapter }) {
-      return { ...toyPolicy(adapter ? readLogits(adapter)! : referenceLogits, pause, onRow), flopsPerToken };
-    },
+    openSampler: open,
+    openLogprobs: open,
+    openEnumerator: open,
     async openScorer(spec) {
       return {
         flopsPerToken,
@@ -108,37 +113,66 @@ export function toyTools(options: ToyOptions = {}): Tools {
         async close() {},
       };
     },
-    trainDpo: ({ pairs, beta, outputDir, options }) =>
-      train(
-        pairs.map(({ chosen, rejected, probability, target }) => ({
-          chosen: chosen.responseIds[0],
-          rejected: rejected.responseIds[0],
-          probability,
-          target: options.loss_type === "regression" ? target : undefined,
-        })),
-        { beta, outputDir, steps: trainSteps, tokens: tokensPerStep, pause, onRow },
-      ),
     async readPreferences({ label }) {
       return (preferences ?? toyPreferencesBy)(label);
     },
-    trainPreferences: ({ reference, pairs, beta, outputDir }) =>
-      train(
-        pairs.map(({ chosen, rejected }) => ({
-          chosen: responses.indexOf(chosen as string),
-          rejected: responses.indexOf(rejected as string),
-          probability: 1,
-        })),
-        {
-          from: reference.adapter === undefined ? referenceLogits : readLogits(reference.adapter)!,
-          ...{ beta, outputDir, steps: trainSteps, tokens: tokensPerStep, pause, onRow },
+    async openTrainer() {
+      return {
+        objectives: ["dpo"],
+        train(job) {
+          const { outputDir } = job;
+          if (job.kind === "pairs") {
+            const regression = job.options.loss_type === "regression";
+            const pairs = job.pairs.map(({ chosen, rejected, probability, target }) => ({
+              chosen: chosen.responseIds[0],
+              rejected: rejected.responseIds[0],
+              probability,
+              target: regression ? target : undefined,
+            }));
+            return train(pairs, { beta: job.beta, outputDir, ...more });
+          }
+          if (job.kind === "ppo_lagrangian") throw new Error("not asked for here");
+          const pairs = job.rows.map(({ row }) => ({
+            chosen: responses.indexOf(row.chosen as string),
+            rejected: responses.indexOf(row.rejected as string),
+            probability: 1,
+          }));
+          const { adapter } = job.reference;
+          const from = adapter === undefined ? referenceLogits : readLogits(adapter)!;
+          return train(pairs, { from, beta: job.beta!, outputDir, ...more });
         },
-      ),
+        async close() {},
+      };
+    },
     openJudge,
     async writeReport(run) {
       return join(run.path, "report.html");
     },
   };
 }
+
+/** The world with another training, which may go on to the toy's own by `next`. */
+export function trainingBy(
+  world: World,
+  train: (job: TrainingJob, next: Trainer["train"]) => AsyncIterable<TrainingEvent>,
+  objectives: Trainer["objectives"] = ["dpo"],
+): World {
+  return {
+    ...world,
+    async openTrainer() {
+      const trainer = await world.openTrainer();
+      return { ...trainer, objectives, train: (job) => train(job, (one) => trainer.train(one)) };
+    },
+  };
+}
+
+/** A job that leaves the reference's logits as they are in the folder of another job. */
+export const adapterOnly = ({ reference, beta, seed, outputDir }: PpoJob): TrainingJob => ({
+  ...{ reference, beta, seed, outputDir, pairs: [], resume: true },
+  kind: "pairs",
+  objective: "dpo",
+  options: {} as PairsJob["options"],
+});
 
 const toyPreferencesBy = (label: string) => toyPreferences(label === "better_response_id" ? rewards : safeties);
 
@@ -156,7 +190,7 @@ function toyPolicy(
   logits: readonly number[],
   pause: () => Promise<unknown> | undefined,
   onRow: (row: string) => void,
-): Policy {
+): Sampler & Logprobs & Enumerator {
   const probabilities = softmax(logits);
   return {
     hasChatTemplate: false,
@@ -180,7 +214,7 @@ function toyPolicy(
       for (const [index, { prompt, responseIds }] of rows.entries()) {
         await pause();
         onRow(`weigh ${prompt} ${index}`);
-        yield { index, value: Math.log(probabilities[responseIds[0]]) };
+        yield { index, value: Math.log(probabilities[responseIds![0]]) };
       }
     },
     enumerate: (_prompt, _maxNewTokens, most) => ({
@@ -217,7 +251,7 @@ interface ToyTraining {
 async function* train(
   pairs: readonly ToyPair[],
   { from = referenceLogits, beta, outputDir, steps, tokens, pause, onRow }: ToyTraining,
-): AsyncGenerator<TrainStep> {
+): AsyncGenerator<TrainingEvent> {
   mkdirSync(outputDir, { recursive: true });
   let logits = readLogits(outputDir) ?? [...from];
   const start = existsSync(join(outputDir, "step")) ? Number(readFileSync(join(outputDir, "step"), "utf8")) : 0;
@@ -244,6 +278,7 @@ async function* train(
     onRow(`step ${step}`);
     const grad_norm = Math.hypot(...gradient);
     yield {
+      event: "step",
       step,
       steps,
       loss,

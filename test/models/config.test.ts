@@ -50,8 +50,15 @@ describe("sliding windows", () => {
     expect(read(changes).slidingWindow).toBe(window);
   });
 
-  test("layers of both kinds are refused", () => {
-    expect(() => read({ ...QWEN, max_window_layers: 1 })).toThrow(/config\.json: layers of several attention kinds/);
+  test("Qwen: the first layers see everything, where they are told to", () => {
+    expect(read({ ...QWEN, max_window_layers: 1 })).toMatchObject({ slidingWindow: 16, slidingLayers: [false, true] });
+  });
+
+  test("kinds of layers that are not known, or too few of them", () => {
+    expect(() => read({ ...QWEN, layer_types: ["full_attention", "chunked_attention"] })).toThrow(
+      /"chunked_attention"/,
+    );
+    expect(() => read({ ...QWEN, layer_types: ["full_attention"] })).toThrow(/each of the 2 layers/);
   });
 });
 

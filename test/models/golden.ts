@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { readTensor } from "../../src/files/safetensors.js";
-import { evaluateGraph, float32, gather, input, matmul, type Runtime } from "../../src/graph/index.js";
-import { completionFeeds, completionLogprobs, outputHead, scoreFeeds } from "../../src/models/heads.js";
+import { evaluateGraph, float32, gather, input, type Runtime } from "../../src/graph/index.js";
+import { completionFeeds, completionLogprobs, nextLogits, scoreFeeds } from "../../src/models/heads.js";
 import type { Model } from "../../src/models/model.js";
 import { pack } from "../../src/models/packing.js";
 import { Parameters } from "../../src/models/parameters.js";
@@ -49,7 +49,7 @@ export async function forward(
   const executable = await runtime.load({
     outputs: {
       logprobs: completionLogprobs(model, p, hidden, chunks),
-      lastLogits: matmul(last, outputHead(config, p).weight, { transB: true }),
+      lastLogits: nextLogits(model, p, last),
     },
   });
   const batch = pack(

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { openModuleScorer } from "../../src/providers/module/scorer.js";
 
 const folder = mkdtempSync(join(tmpdir(), "dualign-scorers-"));
@@ -15,12 +15,16 @@ const rows = ["one", "three", "fifteen"].map((response) => ({
 }));
 
 let modules = 0;
-async function score(source: string, batchSize = 2): Promise<number[]> {
+async function score(source: string, { batchSize = 2, timeout = 60 } = {}): Promise<number[]> {
   const file = join(folder, `scorer${modules++}.mjs`);
   writeFileSync(file, source);
-  const scorer = await openModuleScorer("mine", file, batchSize);
+  const scorer = await openModuleScorer("mine", file, batchSize, timeout);
   const values: number[] = [];
-  for await (const { index, value } of scorer.score(rows)) values[index] = value;
+  try {
+    for await (const { index, value } of scorer.score(rows)) values[index] = value;
+  } finally {
+    await scorer.close();
+  }
   return values;
 }
 
@@ -44,10 +48,37 @@ test.each([
   ["export default () => { throw new Error('no\\nanswer') }", /threw on the rows from the response "one" .*: no$/],
   ["export const score = () => 1", /has no default export that is a function \(rows\) => number\[\]/],
   ["export default (", /cannot be loaded: /],
+  // Nothing in a module ends, blocks or outlives the command.
+  ["export default () => new Promise(() => {})", /ended without an answer: .* promise never settles, on the rows from/],
+  ["export default () => process.exit(0)", /ended without an answer: it called process\.exit/],
+  ["export default () => process.exit(3)", /ended with exit code 3/],
+  ["await new Promise(() => {}); export default () => []", /cannot be loaded: it ended without an answer/],
+  [
+    "export default async (rows) => { setTimeout(() => { throw new Error('boom later') }, 1); await new Promise((r) => setTimeout(r, 200)); return rows.map(() => 1); }",
+    /threw an error outside of its answer: boom later/,
+  ],
+  ["export default (rows) => rows.map(async () => 1)", /gave a list of promises: return await Promise\.all/],
+  ["export default () => { for (;;); }", /gave no answer within 1 s/],
 ])("%s: one line that names scorer, module and response", async (source, message) => {
-  const error = await score(source).catch((thrown) => thrown);
+  const error = await score(source, source.includes("for (;;)") ? { timeout: 1 } : {}).catch((thrown) => thrown);
   expect(error.name).toBe("InputError");
   expect(error.message).toMatch(message);
   expect(error.message).toMatch(/^scorer 'mine' \(.*scorer\d+\.mjs\) /);
   expect(error.message).not.toContain("\n");
+});
+
+test("a timer that a module leaves open ends with it, and what it prints is kept from standard output", async () => {
+  const printed: string[] = [];
+  const spy = vi.spyOn(process.stderr, "write").mockImplementation((text) => printed.push(String(text)) > 0);
+  const out = vi.spyOn(process.stdout, "write").mockImplementation(() => true);
+  try {
+    const source =
+      "setInterval(() => {}, 10); export default (rows) => { console.log('scoring', rows.length); return rows.map(() => 1); }";
+    expect(await score(source)).toEqual([1, 1, 1]);
+    await vi.waitFor(() => expect(printed.join("")).toContain("scoring 2"));
+    expect(out).not.toHaveBeenCalled();
+  } finally {
+    spy.mockRestore();
+    out.mockRestore();
+  }
 });

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { PolicySample } from "../../src/ports/policy.js";
-import { trainOnSamples } from "../../src/providers/onnx/dpoTraining.js";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { openPolicy } from "../../src/providers/onnx/policy.js";
+import { openEmbeddedTrainer } from "../../src/providers/onnx/trainer.js";
 import { trainingSchema } from "../../src/recipe/options.js";
 
 const runtime = onnxRuntime({ device: "cpu" });
@@ -58,6 +58,9 @@ it("gives a sample the log-probability with which it was drawn", async () => {
 it("trains the distribution that it sampled: before the first update, DPO's loss is ln 2", async () => {
   const [first, second] = (await samples(cool)).filter((s) => s.responseIds.length === sampling.max_new_tokens);
   const job = {
+    kind: "pairs" as const,
+    objective: "dpo" as const,
+    resume: false,
     reference: cool,
     pairs: [{ prompt, chosen: { prompt, ...first }, rejected: { prompt, ...second }, probability: 0.9 }],
     beta: 1,
@@ -66,6 +69,7 @@ it("trains the distribution that it sampled: before the first update, DPO's loss
     outputDir: mkdtempSync(join(tmpdir(), "dualign-")),
   };
   const losses: number[] = [];
-  for await (const step of trainOnSamples(runtime, job)) losses.push(step.loss);
+  const trainer = openEmbeddedTrainer(runtime, () => Promise.reject(new Error("no scorer")));
+  for await (const event of trainer.train(job)) if (event.event === "step") losses.push(event.loss);
   expect(losses[0]).toBeCloseTo(Math.LN2, 4);
 });

@@ -7,12 +7,12 @@ import { writeReportFile } from "../../src/cli/reportFile.js";
 import { runMethod } from "../../src/methods/methods.js";
 import { parseRecipe } from "../../src/methods/recipe.js";
 import type { EvaluationRow, SolveRow, WinRateRow } from "../../src/ports/rows.js";
-import type { Tools } from "../../src/ports/world.js";
+import type { World } from "../../src/ports/world.js";
 import { collectReport } from "../../src/report/collectRun.js";
 import type { ReportData } from "../../src/report/index.js";
 import { openRun, type RunFolder, startRun } from "../../src/store/runFolder.js";
 import type { Text } from "../../src/text/rows.js";
-import { responses, rewards, safeties, toyPecanRecipe, toyTools } from "../methods/toy.js";
+import { responses, rewards, safeties, toyPecanRecipe, toyWorld, trainingBy } from "../methods/toy.js";
 
 const recipeText = `# two constraints and a judge
 model: toy
@@ -37,13 +37,14 @@ const chat: Text = [
   { role: "system", content: "Be brief." },
   { role: "user", content: "chat prompt" },
 ];
-const toy = toyTools({ score: (scorer, { response }) => scoreBy[scorer][responses.indexOf(response)] });
-const tools: Tools = {
-  ...toy,
-  openPolicy: async (ref) => ({ ...(await toy.openPolicy(ref)), flopsPerToken: 10 }),
-  async *trainDpo(job) {
-    for await (const step of toy.trainDpo(job)) yield { ...step, tokens: 7 };
-  },
+const toy = toyWorld({ score: (scorer, { response }) => scoreBy[scorer][responses.indexOf(response)] });
+const counted = trainingBy(toy, async function* (job, next) {
+  for await (const event of next(job)) yield event.event === "step" ? { ...event, tokens: 7 } : event;
+});
+const world: World = {
+  ...counted,
+  openSampler: async (ref) => ({ ...(await toy.openSampler(ref)), flopsPerToken: 10 }),
+  openLogprobs: async (ref) => ({ ...(await toy.openLogprobs(ref)), flopsPerToken: 10 }),
   async readPrompts() {
     return Array.from({ length: 36 }, (_, i) =>
       i % 3 === 0 ? [{ role: "user", content: `turn ${i}` }] : i === 1 ? chat : `plain ${i}`,
@@ -79,7 +80,7 @@ beforeAll(async () => {
   mkdirSync(folder);
   const recipe = parseRecipe(recipeText, { source: "toy.yaml", set: ["pairs.per_prompt=12"] });
   run = await startRun(folder, { recipe, recipeText, versions: { dualign: "0.0.1", node: "v20" } });
-  await runMethod({ run, tools, emit: () => {} });
+  await runMethod({ run, world, emit: () => {} });
   await run.setWinRates("aligned", [winRate]);
   data = await collectReport(run, { date });
   solve = (await run.solve("aligned"))!;
@@ -260,7 +261,7 @@ test("a run that has only solved reports its prediction; one that has not says w
   const recipe = parseRecipe(recipeText, { source: "toy.yaml" });
   const started = await startRun(early, { recipe, recipeText: "", versions: {} });
   await expect(collectReport(started, { date })).rejects.toThrow(/has no solution to report: dualign dual /);
-  await runMethod({ run: started, tools, emit: () => {} }, ["sample", "score", "dual"]);
+  await runMethod({ run: started, world, emit: () => {} }, ["sample", "score", "dual"]);
   await started.close();
   const again = await openRun(early);
   const { constraints, examples, distributions, training } = await collectReport(again, { date });
@@ -275,7 +276,7 @@ test("a run from preferences alone says what its margins ask for, and bills the 
   const folder = join(parent, "preferences");
   const recipe = toyPecanRecipe();
   const started = await startRun(folder, { recipe, recipeText: "", versions: {} });
-  await runMethod({ run: started, tools: { ...toyTools(), writeReport: writeReportFile }, emit: () => {} });
+  await runMethod({ run: started, world: { ...toyWorld(), writeReport: writeReportFile }, emit: () => {} });
   const { algorithm, constraints, costs, recipe: written } = await collectReport(started, { date });
   await started.close();
   expect(algorithm).toBe("PeCAN");

@@ -7,11 +7,11 @@ import { writeReportFile } from "../../src/cli/reportFile.js";
 import { runMethod } from "../../src/methods/methods.js";
 import { parseRecipe } from "../../src/methods/recipe.js";
 import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
-import type { Tools } from "../../src/ports/world.js";
+import type { World } from "../../src/ports/world.js";
 import { collectComparison } from "../../src/report/collectComparison.js";
 import type { ComparisonData } from "../../src/report/index.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
-import { responses, rewards, safeties, toyTools } from "../methods/toy.js";
+import { adapterOnly, responses, rewards, safeties, toyWorld } from "../methods/toy.js";
 
 const recipeText = `model: toy
 prompts: { file: toy.jsonl, held_out: 16, limit: 24 }
@@ -41,13 +41,13 @@ const scoreBy: Record<string, readonly number[]> = { reward: rewards, harmless: 
 const gains = [0.4, 0.35, 0.25, 0.4];
 const swings = [2, 1.25, 1.2, 1.3];
 
-const toy = toyTools({
+const toy = toyWorld({
   trainSteps: 40,
   tokensPerStep: 100,
   flopsPerToken: 10,
   score: (scorer, { response }) => scoreBy[scorer][responses.indexOf(response)],
 });
-const tools: Tools = {
+const world: World = {
   ...toy,
   async openJudge() {
     return {
@@ -60,20 +60,27 @@ const tools: Tools = {
       async close() {},
     };
   },
-  async *trainSafeRlhf(job) {
-    const pairs = { pairs: [], options: { ...job.train, loss_type: "sigmoid", label_smoothing: 0 } };
-    for await (const _ of toy.trainDpo({ ...job, ...pairs } as never));
-    for (const [i, gain] of gains.entries())
-      yield {
-        iteration: i + 1,
-        lambda: [swings[i]],
-        gain: [gain],
-        reward: 0,
-        kl: 0,
-        tokensSampled: 500,
-        tokensTrained: 1000,
-        flops: 1e6,
-      };
+  async openTrainer() {
+    const trainer = await toy.openTrainer();
+    return {
+      ...trainer,
+      objectives: ["dpo", "ppo_lagrangian"],
+      async *train(job) {
+        if (job.kind !== "ppo_lagrangian") return yield* trainer.train(job);
+        for await (const _ of trainer.train(adapterOnly(job)));
+        const tokens = { tokensSampled: 500, tokensTrained: 1000, flops: 1e6 };
+        for (const [i, gain] of gains.entries())
+          yield {
+            event: "iteration",
+            iteration: i + 1,
+            lambda: [swings[i]],
+            gain: [gain],
+            reward: 0,
+            kl: 0,
+            ...tokens,
+          };
+      },
+    };
   },
   writeReport: writeReportFile,
 };
@@ -88,7 +95,7 @@ beforeAll(async () => {
   const recipe = parseRecipe(recipeText, { source: "toy.yaml", method: "compare" });
   run = await startRun(folder, { recipe, recipeText, versions: { dualign: "0.0.1" } });
   const heard: RunEvent[] = [];
-  await runMethod({ run, tools, emit: (event) => heard.push(event) });
+  await runMethod({ run, world, emit: (event) => heard.push(event) });
   last = heard.at(-1) as ComparisonEvent;
   data = await collectComparison(run, { date, maxExamples: 6 });
 });

@@ -5,9 +5,9 @@ import { expect, test } from "vitest";
 import { runMethod } from "../../src/methods/methods.js";
 import type { RunEvent } from "../../src/ports/events.js";
 import type { Comparison } from "../../src/ports/judge.js";
-import type { Tools } from "../../src/ports/world.js";
+import type { World } from "../../src/ports/world.js";
 import { startRun } from "../../src/store/runFolder.js";
-import { responses, safeties, toyRecipe, toyTools } from "../methods/toy.js";
+import { responses, safeties, toyRecipe, toyWorld } from "../methods/toy.js";
 
 test("every pair is judged in both orders, and no verdict is asked for twice, whatever stops the run", async () => {
   const folder = mkdtempSync(join(tmpdir(), "dualign-judging-"));
@@ -29,7 +29,7 @@ test("every pair is judged in both orders, and no verdict is asked for twice, wh
   const run = await startRun(folder, { recipe, recipeText: "", versions: {} });
   const asked: Comparison[] = [];
   let failAfter = 0;
-  const openJudge: Tools["openJudge"] = async () => ({
+  const openJudge: World["openJudge"] = async () => ({
     async *judge(comparisons) {
       for (const [index, comparison] of comparisons.entries()) {
         if (failAfter-- === 0) throw new Error("the endpoint is down");
@@ -42,8 +42,8 @@ test("every pair is judged in both orders, and no verdict is asked for twice, wh
     async close() {},
   });
   const heard: RunEvent[] = [];
-  const tools = toyTools({ openJudge });
-  const proceed = () => runMethod({ run, tools, emit: (event) => heard.push(event) });
+  const world = toyWorld({ openJudge });
+  const proceed = () => runMethod({ run, world, emit: (event) => heard.push(event) });
   for (const allowed of [30, 50]) {
     failAfter = allowed;
     await expect(proceed()).rejects.toThrow("the endpoint is down");

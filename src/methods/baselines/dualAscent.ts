@@ -8,7 +8,7 @@ import { billed, metered } from "../../stages/bill.js";
 import { collectSamples, reference } from "../../stages/collect.js";
 import type { Context, Problem } from "../../stages/context.js";
 import { byPrompt } from "../../stages/evaluation.js";
-import { trainedPolicy, withPolicy } from "../../stages/policies.js";
+import { trainedPolicy, withOpened } from "../../stages/policies.js";
 import { labelPolicy } from "../../stages/relabel.js";
 import { trainPolicy } from "../../stages/train.js";
 import type { Baseline } from "../compare/contender.js";
@@ -74,7 +74,7 @@ async function ascend(
   problem: Problem,
   { iterations, rate, num_samples }: Options,
 ): Promise<void> {
-  const { run, tools, emit } = context;
+  const { run, world, emit } = context;
   const known = await run.multipliers(policy);
   let lambda: readonly number[] = recipe.safety.map(() => 0);
   for (let iteration = 1; iteration <= iterations; iteration++) {
@@ -85,11 +85,13 @@ async function ascend(
         await billed(context, name, "relabel", () => labelPolicy(context, problem, name, lambda));
       await trainPolicy(context, name);
       const trained = trainedPolicy(run, (await run.training(name))!.path, recipe.train.use_peft);
-      await withPolicy(tools, trained, (open) =>
-        billed(context, name, "sample", (meter) => {
-          const options = { ...recipe.sampling, num_samples, seed: recipe.seed };
-          return collectSamples(run, name, metered(meter, open), options, { stage: "train", split: "train", emit });
-        }),
+      await withOpened(
+        () => world.openSampler(trained),
+        (open) =>
+          billed(context, name, "sample", (meter) => {
+            const options = { ...recipe.sampling, num_samples, seed: recipe.seed };
+            return collectSamples(run, name, metered(meter, open), options, { stage: "train", split: "train", emit });
+          }),
       );
       await problem.score(context, name, { stage: "train", split: "train", emit });
       row = {

@@ -18,7 +18,7 @@ import {
   prefixed,
 } from "../compare/labelled.js";
 import { untilOneReaches } from "../compare/reach.js";
-import { modelOf, preferencePairs } from "../pecan.js";
+import { modelOf, preferenceJob, preferencePairs } from "../pecan.js";
 
 const schema = z
   .strictObject({
@@ -81,14 +81,14 @@ function stepwise(recipe: CompareRecipe, lambda: readonly number[]): Contender {
     namedByLambda: true,
     stages: {
       async train(context: Context) {
-        const { run, tools } = context;
+        const { run } = context;
         for (const [k, { spec, stream, beta }] of steps.entries()) {
           const name = nameOf(k);
           if (await run.training(name)) continue;
           const pairs = await preferencePairs(context, spec, stream);
           const reference = await after(run, k);
           await followTraining(context, "train", { policy: name, folder: name, pairs: pairs.length }, (outputDir) =>
-            tools.trainPreferences({ reference, pairs, beta, options: recipe.pretrain, seed: recipe.seed, outputDir }),
+            preferenceJob(pairs, { reference, beta, options: recipe.pretrain, seed: recipe.seed, outputDir }),
           );
         }
       },

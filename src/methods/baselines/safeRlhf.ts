@@ -1,14 +1,14 @@
 /** Safe-RLHF (Dai et al. 2024): PPO-Lagrangian, which moves λ by the measured cost while the policy trains. */
 import type { z } from "zod";
 import type { Scores } from "../../dual/index.js";
-import { InputError } from "../../errors.js";
-import type { SafeRlhfJob } from "../../ports/trainer.js";
+import type { PpoJob } from "../../ports/trainer.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
 import { type SafeRlhfOptions, safeRlhfSchema } from "../../recipe/safeRlhf.js";
 import { billed } from "../../stages/bill.js";
 import type { Context } from "../../stages/context.js";
 import { referenceOf, trainedPolicy } from "../../stages/policies.js";
 import { trainScores } from "../../stages/score.js";
+import { withTrainer } from "../../stages/train.js";
 import type { Baseline } from "../compare/contender.js";
 import { prefixed, trainingEntries } from "../compare/labelled.js";
 import { untilSettled } from "../compare/reach.js";
@@ -82,11 +82,13 @@ export const safeRlhfBaseline: Baseline<SafeRlhfOptions | undefined> = {
 };
 
 async function train(context: Context, recipe: CompareRecipe, options: SafeRlhfOptions): Promise<void> {
-  const { run, tools, emit } = context;
+  const { run, world, emit } = context;
   if (await run.training(policy)) return;
-  if (!tools.trainSafeRlhf) throw new InputError("'compare.safe_rlhf' cannot be trained here: leave it out");
   const scores = await trainScores(run, scorerProblem(recipe));
-  const job: SafeRlhfJob = {
+  const job: PpoJob = {
+    kind: "ppo_lagrangian",
+    objective: "ppo_lagrangian",
+    resume: true,
     reference: referenceOf(recipe),
     prompts: await run.prompts("train"),
     reward: recipe.reward,
@@ -100,12 +102,14 @@ async function train(context: Context, recipe: CompareRecipe, options: SafeRlhfO
     outputDir: `${run.path}/${policy}`,
   };
   const start = performance.now();
-  await billed(context, policy, "train", async () => {
-    for await (const { reward: _, kl: __, ...row } of tools.trainSafeRlhf!(job)) {
+  await billed(context, policy, "train", () =>
+    withTrainer(world, job, async (event) => {
+      if (event.event !== "iteration") return;
+      const { event: _, reward: __, kl: ___, ...row } = event;
       await run.setMultiplier({ policy, ...row });
       emit({ event: "multiplier", policy, ...row });
-    }
-  });
+    }),
+  );
   const seconds = (performance.now() - start) / 1000;
   const steps = (await run.multipliers(policy)).length;
   await run.setTraining({ policy, path: policy, pairs: 0, steps, seconds });

@@ -59,8 +59,8 @@ export function comparison(recipe: CompareRecipe): Method {
       ],
       [
         "report",
-        async ({ run, tools }) => {
-          await tools.writeReport(run);
+        async ({ run, world }) => {
+          await world.writeReport(run);
         },
       ],
     ],

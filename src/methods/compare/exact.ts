@@ -13,7 +13,7 @@ import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
 import { collectLogprobs, reference, store, type Task } from "../../stages/collect.js";
 import type { Context, Problem } from "../../stages/context.js";
-import { referenceOf, withPolicy } from "../../stages/policies.js";
+import { referenceOf, withOpened } from "../../stages/policies.js";
 import { ensurePrompts } from "../../stages/prompts.js";
 
 /** The names of rows that are no trained policy's: every response, and π*. */
@@ -28,44 +28,57 @@ export async function collectEnumerated(
   context: Context,
   { max_responses }: NonNullable<CompareRecipe["evaluate"]["enumerate"]>,
 ): Promise<void> {
-  const { run, tools, emit } = context;
+  const { run, world, emit } = context;
   const { max_new_tokens } = run.recipe.sampling;
-  await withPolicy(tools, referenceOf(run.recipe), async (open) => {
-    await ensurePrompts(context, open);
-    const policy = await open();
-    if (!policy.enumerate) throw new InputError("'evaluate.enumerate': the responses of this model cannot be listed");
-    const have = new Set((await run.sampleKeys(enumerated, "held-out")).map((key) => `${key.prompt}/${key.sample}`));
-    const missing: (EnumeratedResponse & { of: PromptRow; sample: number })[] = [];
-    for (const of of await run.prompts("held-out")) {
-      const { total, responses } = policy.enumerate(of.text, max_new_tokens, max_responses);
-      if (!responses)
-        throw new InputError(
-          `'evaluate.enumerate': a prompt has ${written(total)} responses of at most ${max_new_tokens} tokens, more than max_responses ${max_responses}: lower sampling.max_new_tokens, raise max_responses, or leave evaluate.enumerate out`,
-        );
-      for (const [sample, response] of responses.entries())
-        if (!have.has(`${of.prompt}/${sample}`)) missing.push({ ...response, of, sample });
-    }
-    if (missing.length === 0) return;
-    const total = have.size + missing.length;
-    await store(policy.logprobs(missing.map(({ of, ...response }) => ({ ...response, prompt: of.text }))), {
-      write: (values) =>
-        run.addSamples(
-          values.map(({ index, value }) => {
-            const { of, ...row } = missing[index];
-            return { ...row, policy: enumerated, prompt: of.prompt, logprob: value };
+  const { openEnumerator } = world;
+  if (!openEnumerator) throw new InputError("'evaluate.enumerate': the responses of this model cannot be listed");
+  const ref = referenceOf(run.recipe);
+  await withOpened(
+    () => world.openSampler(ref),
+    (open) => ensurePrompts(context, open),
+  );
+  await withOpened(
+    () => openEnumerator(ref),
+    async (open) => {
+      const enumerator = await open();
+      const have = new Set((await run.sampleKeys(enumerated, "held-out")).map((key) => `${key.prompt}/${key.sample}`));
+      const missing: (EnumeratedResponse & { of: PromptRow; sample: number })[] = [];
+      for (const of of await run.prompts("held-out")) {
+        const { total, responses } = enumerator.enumerate(of.text, max_new_tokens, max_responses);
+        if (!responses)
+          throw new InputError(
+            `'evaluate.enumerate': a prompt has ${written(total)} responses of at most ${max_new_tokens} tokens, more than max_responses ${max_responses}: lower sampling.max_new_tokens, raise max_responses, or leave evaluate.enumerate out`,
+          );
+        for (const [sample, response] of responses.entries())
+          if (!have.has(`${of.prompt}/${sample}`)) missing.push({ ...response, of, sample });
+      }
+      if (missing.length === 0) return;
+      const total = have.size + missing.length;
+      const given = missing.map(({ of, ...response }) => ({ ...response, prompt: of.text }));
+      await withOpened(
+        () => world.openLogprobs(ref),
+        async (openModel) =>
+          store((await openModel()).logprobs(given), {
+            write: (values) =>
+              run.addSamples(
+                values.map(({ index, value }) => {
+                  const { of, ...row } = missing[index];
+                  return { ...row, policy: enumerated, prompt: of.prompt, logprob: value };
+                }),
+              ),
+            done: (count) =>
+              emit({
+                event: "progress",
+                stage: "sample",
+                task: "every response, held-out prompts",
+                done: have.size + count,
+                total,
+                unit: "responses",
+              }),
           }),
-        ),
-      done: (count) =>
-        emit({
-          event: "progress",
-          stage: "sample",
-          task: "every response, held-out prompts",
-          done: have.size + count,
-          total,
-          unit: "responses",
-        }),
-    });
-  });
+      );
+    },
+  );
 }
 
 const written = (total: number) => (total < 1e7 ? String(total) : total.toExponential(1));
@@ -75,9 +88,12 @@ export const scoreEnumerated = (context: Context, problem: Problem): Promise<voi
   problem.score(context, enumerated, { stage: "score", split: "held-out", emit: context.emit });
 
 /** Weighs every response by a trained policy. */
-export async function weighEnumerated({ run, tools, emit }: Context, policy: string, ref: PolicyRef): Promise<void> {
+export async function weighEnumerated({ run, world, emit }: Context, policy: string, ref: PolicyRef): Promise<void> {
   const task: Task = { stage: "evaluate", split: "held-out", emit };
-  await withPolicy(tools, ref, (open) => collectLogprobs(run, enumerated, policy, open, task));
+  await withOpened(
+    () => world.openLogprobs(ref),
+    (open) => collectLogprobs(run, enumerated, policy, open, task),
+  );
 }
 
 /** A trained policy, and what it was trained for where that is the problem at hand. */

@@ -6,16 +6,31 @@ import type { Parameters } from "../parameters.js";
 import { readRope } from "../readRope.js";
 import type { FamilyConfig, Layer, ModelFamily } from "./family.js";
 
+/** Values that config.json may leave out, as transformers' config class of the family has them. */
+export interface Defaults {
+  readonly headDim?: number;
+  readonly normEpsilon?: number;
+  readonly maxPositions?: number;
+  readonly theta?: number;
+  readonly tiedHead?: boolean;
+}
+
 /** Config of a Llama-like model, under the names that most families share. */
-export function readLlamaLike(c: ConfigReader): FamilyConfig {
+export function readLlamaLike(c: ConfigReader, defaults: Defaults = {}): FamilyConfig {
+  const config = readSizes(c, defaults);
   c.only("hidden_act", "silu");
+  return { ...config, rope: readRope(c, { ...config, theta: defaults.theta }) };
+}
+
+/** Config of a Llama-like model without its activation and rotary embedding. */
+export function readSizes(c: ConfigReader, defaults: Defaults = {}): FamilyConfig {
   const hiddenSize = c.number("hidden_size");
   const heads = c.number("num_attention_heads");
-  const headDim = c.number("head_dim", hiddenSize / heads);
+  const headDim = c.number("head_dim", defaults.headDim ?? hiddenSize / heads);
   if (headDim % 2 !== 0) c.fail(`a hidden size of ${hiddenSize} cannot be parted among ${heads} attention heads`);
   const keyValueHeads = c.number("num_key_value_heads", heads);
   if (heads % keyValueHeads !== 0) c.fail(`${heads} attention heads cannot share ${keyValueHeads} key-value heads`);
-  const maxPositions = c.number("max_position_embeddings", 2048);
+  const maxPositions = c.number("max_position_embeddings", defaults.maxPositions ?? 2048);
   const attentionBias = c.flag("attention_bias", false);
   return {
     vocabSize: c.number("vocab_size"),
@@ -25,26 +40,37 @@ export function readLlamaLike(c: ConfigReader): FamilyConfig {
     heads,
     keyValueHeads,
     headDim,
-    normEpsilon: c.number("rms_norm_eps", 1e-6),
+    normEpsilon: c.number("rms_norm_eps", defaults.normEpsilon ?? 1e-6),
     maxPositions,
-    tiedHead: c.flag("tie_word_embeddings", false),
+    tiedHead: c.flag("tie_word_embeddings", defaults.tiedHead ?? false),
     queryKeyValueBias: attentionBias,
     outputBias: attentionBias,
     mlpBias: c.flag("mlp_bias", false),
-    rope: readRope(c, headDim, maxPositions),
   };
 }
 
-/** Window of attention where layers may be of two kinds; `full` is how many first layers see everything where no kinds are given. */
-export function readSlidingWindow(c: ConfigReader, layers: number, full: number): number | undefined {
-  const window = c.get("sliding_window");
-  if (typeof window !== "number") return undefined;
-  const given = c.get("layer_types") as string[] | undefined;
-  const kinds = new Set(
-    given ?? Array.from({ length: layers }, (_, i) => (i < full ? "full_attention" : "sliding_attention")),
-  );
-  if (kinds.size > 1) c.fail(`layers of several attention kinds ("layer_types") are not supported`);
-  return kinds.has("full_attention") ? undefined : window;
+/** Sliding window of a config, and the layers that it is for. */
+export type Windows = Pick<FamilyConfig, "slidingWindow" | "slidingLayers">;
+
+/**
+ * Sliding window from "sliding_window", for the layers that "layer_types" names; `slides` stands in where there is no such
+ * list. Throws InputError on other kinds of layers, or a list of another length.
+ */
+export function readWindows(
+  c: ConfigReader,
+  layers: number,
+  { window: fallback, slides }: { window?: number; slides: (layer: number) => boolean },
+): Windows {
+  const slidingWindow = c.optional("sliding_window", fallback);
+  const kinds = c.get("layer_types");
+  if (kinds !== undefined && (!Array.isArray(kinds) || kinds.length !== layers))
+    c.fail(`"layer_types" must be a list with an entry for each of the ${layers} layers`);
+  const slidingLayers = Array.from({ length: layers }, (_, i) => {
+    const kind = kinds === undefined ? undefined : (kinds as unknown[])[i];
+    if (kind !== undefined && kind !== "sliding_attention" && kind !== "full_attention") c.refuse("layer_types", kind);
+    return kind === undefined ? slides(i) : kind === "sliding_attention";
+  });
+  return slidingWindow !== undefined && slidingLayers.includes(true) ? { slidingWindow, slidingLayers } : {};
 }
 
 /** RMSNorm over the last axis by the module of that name; the scale is as wide as x. */
@@ -59,19 +85,18 @@ export function headRms({ config, p, name }: Layer, x: Tensor, module: string): 
   return reshape(rms(config, p, perHead, `${name}.${module}`), x.shape);
 }
 
-/** Attention sublayer: x [N, hiddenSize] → the same; `prepare` changes queries or keys before they are turned. */
-export function selfAttention(
-  layer: Layer,
-  x: Tensor,
-  prepare: (x: Tensor, norm: "q_norm" | "k_norm") => Tensor = (t) => t,
-): Tensor {
+/** Change of queries or keys [N, n·headDim] before they are turned; `norm` is the module that families with a norm there have. */
+export type Prepare = (x: Tensor, norm: "self_attn.q_norm" | "self_attn.k_norm") => Tensor;
+
+/** Attention sublayer: x [N, hiddenSize] → the same. */
+export function selfAttention(layer: Layer, x: Tensor, prepare: Prepare = (t) => t): Tensor {
   const { config, p, name, rotate, attend } = layer;
   const { hiddenSize: h, headDim: d, heads, keyValueHeads } = config;
   const bias = config.queryKeyValueBias;
   const q = p.linear(x, `${name}.self_attn.q_proj`, h, heads * d, { bias });
   const k = p.linear(x, `${name}.self_attn.k_proj`, h, keyValueHeads * d, { bias });
   const v = p.linear(x, `${name}.self_attn.v_proj`, h, keyValueHeads * d, { bias });
-  const seen = attend(rotate(prepare(q, "q_norm")), rotate(prepare(k, "k_norm")), v);
+  const seen = attend(rotate(prepare(q, "self_attn.q_norm")), rotate(prepare(k, "self_attn.k_norm")), v);
   return p.linear(seen, `${name}.self_attn.o_proj`, heads * d, h, { bias: config.outputBias });
 }
 
@@ -102,7 +127,8 @@ export const llamaLike: ModelFamily = {
   norm: rms,
   block(layer, x) {
     const { config, p, name } = layer;
-    const y = add(x, selfAttention(layer, rms(config, p, x, `${name}.input_layernorm`)));
-    return add(y, gatedMlp(layer, rms(config, p, y, `${name}.post_attention_layernorm`)));
+    const scaled = (t: Tensor) => (config.residualScale === undefined ? t : mul(t, config.residualScale));
+    const y = add(x, scaled(selfAttention(layer, rms(config, p, x, `${name}.input_layernorm`))));
+    return add(y, scaled(gatedMlp(layer, rms(config, p, y, `${name}.post_attention_layernorm`))));
   },
 };

@@ -1,13 +1,14 @@
 /** Qwen2 and Qwen2.5: Llama's block with biases on queries, keys and values. */
 import type { ConfigReader } from "../configReader.js";
 import type { FamilyConfig, ModelFamily } from "./family.js";
-import { llamaLike, readLlamaLike, readSlidingWindow } from "./llamaLike.js";
+import { llamaLike, readLlamaLike, readWindows } from "./llamaLike.js";
 
 /** Config that Qwen2 and Qwen3 share: a sliding window only where it is switched on, from "max_window_layers" on. */
 export function readQwen(c: ConfigReader): FamilyConfig {
   const config = readLlamaLike(c);
   if (!c.flag("use_sliding_window", false)) return config;
-  return { ...config, slidingWindow: readSlidingWindow(c, config.layers, Number(c.get("max_window_layers") ?? 28)) };
+  const full = Number(c.get("max_window_layers") ?? 28);
+  return { ...config, ...readWindows(c, config.layers, { window: 4096, slides: (layer) => layer >= full }) };
 }
 
 /** Family record of Qwen2. */

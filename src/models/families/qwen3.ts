@@ -13,7 +13,7 @@ export const qwen3: ModelFamily = {
     const normed = rms(config, p, x, `${name}.input_layernorm`);
     const y = add(
       x,
-      selfAttention(layer, normed, (t, norm) => headRms(layer, t, `self_attn.${norm}`)),
+      selfAttention(layer, normed, (t, norm) => headRms(layer, t, norm)),
     );
     return add(y, gatedMlp(layer, rms(config, p, y, `${name}.post_attention_layernorm`)));
   },

@@ -1,11 +1,11 @@
 /** Scorers that users write: a module whose default export gives each row a number. */
 
 import { InputError } from "../../errors.js";
-import type { RowValue, SampledResponse } from "../../ports/policy.js";
+import type { GivenResponse, RowValue } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
 import { contentText } from "../../text/messages.js";
 import type { Text } from "../../text/rows.js";
-import { callWithRows, clip, kind, loadFunction } from "./userModule.js";
+import { clip, DEFAULT_TIMEOUT, kind, openUserFunction } from "./userModule.js";
 
 /** Function that a scoring module exports as its default. */
 export type ScoreFunction = (rows: { prompt: Text; response: string }[]) => number[] | Promise<number[]>;
@@ -16,19 +16,25 @@ export type ScoreFunction = (rows: { prompt: Text; response: string }[]) => numb
  * @throws InputError if the module cannot be loaded or exports no function; while scoring, if it throws, or gives
  * something else than one finite number for each row.
  */
-export async function openModuleScorer(name: string, file: string, batchSize: number): Promise<Scorer> {
-  const score = await loadFunction<ScoreFunction>(`scorer '${name}'`, file, "(rows) => number[]");
+export async function openModuleScorer(
+  name: string,
+  file: string,
+  batchSize: number,
+  timeout = DEFAULT_TIMEOUT,
+): Promise<Scorer> {
+  const signature = "(rows) => number[]";
+  const module = await openUserFunction({ what: `scorer '${name}'`, file, signature, timeout });
   const what = `scorer '${name}' (${file})`;
   return {
-    async *score(rows: readonly SampledResponse[]): AsyncGenerator<RowValue> {
+    async *score(rows: readonly GivenResponse[]): AsyncGenerator<RowValue> {
       for (let start = 0; start < rows.length; start += batchSize) {
         const batch = rows.slice(start, start + batchSize).map(({ prompt, response }) => ({ prompt, response }));
         const shown = { items: "scores", first: show(batch[0]) };
-        const values = await callWithRows(what, score, batch, shown);
+        const values = await module.call(batch, shown);
         for (const [i, value] of values.entries()) yield { index: start + i, value: number(what, value, batch[i]) };
       }
     },
-    async close() {},
+    close: () => module.close(),
   };
 }
 

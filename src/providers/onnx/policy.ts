@@ -3,7 +3,15 @@ import { createHash } from "node:crypto";
 import type { Runtime } from "../../graph/index.js";
 import { groupByPrompt } from "../../models/packing.js";
 import { linearModules } from "../../models/transformer.js";
-import type { Policy, PolicyRef, PolicySample, RowValue, SampledResponse } from "../../ports/policy.js";
+import type {
+  Enumerator,
+  GivenResponse,
+  Logprobs,
+  PolicyRef,
+  PolicySample,
+  RowValue,
+  Sampler,
+} from "../../ports/policy.js";
 import { countResponses, enumerateResponses } from "../../sample/enumerate.js";
 import { generate, type Sample, type SamplingOptions } from "../../sample/generate.js";
 import { treeLogprobs } from "../../score/sequences.js";
@@ -22,7 +30,7 @@ export function asPolicySample(tokenizer: Tokenizer, sample: Sample): PolicySamp
 /** The options of `generate` from a recipe's or the command line's. A policy's own temperature stands in for theirs. */
 export function samplingOptions(
   { tokenizer, temperature }: OpenModel,
-  options: Parameters<Policy["sample"]>[1],
+  options: Parameters<Sampler["sample"]>[1],
 ): SamplingOptions {
   return {
     maxNewTokens: options.max_new_tokens,
@@ -36,8 +44,11 @@ export function samplingOptions(
   };
 }
 
-/** Opens a model for a run. Graphs are loaded at their first use and let go after it, so that stages do not add up. */
-export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Policy> {
+/**
+ * Policy of the embedded engine: one opened model with every ability. Graphs are loaded at their first use and let go
+ * after it, so that stages do not add up.
+ */
+export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Sampler & Logprobs & Enumerator> {
   const model = await openPolicyModel(ref);
   const { tokenizer } = model;
   return {
@@ -45,8 +56,8 @@ export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Poli
     vocabulary: vocabularyOf(tokenizer),
     flopsPerToken: flopsPerToken(model),
     async *sample(jobs, options): AsyncGenerator<PolicySample> {
-      const requests = jobs.map(({ prompt, promptIndex, sampleIndexes }) => ({
-        prompt: tokenizePrompt(tokenizer, prompt, `prompt ${promptIndex + 1}`),
+      const requests = jobs.map(({ prompt, promptIndex, sampleIndexes, row, where = `prompt ${promptIndex + 1}` }) => ({
+        prompt: tokenizePrompt(tokenizer, prompt, where, row),
         promptIndex,
         sampleIndexes,
       }));
@@ -54,7 +65,7 @@ export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Poli
         yield asPolicySample(tokenizer, sample);
     },
     async *logprobs(rows): AsyncGenerator<RowValue> {
-      const { trees, order } = groupByPrompt(tokenizeSampled(tokenizer, rows));
+      const { trees, order } = groupByPrompt(tokenizeGiven(tokenizer, rows));
       for await (const { index, value } of treeLogprobs(runtime, model, trees)) yield { index: order[index], value };
     },
     enumerate(prompt, maxNewTokens, most) {
@@ -77,13 +88,13 @@ export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Poli
   };
 }
 
-/** Prompt and response tokens of sampled rows; an end token follows where the response stopped. */
-export const tokenizeSampled = (tokenizer: Tokenizer, rows: readonly SampledResponse[]) =>
-  rows.map(({ prompt, response, responseIds, finishReason }, i) =>
+/** Prompt and response tokens of responses; an end token follows where the response stopped. */
+export const tokenizeGiven = (tokenizer: Tokenizer, rows: readonly GivenResponse[]) =>
+  rows.map(({ prompt, response, responseIds, finishReason, row, where = "" }, i) =>
     tokenizeResponse(
       tokenizer,
-      { prompt, response, response_ids: responseIds, finish_reason: finishReason },
-      `row ${i + 1}`,
+      { ...row, prompt, response, response_ids: responseIds, finish_reason: finishReason },
+      where || `row ${i + 1}`,
     ),
   );
 

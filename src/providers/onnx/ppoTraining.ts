@@ -9,7 +9,7 @@ import { freshAdapter, type LoraOptions } from "../../models/lora.js";
 import { ParameterLayout } from "../../models/parameters.js";
 import type { SampledResponse } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
-import type { SafeRlhfIteration, SafeRlhfJob } from "../../ports/trainer.js";
+import type { PpoIterationRow, PpoJob } from "../../ports/trainer.js";
 import type { Sampling, Training } from "../../recipe/options.js";
 import type { ScorerSpec } from "../../recipe/parse.js";
 import { readSafeRlhfOptions, type SafeRlhfOptions } from "../../recipe/safeRlhf.js";
@@ -125,9 +125,9 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
 /** The comparison's entry: opens what the job names, and lets go of it at the end. */
 export async function* trainSafeRlhf(
   runtime: Runtime,
-  job: SafeRlhfJob,
+  job: PpoJob,
   openScorer: (spec: ScorerSpec) => Promise<Scorer>,
-): AsyncGenerator<SafeRlhfIteration> {
+): AsyncGenerator<PpoIterationRow> {
   const options = readSafeRlhfOptions(job.options, "compare.safe_rlhf");
   const opened: Scorer[] = [];
   const open = async (spec: ScorerSpec): Promise<PpoScore> => {
@@ -146,7 +146,7 @@ export async function* trainSafeRlhf(
       reference: await openPolicyModel(job.reference),
       prompts: job.prompts.map(({ text }) => text),
       ...{ reward, safety, beta, options, sampling, train, seed, outputDir },
-      resume: true,
+      resume: job.resume,
     });
     for await (const { iteration, lambda, cost, reward, kl, tokensSampled, tokensTrained, flops } of events)
       yield {

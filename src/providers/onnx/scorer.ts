@@ -3,7 +3,7 @@
 import { InputError } from "../../errors.js";
 import type { Runtime } from "../../graph/index.js";
 import type { TokenTree } from "../../models/packing.js";
-import type { RowValue, SampledResponse } from "../../ports/policy.js";
+import type { Scorer } from "../../ports/scorer.js";
 import { treeScores } from "../../score/sequences.js";
 import { tokenizeScored } from "../../text/rows.js";
 import { openModel } from "./openModel.js";
@@ -19,27 +19,14 @@ export interface ScorerRef {
   readonly maxLength: number;
 }
 
-/** Row to score: a response with its prompt, what the row adds to the chat template, and its place for errors. */
-export interface ScoredRow extends Pick<SampledResponse, "prompt" | "response"> {
-  readonly where?: string;
-  readonly tools?: unknown;
-  readonly chat_template_kwargs?: unknown;
-}
-
-/** Fits the stages' `Scorer`. */
-export interface ModelScorer {
-  readonly flopsPerToken: number;
-  /** Rows so far that were longer than `maxLength` and lost their beginning. */
-  readonly cutRows: number;
-  score(rows: readonly ScoredRow[]): AsyncIterable<RowValue>;
-  close(): Promise<void>;
-}
-
-/** @throws InputError where the model gives no scores. */
+/**
+ * Scorer of a score model.
+ * @throws InputError where the model gives no scores.
+ */
 export async function openModelScorer(
   runtime: Runtime,
   { name, model: path, adapter, maxLength }: ScorerRef,
-): Promise<ModelScorer> {
+): Promise<Scorer> {
   const model = await openModel(path, adapter);
   if (!model.config.score)
     throw new InputError(
@@ -53,7 +40,8 @@ export async function openModelScorer(
     },
     async *score(rows) {
       const sequences = rows.map((row, i) => {
-        const ids = tokenizeScored(model.tokenizer, { ...row }, row.where ?? `row ${i + 1}`);
+        const given = { ...row.row, prompt: row.prompt, response: row.response };
+        const ids = tokenizeScored(model.tokenizer, given, row.where ?? `row ${i + 1}`);
         if (ids.length <= maxLength) return ids;
         cutRows++;
         return ids.slice(-maxLength);

@@ -1,0 +1,33 @@
+/** What the jobs of single commands have in common. */
+
+import type { PlacedRow } from "../../files/rows/read.js";
+import { writeRows } from "../../files/rows/write.js";
+import type { CommandEvent } from "../progress.js";
+
+/** Seconds since a time of `performance.now()`. */
+export const secondsSince = (start: number): number => (performance.now() - start) / 1000;
+/** Largest resident memory of the process so far, in bytes. */
+export const peakMemory = (): number => process.resourceUsage().maxRSS * 1024;
+
+/** Rows written with what was found for each; the command's last event. */
+export async function* finish(
+  output: string,
+  rows: readonly PlacedRow[],
+  { name, values, start, more = {} }: { name: string; values: Float64Array; start: number; more?: object },
+): AsyncGenerator<CommandEvent> {
+  await writeRows(
+    output,
+    rows.map(({ row }, i) => ({ ...row, [name]: values[i] })),
+  );
+  const mean = values.reduce((a, b) => a + b, 0) / rows.length;
+  const seconds = secondsSince(start);
+  yield {
+    event: "done",
+    output,
+    rows: rows.length,
+    [`mean_${name}`]: mean,
+    ...more,
+    seconds,
+    peak_memory_bytes: peakMemory(),
+  };
+}

@@ -1,0 +1,55 @@
+/** `dualign generate`: prompts in, responses of a sampler out. */
+import { readPromptFile } from "../../files/promptFile.js";
+import { readSource } from "../../files/rows/source.js";
+import { writeRows } from "../../files/rows/write.js";
+import { asUserTurn, type Row } from "../../text/rows.js";
+import type { GenerateJob } from "../jobOptions.js";
+import type { CommandEvent } from "../progress.js";
+import { openWorld } from "../world.js";
+import { peakMemory, secondsSince } from "./common.js";
+
+/** Events of sampling: progress, then `done`. Rows come out in the order of the prompts. */
+export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEvent> {
+  const start = performance.now();
+  const { source, column, chat, output } = job;
+  const prompts = (await readSource(source, (file) => readPromptFile(file, column))).map((given) =>
+    chat ? { ...given, prompt: asUserTurn(given.prompt) } : given,
+  );
+  const { num_samples } = job.sampling;
+  const sampleIndexes = Array.from({ length: num_samples }, (_, i) => i);
+  const jobs = prompts.map((given, promptIndex) => ({ ...given, promptIndex, sampleIndexes }));
+  const sampler = await openWorld(job.device).openSampler(job.model);
+  const rows = new Array<Row>(prompts.length * num_samples);
+  const begin = performance.now();
+  let done = 0;
+  let new_tokens = 0;
+  try {
+    for await (const sample of sampler.sample(jobs, { ...job.sampling, seed: job.seed })) {
+      const { promptIndex, sampleIndex, response, responseIds, logprob, finishReason } = sample;
+      rows[promptIndex * num_samples + sampleIndex] = {
+        ...prompts[promptIndex].row,
+        prompt: prompts[promptIndex].prompt,
+        response,
+        response_ids: responseIds,
+        logprob,
+        finish_reason: finishReason,
+      };
+      new_tokens += responseIds.length + (finishReason === "stop" ? 1 : 0);
+      yield { event: "progress", task: "sampling", done: ++done, total: rows.length, unit: "samples" };
+    }
+  } finally {
+    await sampler.close();
+  }
+  const generate_seconds = secondsSince(begin);
+  await writeRows(output, rows);
+  yield {
+    event: "done",
+    output,
+    samples: rows.length,
+    new_tokens,
+    seconds: secondsSince(start),
+    generate_seconds,
+    tokens_per_second: new_tokens / generate_seconds,
+    peak_memory_bytes: peakMemory(),
+  };
+}

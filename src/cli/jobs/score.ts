@@ -1,0 +1,39 @@
+/** `dualign score`: responses in, their scores out. */
+import { InputError } from "../../errors.js";
+import { sourceRows } from "../../files/rows/source.js";
+import { asChat } from "../../text/rows.js";
+import type { ScoreJob } from "../jobOptions.js";
+import type { CommandEvent } from "../progress.js";
+import { openWorld } from "../world.js";
+import { finish } from "./common.js";
+import { givenResponse } from "./responses.js";
+
+/** Events of scoring: progress, then `done`. */
+export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
+  const start = performance.now();
+  const { scorer: spec } = job;
+  const rows = await sourceRows(job.source);
+  const responses = rows.map(({ row, where }) => {
+    const given = job.chat ? asChat(row) : row;
+    if (typeof given.response !== "string") throw new InputError(`${where}: "response" must be a string`);
+    return givenResponse(given, where);
+  });
+  const scorer = await openWorld(job.device).openScorer(spec);
+  const values = new Float64Array(rows.length);
+  let done = 0;
+  try {
+    for await (const { index, value } of scorer.score(responses)) {
+      values[index] = spec.sign * spec.scale * value;
+      yield { event: "progress", task: "scoring", done: ++done, total: rows.length, unit: "rows" };
+    }
+  } finally {
+    await scorer.close();
+  }
+  const { cutRows = 0 } = scorer;
+  if (cutRows > 0)
+    yield {
+      event: "notice",
+      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${spec.max_length} and were scored without their beginning`,
+    };
+  yield* finish(job.output, rows, { name: "score", values, start, more: { rows_cut: cutRows } });
+}
