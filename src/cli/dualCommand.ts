@@ -6,6 +6,7 @@ import { InfeasibleError } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { type OpenScores, readScores } from "../files/scores.js";
 import { trainScores } from "../stages/score.js";
+import { columns } from "./columns.js";
 import { infeasibleResult, type SolveResult, solveFromFile } from "./dualResult.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
@@ -114,24 +115,21 @@ function table(result: SolveResult): string {
     ["reward", short(reference.reward), short(predicted.reward_gain), range(intervals?.reward_gain), "", "", ""],
     ...lambda.map((value, j) => [
       lambda.length === 1 ? "safety" : `safety ${j + 1}`,
-      short(reference.safety[j]),
-      short(predicted.safety_gain[j]),
+      short(reference.safety[j]!),
+      short(predicted.safety_gain[j]!),
       range(intervals?.safety_gain[j]),
-      short(margins[j]),
+      short(margins[j]!),
       short(value),
       range(intervals?.lambda[j]),
     ]),
   ];
-  const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
-  const line = (row: string[]) =>
-    row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c]))).join("  ");
   const reached =
     lambda.length === 1
       ? `largest reachable margin ${short(result.max_margin)}`
       : `hardest combination [${result.combination.map(short).join(", ")}]: gain up to ${short(result.max_margin)}`;
   return `${[
     `${result.prompts} prompts, ${result.samples} samples, β = ${result.beta}`,
-    ...rows.map((row) => line(row).trimEnd()),
+    ...columns(rows),
     `D(λ) = ${short(result.dual)}, KKT residual ${result.kkt.toExponential(1)}${result.converged ? "" : " (not converged)"}, KL to the reference ${short(predicted.kl)}`,
     reached,
     `effective sample size per prompt: ${short(ess.mean)} on average, ${short(ess.min)} at least`,

@@ -37,7 +37,7 @@ export function readFlags<S extends z.ZodObject>(schema: S, given: Readonly<Reco
   }
   const result = schema.safeParse(values);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
+  const issue = result.error.issues[0]!;
   const key = String(issue.path[0]);
   if (values[key] === undefined) throw new InputError(`${flag(key)} is missing`);
   throw new InputError(`${flag(key)} ${describe(issue, values[key])}`);

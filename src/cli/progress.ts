@@ -7,6 +7,8 @@ import type { ComparedGain, ComparisonRow, PredictionEvent, RunEvent } from "../
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
 import { aligned } from "../stages/context.js";
 
+import { columns } from "./columns.js";
+
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
 export interface CommandDone {
   event: "done";
@@ -221,7 +223,7 @@ function comparison(rows: readonly ComparisonRow[], report: string): string {
     figure(kl.measured),
     figure(bill.seconds),
   ]);
-  return `${columns(header, cells)}\nreport: ${report}`;
+  return `${columns([header, ...cells]).join("\n")}\nreport: ${report}`;
 }
 
 function winRate({ judge, rate, low, high, pairs, unreadable, swayed }: WinRateRow): string {
@@ -245,16 +247,7 @@ function table(rows: readonly EvaluationRow[]): string {
     margin === null ? "" : signed(margin),
     verdict ?? "",
   ]);
-  return columns(header, cells);
-}
-
-/** The first column to the left, the others to the right. */
-function columns(header: readonly string[], cells: readonly (readonly string[])[]): string {
-  const widths = header.map((_, i) => Math.max(...[header, ...cells].map((row) => row[i].length)));
-  return [header, ...cells]
-    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  "))
-    .map((line) => line.trimEnd())
-    .join("\n");
+  return columns([header, ...cells]).join("\n");
 }
 
 function bar(share: number): string {

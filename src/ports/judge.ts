@@ -2,7 +2,7 @@
 import type { Preference } from "../evaluate/winRate.js";
 import type { Text } from "../text/rows.js";
 
-/** What a response wins by. */
+/** Question that a judge answers: what a response wins by. */
 export type Question = "helpfulness" | "safety";
 
 /** Two responses in the order in which the judge sees them. */
@@ -12,6 +12,7 @@ export interface Comparison {
   second: string;
 }
 
+/** Judgement on a pair of responses. */
 export interface Judgement {
   preference: Preference;
   /** What the judge said, in its own words, where it said something. */

@@ -33,7 +33,7 @@ export type StageName =
   | "evaluate"
   | "report";
 
-/** What a run was started with. */
+/** Origin of a run: what it was started with. */
 export interface RunOrigin {
   /** The recipe as the user wrote it; empty where flags made it. */
   recipeText: string;

@@ -101,11 +101,12 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
   const { schema } = methods[method];
   const result = schema.safeParse(raw);
   if (!result.success) {
-    const issue = result.error.issues[0];
+    const issue = result.error.issues[0]!;
     const path = issue.path as KeyPath;
     if (issue.code === "unrecognized_keys") {
-      const key = [...path, issue.keys[0]];
-      const near = nearest(issue.keys[0], knownKeys(schema, path));
+      const unknown = issue.keys[0]!;
+      const key = [...path, unknown];
+      const near = nearest(unknown, knownKeys(schema, path));
       throw new InputError(
         `${place(key)}: unknown key '${dotted(key)}'${near ? `; did you mean '${dotted([...path, near])}'?` : ""}`,
       );
@@ -190,10 +191,10 @@ function editDistance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
     row = next;
   }
-  return row[b.length];
+  return row[b.length]!;
 }
 
 interface Override {

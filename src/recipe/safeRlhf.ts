@@ -44,8 +44,9 @@ export type SafeRlhfOptions = z.infer<typeof safeRlhfSchema>;
 export function readSafeRlhfOptions(options: Readonly<Record<string, unknown>>, where: string): SafeRlhfOptions {
   const read = safeRlhfSchema.safeParse(options);
   if (read.success) return read.data;
-  const { code, message, path, ...rest } = read.error.issues[0];
-  if (code !== "unrecognized_keys") throw new InputError(`'${[where, ...path].join(".")}': ${message}`);
+  const issue = read.error.issues[0]!;
+  if (issue.code !== "unrecognized_keys")
+    throw new InputError(`'${[where, ...issue.path].join(".")}': ${issue.message}`);
   const known = Object.keys(safeRlhfSchema.shape).join(", ");
-  throw new InputError(`unknown key '${where}.${(rest as { keys: string[] }).keys[0]}'; known are ${known}`);
+  throw new InputError(`unknown key '${where}.${issue.keys[0]}'; known are ${known}`);
 }

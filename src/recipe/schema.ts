@@ -160,6 +160,7 @@ const common = {
   seed: z.number().int().nonnegative().max(0xffffffff).default(0),
 };
 
+/** Schema of MoCAN's recipe. */
 export const mocanSchema = z.strictObject({
   ...common,
   reward: scorer,
@@ -167,6 +168,7 @@ export const mocanSchema = z.strictObject({
   pairs: z.strictObject(pairFields).prefault({}),
 });
 
+/** Schema of PeCAN's recipe. */
 export const pecanSchema = z.strictObject({
   ...common,
   helpfulness: preferences,
@@ -181,6 +183,7 @@ const enumeration = z.strictObject({
   max_responses: count.default(4096).describe("most responses to a prompt that may be enumerated"),
 });
 
+/** Schema of a comparison's recipe, but for the baselines' keys. */
 export const compareSchema = z.strictObject({
   ...common,
   evaluate: common.evaluate
@@ -207,20 +210,28 @@ export const compareSchema = z.strictObject({
 type Common = z.infer<z.ZodObject<typeof common>>;
 type Named<T> = T & { name: string };
 
+/** Source of prompts. */
 export type PromptSource = z.infer<typeof promptSource>;
 
+/** Options of the pairs that are labelled. */
 export type Pairs = z.infer<typeof mocanSchema>["pairs"];
 
 /** A score function of a run. Its score is `scale · sign` times what the model or module gives; higher is better. */
 export type ScorerSpec = Named<z.infer<typeof scorer>>;
+
+/** Safety scorer of a recipe, with its margin. */
 export type ConstraintSpec = Named<z.infer<typeof constraint>>;
 
 /** Preferences: data to train a model on, or the trained model. `label` is filled in by what they are for. */
 export type PreferenceSpec = Named<z.infer<typeof preferences>> & { label: string };
+
+/** Safety preferences of a recipe, with their margin. */
 export type PreferenceConstraintSpec = PreferenceSpec & { margin: number };
-/** Where preference data comes from. */
+
+/** Source of preference data. */
 export type PreferenceSource = Pick<PreferenceSpec, "file" | "dataset" | "subset" | "split" | "label">;
 
+/** Judge of a recipe. */
 export type JudgeSpec = Named<z.infer<typeof judge>>;
 
 type CommonRecipe = Omit<Common, "evaluate"> & {
@@ -260,6 +271,8 @@ export type CompareRecipe = CommonRecipe & {
 
 /** A checked recipe: every default filled in, everything named. */
 export type Recipe = MocanRecipe | PecanRecipe | CompareRecipe;
+
+/** Name of the method that a recipe is for. */
 export type MethodName = Recipe["method"];
 
 /** The names that a run gives its own rows. */
@@ -292,6 +305,7 @@ function namedEvaluate({ evaluate }: Common, call: ReturnType<typeof namer>): Co
   };
 }
 
+/** MoCAN's recipe with everything named; `fail` makes the errors. */
 export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): MocanRecipe {
   const call = namer(fail);
   const { reward, safety } = recipe;
@@ -304,6 +318,7 @@ export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): 
   };
 }
 
+/** PeCAN's recipe with everything named; `fail` makes the errors. */
 export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): PecanRecipe {
   const call = namer(fail);
   const { helpfulness, safety, pretrain, ...rest } = recipe;
@@ -316,6 +331,7 @@ export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): 
   };
 }
 
+/** Comparison's recipe with everything named; `fail` makes the errors. */
 export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fail): CompareRecipe {
   const call = namer(fail);
   const { reward, safety, preferences, pretrain, compare, ...rest } = recipe;

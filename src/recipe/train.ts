@@ -5,6 +5,7 @@ import { dpoSchema, trainingSchema } from "./options.js";
 
 const trainFields = { ...trainingSchema.shape, ...dpoSchema.shape };
 
+/** Schema of a recipe's `train`. */
 export const trainSchema = z.strictObject(trainFields);
 /** The options of a training. */
 export type Train = z.infer<typeof trainSchema>;

@@ -85,7 +85,7 @@ async function* evaluate(
       const packed = pack(model.config, batch.trees);
       const { values } = await executable.run({ ...packed.feeds, ...feedsOf(packed, chunks) });
       for (const [i, index] of batch.indexes.entries()) {
-        const value = Number(values.data[i]);
+        const value = Number(values!.data[i]);
         if (!Number.isFinite(value)) throw notFinite(model, what, value, completionOf(trees, index));
         yield { index, value };
       }
@@ -107,7 +107,8 @@ function notFinite(model: Model, what: string, value: number, ids: readonly numb
 function completionOf(trees: readonly TokenTree[], index: number): readonly number[] {
   let first = 0;
   for (const { prompt, completions } of trees) {
-    if (index < first + completions.length) return [...prompt, ...completions[index - first]];
+    const completion = completions[index - first];
+    if (completion !== undefined) return [...prompt, ...completion];
     first += completions.length;
   }
   return [];

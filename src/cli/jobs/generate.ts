@@ -26,9 +26,10 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   try {
     for await (const sample of sampler.sample(jobs, { ...job.sampling, seed: job.seed })) {
       const { promptIndex, sampleIndex, response, responseIds, logprob, finishReason } = sample;
+      const asked = prompts[promptIndex]!;
       rows[promptIndex * num_samples + sampleIndex] = {
-        ...prompts[promptIndex].row,
-        prompt: prompts[promptIndex].prompt,
+        ...asked.row,
+        prompt: asked.prompt,
         response,
         response_ids: responseIds,
         logprob,

@@ -103,7 +103,7 @@ export function makeStepLog(every: number): (step: TrainStep) => TrainStep | und
     const mean = (of: (e: TrainStep) => number) => since.reduce((sum, e) => sum + of(e), 0) / since.length;
     const metrics = Object.keys(latest)
       .filter((name): name is `${string}/${string}` => name.includes("/"))
-      .map((name) => [name, mean((e) => e[name])]);
+      .map((name) => [name, mean((e) => e[name]!)]);
     const { step, steps, learning_rate, grad_norm } = latest;
     const loss = mean((e) => e.loss);
     const tokens = since.reduce((sum, e) => sum + (e.tokens ?? 0), 0);
