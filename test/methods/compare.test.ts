@@ -108,7 +108,14 @@ test("every method's policy is measured alike, predictions beside, each policy t
   // A given λ is predicted, not solved.
   expect((await run!.select("solves")).map(({ policy }) => policy)).toEqual(["mocan", "pecan"]);
   const predictions = await run!.select("predictions");
-  expect(predictions.map(({ policy }) => policy)).toEqual(["mocan", "mocan-0", "mocan-1", "pecan", "pecan-1"]);
+  expect(predictions.map(({ policy }) => policy)).toEqual([
+    "mocan",
+    "mocan-0",
+    "mocan-1",
+    "mocan-2",
+    "pecan",
+    "pecan-1",
+  ]);
   const kept = predictions.find(({ policy }) => policy === "mocan-1")!;
   expect(one.predicted).toEqual([
     { scorer: "reward", gain: kept.rewardGain, interval: [kept.rewardLow, kept.rewardHigh] },
