@@ -6,6 +6,7 @@ import { InputError } from "../errors.js";
 import { isHubId } from "../files/hub.js";
 import { STANDARD_INPUT } from "../files/rows/lines.js";
 import type { RowSource } from "../files/rows/source.js";
+import { STANDARD_OUTPUT } from "../files/rows/write.js";
 import { type Device, devices } from "./jobOptions.js";
 import { type CommandEvent, makeReporter } from "./progress.js";
 
@@ -28,7 +29,8 @@ export const chatOption = ["--chat", "put the model's chat template around plain
 export function addRunFlags(command: Command): Command {
   return command
     .addOption(new Option("--device <name>", "what computes").choices(devices).default("cpu" satisfies Device))
-    .option("--json", "write events to standard output as JSON lines");
+    .option("--json", "write events to standard output as JSON lines")
+    .option("--quiet", "results and errors only: no progress, no notes");
 }
 
 /** @throws InputError if the file that a flag names is not there. */
@@ -62,9 +64,15 @@ export function sourceOf(
   throw new InputError(`${flag} names ${value}, which does not exist`);
 }
 
-/** Tells a job's events as they come. */
-export async function report(events: AsyncIterable<CommandEvent>, json: boolean | undefined): Promise<void> {
-  const reporter = makeReporter({ json: json ?? false });
+/** Report of a job's events as they come. `output`: where its rows go. */
+export async function report(
+  events: AsyncIterable<CommandEvent>,
+  { json = false, quiet = false, output }: { json?: boolean; quiet?: boolean; output?: string },
+): Promise<void> {
+  if (json && output === STANDARD_OUTPUT)
+    throw new InputError("--json and rows cannot both go to standard output: give --output a file");
+  // Rows on standard output are its only contents.
+  const reporter = makeReporter({ json, quiet, ...(output === STANDARD_OUTPUT && { stdout: process.stderr }) });
   try {
     for await (const event of events) reporter.emit(event);
   } finally {

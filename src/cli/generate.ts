@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { InputError } from "../errors.js";
 import { samplingSchema } from "../recipe/options.js";
 import {
   addModelFlags,
@@ -12,25 +13,32 @@ import {
 } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import type { Device } from "./jobOptions.js";
+import { collect } from "./stages.js";
 
 const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samples.unwrap().default(1) });
 
 /** Command `dualign generate`. */
 export function addGenerateCommand(program: Command): void {
   const command = addSourceFlags(addModelFlags(program.command("generate").description("sample responses to prompts")))
-    .requiredOption(
+    .option(
       "--prompts <file>",
       'rows {"prompt"}: a text, used as it is, or chat messages; any format that a recipe reads, - for standard input, or a dataset on the hub',
     )
     .option("--column <name>", "the column that holds the prompt", "prompt")
-    .requiredOption("--output <file>", 'gets rows {"prompt","response","response_ids","logprob","finish_reason"}')
+    .option("--prompt <text>", "a prompt itself, in place of --prompts; may be repeated", collect)
+    .option(
+      "--output <file>",
+      'gets rows {"prompt","response","response_ids","logprob","finish_reason"}; - for standard output',
+      "-",
+    )
     .option(...chatOption);
   addFlags(addFlags(command, flags), seedSchema);
   addRunFlags(command).action(
     async (given: {
       model: string;
       adapter?: string;
-      prompts: string;
+      prompts?: string;
+      prompt?: string[];
       column: string;
       subset?: string;
       split?: string;
@@ -38,11 +46,14 @@ export function addGenerateCommand(program: Command): void {
       chat?: boolean;
       device: Device;
       json?: boolean;
+      quiet?: boolean;
     }) => {
-      const { model, adapter, prompts, column, output, chat = false, device } = given;
+      const { model, adapter, prompts, prompt, column, output, chat = false, device } = given;
+      if ((prompts === undefined) === (prompt === undefined))
+        throw new InputError("sample what? give --prompts FILE or --prompt TEXT, one of them");
       const job = {
         model: { model, adapter: adapter && existing("--adapter", adapter) },
-        source: sourceOf("--prompts", prompts, given),
+        source: prompts === undefined ? { prompts: prompt! } : sourceOf("--prompts", prompts, given),
         column,
         output,
         chat,
@@ -51,7 +62,7 @@ export function addGenerateCommand(program: Command): void {
         seed: readFlags(seedSchema, given).seed,
       };
       const { runGenerate } = await import("./jobs/generate.js");
-      await report(runGenerate(job), given.json);
+      await report(runGenerate(job), given);
     },
   );
 }

@@ -37,7 +37,9 @@ export type TrainCommandJob =
   | (TrainJob & { objective: "dpo"; beta: number; dpo: DpoOptions });
 
 /** Job of `dualign generate`. */
-export interface GenerateJob extends Job {
+export interface GenerateJob extends Omit<Job, "source"> {
+  /** Rows of prompts, or the prompts themselves. */
+  source: RowSource | { prompts: readonly string[] };
   model: PolicyRef;
   /** Column of the prompts. */
   column: string;

@@ -37,6 +37,6 @@ export function addLogprobsCommand(program: Command): void {
       device,
     };
     const { runLogprobs } = await import("./jobs/logprobs.js");
-    await report(runLogprobs(job), given.json);
+    await report(runLogprobs(job), given);
   });
 }

@@ -1,7 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { InputError } from "../errors.js";
 import { addCompareCommand } from "./compare.js";
+import { addCompletionCommand } from "./completion.js";
 import { addDualCommand } from "./dualCommand.js";
+import { addExamples } from "./examples.js";
+import { exitStatuses } from "./exitStatus.js";
 import { addGenerateCommand } from "./generate.js";
 import { addInitCommand } from "./init.js";
 import { addLogprobsCommand } from "./logprobs.js";
@@ -37,16 +40,24 @@ export function makeProgram(): Command {
   addGenerateCommand(program);
   addLogprobsCommand(program);
   addScoreCommand(program);
+  addCompletionCommand(program);
+  addExamples(program);
   return program;
 }
 
-/**
- * Runs the command line, `argv` as in `process.argv`. Exit codes: 0 done, 1 an unexpected error, 2 a mistake in what was
- * given, 3 a margin out of reach, 130 interrupted.
- */
+/** A flag in either spelling: `--learning_rate` is `--learning-rate`. */
+const withDashes = (word: string) =>
+  word.replace(/^--[a-z0-9]+(?:_[a-z0-9]+)+(?==|$)/, (flag) => flag.replaceAll("_", "-"));
+
+/** Runs the command line, `argv` as in `process.argv`; its exit codes are those of {@link exitStatuses}. */
 export async function main(argv: readonly string[]): Promise<void> {
+  // Who reads the output may have seen enough.
+  process.stdout.once("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(exitStatuses.closedPipe.status);
+    throw error;
+  });
   try {
-    await makeProgram().parseAsync(argv);
+    await makeProgram().parseAsync(argv.map(withDashes));
   } catch (error) {
     process.exitCode = await tell(error);
   }
@@ -55,14 +66,14 @@ export async function main(argv: readonly string[]): Promise<void> {
 /** Prints an error as one line and gives the exit code. */
 async function tell(thrown: unknown): Promise<number> {
   // Commander has printed its own; help and version are no errors.
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : exitStatuses.mistake.status;
   const error = thrown instanceof InputError ? thrown : (nativeBinaryError(thrown) ?? (await asStorageError(thrown)));
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`dualign: ${oneLine(message)}\n`);
   if (error instanceof InputError) return error.exitCode;
   if (process.env.DUALIGN_DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   else process.stderr.write("dualign: this is a fault of dualign; DUALIGN_DEBUG=1 shows where it happened\n");
-  return 1;
+  return exitStatuses.unexpected.status;
 }
 
 async function asStorageError(thrown: unknown): Promise<unknown> {

@@ -53,6 +53,8 @@ export interface Reporter {
 /** Options of a reporter. */
 export interface ReporterOptions {
   json: boolean;
+  /** Whether only results are written. */
+  quiet?: boolean;
   stdout?: Output;
   stderr?: Output;
   /** Milliseconds. */
@@ -64,7 +66,8 @@ const pace = { bar: 100, json: 1000, lines: 10_000 };
 
 /** Reporter that writes JSON lines, or words for people with a bar on a terminal. */
 export function makeReporter(options: ReporterOptions): Reporter {
-  const { json, stdout = process.stdout, stderr = process.stderr, now = () => performance.now() } = options;
+  const { json, quiet = false, stdout = process.stdout, now = () => performance.now() } = options;
+  const stderr = quiet ? { write() {} } : ((options.stderr ?? process.stderr) as Output);
   const every = json ? pace.json : stderr.isTTY ? pace.bar : pace.lines;
   const meter = new Meter(now);
   let told = -Infinity;

@@ -16,8 +16,20 @@ export function addQuickstartCommand(program: Command): void {
       .description("align the small model that comes with the package: about a minute, from sampling to the report")
       .option("--run <dir>", "run folder; a run that is there goes on", "runs/pocket")
       .option("--set <key=value>", "set a key of the quickstart's recipe; may be repeated", collect),
-  ).action(async ({ run, set, device, json }: { run: string; set?: string[]; device: Device; json?: boolean }) => {
-    const { startFrom } = await import("./runs.js");
-    await startFrom({ folder: run, recipe: pocketRecipe, set, method: "mocan" }, { device, json });
-  });
+  ).action(
+    async ({
+      run,
+      set,
+      ...manner
+    }: {
+      run: string;
+      set?: string[];
+      device: Device;
+      json?: boolean;
+      quiet?: boolean;
+    }) => {
+      const { startFrom } = await import("./runs.js");
+      await startFrom({ folder: run, recipe: pocketRecipe, set, method: "mocan" }, manner);
+    },
+  );
 }

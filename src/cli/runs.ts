@@ -4,6 +4,7 @@ import { driveRun } from "../library/runRecipe.js";
 import type { StageName } from "../ports/store.js";
 import type { MethodName } from "../recipe/parse.js";
 import { openRun, type RunFolder, startRun } from "../store/runFolder.js";
+import { exitStatuses, type FailOn, failing } from "./exitStatus.js";
 import type { Device } from "./jobOptions.js";
 import { makeReporter } from "./progress.js";
 import { readRecipe } from "./recipeFile.js";
@@ -12,6 +13,8 @@ import { versions } from "./versions.js";
 interface Manner {
   device: Device;
   json?: boolean;
+  quiet?: boolean;
+  failOn?: FailOn;
 }
 
 /** What a run starts from: a recipe, for `method` or whichever by default, and what `set` changes in it. */
@@ -39,22 +42,28 @@ export async function startFrom(start: Start, manner: Manner, only?: readonly St
 async function proceed(
   run: RunFolder,
   folder: string,
-  { json = false, device }: Manner,
+  { json = false, quiet = false, device, failOn }: Manner,
   stages?: readonly StageName[],
 ): Promise<void> {
-  const reporter = makeReporter({ json });
-  const interrupt = () => {
+  const reporter = makeReporter({ json, quiet });
+  const stop = (name: "interrupted" | "terminated") => () => {
     reporter.close();
-    process.stderr.write(`dualign: interrupted; 'dualign resume ${folder}' goes on from here\n`);
-    process.exit(130);
+    process.stderr.write(`dualign: ${name}; 'dualign resume ${folder}' goes on from here\n`);
+    process.exit(exitStatuses[name].status);
   };
+  const [interrupt, terminate] = [stop("interrupted"), stop("terminated")];
   process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
+  process.once("SIGTERM", terminate);
   try {
-    await driveRun(run, { device, stages, onEvent: (event) => reporter.emit(event) });
+    const last = await driveRun(run, { device, stages, onEvent: (event) => reporter.emit(event) });
+    const wrong = last && failOn ? failing(last, failOn) : [];
+    if (wrong.length > 0) {
+      process.exitCode = exitStatuses.notHeld.status;
+      process.stderr.write(`dualign: --fail-on ${failOn}: ${wrong.join("; ")}\n`);
+    }
   } finally {
     process.removeListener("SIGINT", interrupt);
-    process.removeListener("SIGTERM", interrupt);
+    process.removeListener("SIGTERM", terminate);
     reporter.close();
   }
 }

@@ -53,6 +53,6 @@ export function addScoreCommand(program: Command): void {
     };
     const job = { scorer, source: sourceOf("--data", data, given), output, chat, device };
     const { runScore } = await import("./jobs/score.js");
-    await report(runScore(job), given.json);
+    await report(runScore(job), given);
   });
 }

@@ -1,9 +1,10 @@
 /** Commands on a run: `mocan` and `pecan` from a recipe, `resume`, and each stage alone. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { InputError } from "../errors.js";
 import type { StageName } from "../ports/store.js";
 import type { MethodName } from "../recipe/parse.js";
 import { addRunFlags } from "./common.js";
+import { type FailOn, failOns } from "./exitStatus.js";
 import type { Device } from "./jobOptions.js";
 
 /** Loaded where a run is worked on: it takes longer than all the rest of the command line. */
@@ -18,6 +19,8 @@ export interface StageFlags {
   set?: string[];
   device: Device;
   json?: boolean;
+  quiet?: boolean;
+  failOn?: FailOn;
 }
 
 /** The flags of a stage that runs alone. */
@@ -28,6 +31,14 @@ export function addStageFlags(command: Command): Command {
       .option("--set <key=value>", "set a key of --recipe; may be repeated", collect),
   );
 }
+
+/** Flag of a command that ends with verdicts: at which of them it fails. */
+export const addFailFlag = (command: Command): Command =>
+  command.addOption(
+    new Option("--fail-on <verdict>", "exit with status 4 at such a verdict ('undecided' includes 'not-held')").choices(
+      failOns,
+    ),
+  );
 
 /** Does one stage of a run, starting the run from `--recipe` where that is given. */
 export async function runStage(stage: StageName, folder: string, given: StageFlags): Promise<void> {
@@ -65,15 +76,17 @@ export interface MethodFlags extends StageFlags {
 
 /** The flags of a command that runs a method from its recipe. */
 export function addMethodFlags(command: Command): Command {
-  return addRunFlags(
-    command
-      .argument("[recipe]", "recipe file; 'dualign init' writes one")
-      .requiredOption("--run <dir>", "run folder; a run that is there goes on")
-      .option("--set <key=value>", "set a key of the recipe; may be repeated", collect)
-      .option("--model <dir>", "the recipe's 'model'")
-      .option("--prompts <file>", "the recipe's 'prompts.file'")
-      .option("--margin <number>", "the margin of a --safety, in the same order", collect)
-      .option("--beta <number>", "the recipe's 'beta'"),
+  return addFailFlag(
+    addRunFlags(
+      command
+        .argument("[recipe]", "recipe file; 'dualign init' writes one")
+        .requiredOption("--run <dir>", "run folder; a run that is there goes on")
+        .option("--set <key=value>", "set a key of the recipe; may be repeated", collect)
+        .option("--model <dir>", "the recipe's 'model'")
+        .option("--prompts <file>", "the recipe's 'prompts.file'")
+        .option("--margin <number>", "the margin of a --safety, in the same order", collect)
+        .option("--beta <number>", "the recipe's 'beta'"),
+    ),
   );
 }
 
@@ -106,7 +119,9 @@ export const setting = (key: string, value: string) => `${key}=${JSON.stringify(
 
 /** Command `dualign resume`. */
 export function addResumeCommand(program: Command): void {
-  addRunFlags(
-    program.command("resume").description("go on with a run that was stopped").argument("<run>", "run folder"),
+  addFailFlag(
+    addRunFlags(
+      program.command("resume").description("go on with a run that was stopped").argument("<run>", "run folder"),
+    ),
   ).action(async (folder: string, given: StageFlags) => (await machinery()).goOn(folder, given));
 }

@@ -31,6 +31,7 @@ interface Given {
   split?: string;
   device: Device;
   json?: boolean;
+  quiet?: boolean;
   [flag: string]: unknown;
 }
 
@@ -65,7 +66,7 @@ export function addTrainCommand(program: Command): void {
     addFlags(addFlags(command, trainingSchema), seedSchema);
     addRunFlags(command).action(async (given: Given) => {
       const { runTrainCommand } = await import("./jobs/train.js");
-      await report(runTrainCommand(trainJob(objective, given)), given.json);
+      await report(runTrainCommand(trainJob(objective, given)), given);
     });
   }
 }

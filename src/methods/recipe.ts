@@ -11,7 +11,9 @@ import {
 } from "../recipe/schema.js";
 import { checkComparison, comparisonSchema } from "./baselines/index.js";
 
-const compareRecipe = compareSchema.extend({ compare: comparisonSchema });
+const compareRecipe = compareSchema.extend({
+  compare: comparisonSchema.describe("what is compared: a key for every baseline"),
+});
 
 /** Recipe of every method, the comparison's first: it has the keys of the others too. */
 export const recipeMethods: RecipeMethods = {

@@ -5,7 +5,7 @@ import type { EvaluationRow, MultiplierRow, ProblemName, Verdict, WinRateRow } f
 import type { StageName } from "./store.js";
 import type { TrainStep } from "./trainer.js";
 
-/** What a run tells while it goes; the command line prints it, or writes it as JSON lines. */
+/** Event of a run. The command line prints it, or writes it as JSON lines. */
 export type RunEvent =
   | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
   | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
@@ -24,17 +24,22 @@ export type RunEvent =
   | DoneEvent
   | ComparisonEvent;
 
+/** Solution of the dual, with its certificate and its predictions. */
 export interface SolveEvent {
   event: "solve";
   policy: string;
+  /** λ, one for each constraint. */
   lambda: number[];
+  /** KKT residual: the certificate. */
   kkt: number;
   predicted: Prediction;
+  /** Effective sample size of a prompt: mean and least over the prompts. */
   ess: { mean: number; min: number };
   /** Where the solution misses its certificate. */
   caution?: string;
-  /** PeCAN's d_j, and what each margin asks for in words. */
+  /** KL divergence of the reference from each of PeCAN's safety models, d_j, in nats. */
   kl_terms?: number[];
+  /** Meaning of each margin in words. */
   meaning?: string[];
 }
 
@@ -48,26 +53,37 @@ export interface PredictionEvent {
   ess: { mean: number; min: number };
 }
 
+/** Prediction for the policy of a solution, on the prompts it was solved on. */
 export interface Prediction {
+  /** Gain in the reward over the reference. */
   reward_gain: number;
+  /** Gain in each safety score. */
   safety_gain: number[];
+  /** KL divergence from the reference, in nats. */
   kl: number;
 }
 
+/** Verdict on a margin: what was predicted, and what the held-out prompts gave. */
 export interface ConstraintVerdict {
+  /** Name of the safety score. */
   constraint: string;
   margin: number;
+  /** Gain that the solve predicted. */
   predicted: number;
+  /** Gain on the held-out prompts, and its bootstrap interval. */
   measured: number;
   interval: [number, number];
   verdict: Verdict;
 }
 
+/** End of a run that has one policy. */
 export interface DoneEvent {
   event: "done";
+  /** λ, one for each constraint. */
   lambda: number[];
   verdicts: ConstraintVerdict[];
   reward: { predicted: number; measured: number; interval: [number, number] };
+  /** Path of the report page. */
   report: string;
 }
 
@@ -118,7 +134,9 @@ export interface ExactProblem {
   reference: ExactFigures;
 }
 
+/** Gain in a score over the reference, in the score's own units. */
 export interface ComparedGain {
+  /** Name of the score. */
   scorer: string;
   gain: number;
   interval: [number, number];
@@ -136,11 +154,14 @@ export interface Bill {
   peak_memory_bytes: number | null;
 }
 
+/** End of a comparison: every policy, measured alike. */
 export interface ComparisonEvent {
   event: "done";
   policies: ComparisonRow[];
   exact?: ExactProblem[];
+  /** Path of the report page. */
   report: string;
 }
 
+/** Receiver of events. */
 export type Emit = (event: RunEvent) => void;

@@ -35,24 +35,27 @@ export const trainingSchema = z.strictObject({
     .min(1)
     .default(["q_proj", "k_proj", "v_proj", "o_proj"])
     .describe("projections that get LoRA"),
-  learning_rate: positive.default(5e-4),
-  lr_scheduler_type: z.enum(["constant", "linear", "cosine"]).default("cosine"),
-  warmup_steps: z.number().int().nonnegative().default(0),
-  weight_decay: z.number().nonnegative().default(0),
-  adam_beta1: fraction.default(0.9),
-  adam_beta2: fraction.default(0.999),
-  adam_epsilon: positive.default(1e-8),
+  learning_rate: positive.default(5e-4).describe("largest learning rate"),
+  lr_scheduler_type: z
+    .enum(["constant", "linear", "cosine"])
+    .default("cosine")
+    .describe("how the learning rate falls after the warm-up"),
+  warmup_steps: z.number().int().nonnegative().default(0).describe("steps in which the learning rate rises from 0"),
+  weight_decay: z.number().nonnegative().default(0).describe("AdamW's decay of the weights"),
+  adam_beta1: fraction.default(0.9).describe("AdamW's decay of the mean gradient"),
+  adam_beta2: fraction.default(0.999).describe("AdamW's decay of the mean squared gradient"),
+  adam_epsilon: positive.default(1e-8).describe("AdamW's term against division by zero"),
   max_grad_norm: z.number().nonnegative().default(1).describe("clip the gradient to this norm, 0 leaves it"),
-  per_device_train_batch_size: count.default(4),
-  gradient_accumulation_steps: count.default(1),
-  num_train_epochs: positive.default(1),
+  per_device_train_batch_size: count.default(4).describe("rows in one pass of the model"),
+  gradient_accumulation_steps: count.default(1).describe("passes whose gradients make one step"),
+  num_train_epochs: positive.default(1).describe("passes over all rows; may be a fraction"),
   max_steps: z.number().int().min(-1).default(-1).describe("stop after so many steps, -1 goes by epochs"),
   max_length: count.default(512).describe("longest prompt and response together, in tokens"),
   gradient_checkpointing: z.boolean().default(false).describe("less memory for more time"),
   shuffle: z.boolean().default(true).describe("shuffle the rows every epoch"),
   eval_split: z.number().min(0).max(0.9).default(0).describe("share of the rows kept for evaluation"),
   eval_steps: z.number().int().nonnegative().default(0).describe("evaluate every so many steps, 0 at the end only"),
-  logging_steps: count.default(1),
+  logging_steps: count.default(1).describe("steps that one line of the log sums up"),
   save_steps: z.number().int().nonnegative().default(50).describe("checkpoint every so many steps, 0 never"),
 });
 

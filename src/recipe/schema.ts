@@ -29,7 +29,7 @@ const promptSourceFields = {
     .boolean()
     .optional()
     .describe("give a plain prompt as the user's turn; by default if the model has a chat template"),
-  duplicates: z.enum(["error", "drop"]).default("error"),
+  duplicates: z.enum(["error", "drop"]).default("error").describe("what to do with a prompt that is there twice"),
   shuffle: z.boolean().default(true).describe("by the seed, before limit and held_out are taken"),
   limit: count.optional().describe("prompts to use; all by default"),
 };
@@ -58,9 +58,9 @@ const scorerFields = {
   adapter: name.optional().describe("a PEFT adapter on it"),
   module: name.optional().describe("a .js, .mjs or .ts module whose default export scores rows"),
   sign: sign.describe("-1 turns a cost into a score"),
-  scale: z.number().positive().default(1),
+  scale: z.number().positive().default(1).describe("multiplies the score"),
   max_length: count.default(512).describe("longest prompt and response together, in tokens"),
-  batch_size: count.default(16),
+  batch_size: count.default(16).describe("rows that a module is called with at a time"),
 };
 const oneScorer = ({ model, module }: { model?: string; module?: string }) => given(model, module) === 1;
 const oneScorerMessage = "needs model or module, one of them";
@@ -123,8 +123,11 @@ const pairFields = {
     .enum(["random", "disjoint", "informative", "all"])
     .default("random")
     .describe("disjoint: each response in as few pairs as can be; informative: those with the surest preference"),
-  labels: z.enum(["soft", "drawn"]).default("soft"),
-  per_prompt: count.default(8),
+  labels: z
+    .enum(["soft", "drawn"])
+    .default("soft")
+    .describe("soft: a pair's label is the probability of its preference; drawn: a toss by it, as in the paper"),
+  per_prompt: count.default(8).describe("most pairs of each prompt"),
 };
 const scale = z
   .enum(["formula", "authors"])
@@ -132,9 +135,9 @@ const scale = z
   .describe("PeCAN's scores in the labels: s_λ, or s_λ/β as in the authors' code");
 
 const common = {
-  model: name,
-  adapter: name.optional(),
-  prompts: trainPrompts,
+  model: name.describe("the reference model: a Hugging Face folder or hub id"),
+  adapter: name.optional().describe("a PEFT adapter that the reference includes"),
+  prompts: trainPrompts.describe("what the model is asked, in the solve, the training and the evaluation"),
   beta: betaSchema.default(0.1),
   sampling: samplingSchema
     .extend({
@@ -143,40 +146,45 @@ const common = {
         .number()
         .positive()
         .default(1)
-        .describe("every policy is the model as decoded at it: when sampled, weighed and trained"),
+        .describe("every policy is the model as decoded at it: when sampled, scored and trained"),
     })
-    .prefault({}),
-  train: trainSchema.prefault({}),
+    .prefault({})
+    .describe("how responses are drawn, names as in transformers"),
+  train: trainSchema.prefault({}).describe("the one training of the policy"),
   evaluate: z
     .strictObject({
-      num_samples: count.default(4),
-      prompts: promptSource.optional(),
+      num_samples: count.default(4).describe("responses for each held-out prompt"),
+      prompts: promptSource.optional().describe("other prompts for the evaluation, in place of those held out"),
       scorers: z.array(scorer).default([]).describe("held-out scorers that take no part in the solve"),
       judges: z.array(judge).default([]).describe("who compares responses with the reference's"),
-      bootstrap: count.min(100).default(2000),
-      confidence: z.number().min(0.5).lt(1).default(0.95),
+      bootstrap: count.min(100).default(2000).describe("resamples of the prompts for an interval"),
+      confidence: z.number().min(0.5).lt(1).default(0.95).describe("share of the resamples inside an interval"),
     })
-    .prefault({}),
-  seed: z.number().int().nonnegative().max(0xffffffff).default(0),
+    .prefault({})
+    .describe("how the trained policy is measured"),
+  seed: z.number().int().nonnegative().max(0xffffffff).default(0).describe("of every random choice"),
 };
 
 /** Schema of MoCAN's recipe. */
 export const mocanSchema = z.strictObject({
   ...common,
-  reward: scorer,
-  safety: z.array(constraint).min(1),
-  pairs: z.strictObject(pairFields).prefault({}),
+  reward: scorer.describe("scorer of helpfulness"),
+  safety: z.array(constraint).min(1).describe("scorers of safety, with a margin each"),
+  pairs: z.strictObject(pairFields).prefault({}).describe("pairs of responses that the policy is trained on"),
 });
 
 /** Schema of PeCAN's recipe. */
 export const pecanSchema = z.strictObject({
   ...common,
-  helpfulness: preferences,
-  safety: z.array(preferenceConstraint).min(1),
+  helpfulness: preferences.describe("preferences by helpfulness, or a model trained on them"),
+  safety: z.array(preferenceConstraint).min(1).describe("preferences by safety, with a margin each"),
   pretrain: pretrainSchema
     .optional()
     .describe("how the models of the preferences are trained; what is left out is as in train"),
-  pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
+  pairs: z
+    .strictObject({ ...pairFields, scale })
+    .prefault({})
+    .describe("pairs of responses that the policy is trained on"),
 });
 
 const enumeration = z.strictObject({
@@ -195,15 +203,24 @@ export const compareSchema = z.strictObject({
           "compare with the exact optimum over every response of at most sampling.max_new_tokens tokens; for models of a few tokens",
         ),
     })
-    .prefault({}),
-  reward: scorer,
-  safety: z.array(constraint).min(1),
+    .prefault({})
+    .describe("how the trained policies are measured"),
+  reward: scorer.describe("scorer of helpfulness"),
+  safety: z.array(constraint).min(1).describe("scorers of safety, with a margin each"),
   preferences: z
-    .strictObject({ helpfulness: preferences, safety: z.array(preferenceConstraint).min(1) })
+    .strictObject({
+      helpfulness: preferences.describe("preferences by helpfulness, or a model trained on them"),
+      safety: z.array(preferenceConstraint).min(1).describe("preferences by safety, with a margin each"),
+    })
     .optional()
     .describe("for PeCAN, dpo_h and dpo_s"),
-  pretrain: pretrainSchema.optional(),
-  pairs: z.strictObject({ ...pairFields, scale }).prefault({}),
+  pretrain: pretrainSchema
+    .optional()
+    .describe("how the models of the preferences are trained; what is left out is as in train"),
+  pairs: z
+    .strictObject({ ...pairFields, scale })
+    .prefault({})
+    .describe("pairs of responses that the policy is trained on"),
   compare: z.record(z.string(), z.unknown()).describe("what is compared: a key for every baseline"),
 });
 

@@ -13,9 +13,14 @@ export type Train = z.infer<typeof trainSchema>;
 /** The keys of `pretrain`: those of `train` without their defaults, which come from `train`. */
 export const pretrainSchema = z.strictObject(
   Object.fromEntries(
-    Object.entries({ ...trainFields, loss_type: z.enum(preferenceLossTypes) }).map(([key, field]) => [
+    Object.entries({
+      ...trainFields,
+      loss_type: z.enum(preferenceLossTypes).describe("loss of DPO that needs no scored samples"),
+    }).map(([key, field]) => [
       key,
-      (field instanceof z.ZodDefault ? (field.unwrap() as z.ZodType) : field).optional(),
+      (field instanceof z.ZodDefault ? (field.unwrap() as z.ZodType) : field)
+        .optional()
+        .describe(field.description ?? ""),
     ]),
   ),
 ) as z.ZodType<Partial<Train>>;

@@ -6,6 +6,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunEvent } from "../ports/events.js";
 
+/** Live state of a run: what its process is doing. */
 export interface Live {
   pid: number;
   /** ISO 8601. */
@@ -19,6 +20,7 @@ export interface Live {
 
 const file = (run: string) => join(run, "status.json");
 
+/** Writer of a run's live state, now and then as events come; `clear` takes it away. */
 export class LiveStatus {
   private live: Partial<Live> = {};
   private written = -Infinity;
@@ -50,6 +52,7 @@ export class LiveStatus {
   }
 }
 
+/** Live state that a run's process wrote last; undefined where there is none. */
 export function readLive(run: string): Live | undefined {
   try {
     return JSON.parse(readFileSync(file(run), "utf8"));

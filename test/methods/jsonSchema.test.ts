@@ -47,9 +47,19 @@ describe("a mistake is shown", () => {
   });
 });
 
-test("every key of a group of training options is described to editors", () => {
-  const train = (
-    branch({ reward: {} }).properties as Record<string, { properties: Record<string, { description?: string }> }>
-  ).train;
-  expect(Object.keys(train.properties)).toContain("learning_rate");
+test("every key is described to editors and in the reference", () => {
+  const bare: string[] = [];
+  const walk = (value: unknown, path: string): void => {
+    if (typeof value !== "object" || value === null) return;
+    for (const [keyword, inner] of Object.entries(value)) {
+      if (keyword !== "properties") walk(inner, path);
+      else
+        for (const [key, field] of Object.entries(inner as Record<string, { description?: string }>)) {
+          if (!field.description) bare.push(`${path}${key}`);
+          walk(field, `${path}${key}.`);
+        }
+    }
+  };
+  walk(schema, "");
+  expect(bare).toEqual([]);
 });

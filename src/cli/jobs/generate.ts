@@ -1,5 +1,5 @@
 /** `dualign generate`: prompts in, responses of a sampler out. */
-import { readPromptFile } from "../../files/promptFile.js";
+import { type Prompt, readPromptFile } from "../../files/promptFile.js";
 import { readSource } from "../../files/rows/source.js";
 import { writeRows } from "../../files/rows/write.js";
 import { asUserTurn, type Row } from "../../text/rows.js";
@@ -12,9 +12,11 @@ import { peakMemory, secondsSince } from "./common.js";
 export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEvent> {
   const start = performance.now();
   const { source, column, chat, output } = job;
-  const prompts = (await readSource(source, (file) => readPromptFile(file, column))).map((given) =>
-    chat ? { ...given, prompt: asUserTurn(given.prompt) } : given,
-  );
+  const given =
+    "prompts" in source
+      ? source.prompts.map((prompt, i): Prompt => ({ prompt, row: { prompt }, where: `--prompt ${i + 1}` }))
+      : await readSource(source, (file) => readPromptFile(file, column));
+  const prompts = given.map((given) => (chat ? { ...given, prompt: asUserTurn(given.prompt) } : given));
   const { num_samples } = job.sampling;
   const sampleIndexes = Array.from({ length: num_samples }, (_, i) => i);
   const jobs = prompts.map((given, promptIndex) => ({ ...given, promptIndex, sampleIndexes }));

@@ -1,21 +1,33 @@
 /** Rows to disk: JSON lines, gzipped where the name ends in .gz. */
-import { createWriteStream } from "node:fs";
+import { createWriteStream, existsSync, realpathSync, statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
-import { Readable } from "node:stream";
+import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import type { Row } from "../../text/rows.js";
 
-/** Writes rows as JSON lines (gzipped where the name ends in .gz), whole or not at all. */
+/** Standard output as a file name. */
+export const STANDARD_OUTPUT = "-";
+
+/**
+ * Writes rows as JSON lines (gzipped where the name ends in .gz), whole or not at all. A link stays a link, and its file
+ * is written; a device or a pipe is written to and never replaced; `-` is standard output.
+ */
 export async function writeRows(file: string, rows: Iterable<Row> | AsyncIterable<Row>): Promise<void> {
-  const draft = `${file}.${process.pid}.tmp`;
   async function* lines() {
     for await (const row of rows) yield `${JSON.stringify(row)}\n`;
   }
+  const put = (target: Writable, end = true) =>
+    file.endsWith(".gz")
+      ? pipeline(Readable.from(lines()), createGzip(), target, { end })
+      : pipeline(Readable.from(lines()), target, { end });
+  if (file === STANDARD_OUTPUT) return put(process.stdout, false);
+  if (existsSync(file) && !statSync(file).isFile()) return put(createWriteStream(file));
+  const target = existsSync(file) ? realpathSync(file) : file;
+  const draft = `${target}.${process.pid}.tmp`;
   try {
-    const [text, target] = [Readable.from(lines()), createWriteStream(draft)];
-    await (file.endsWith(".gz") ? pipeline(text, createGzip(), target) : pipeline(text, target));
-    await rename(draft, file);
+    await put(createWriteStream(draft));
+    await rename(draft, target);
   } catch (error) {
     await rm(draft, { force: true });
     throw error;

@@ -18,7 +18,7 @@ import { untilSettled } from "../compare/reach.js";
 const count = z.number().int().positive();
 const schema = z
   .strictObject({
-    iterations: count.default(5),
+    iterations: count.default(5).describe("trainings, each with the λ of its turn"),
     rate: z.number().positive().default(1).describe("of λ ← [λ + rate · violation]₊"),
     num_samples: count.default(4).describe("responses for each prompt by which an iteration measures the violation"),
   })

@@ -10,7 +10,7 @@ export const mocanBaseline: Baseline<z.infer<typeof oneShotSchema> | undefined> 
   method: "mocan",
   label: "MoCAN",
   family: "MoCAN",
-  schema: oneShotSchema.optional(),
+  schema: oneShotSchema.optional().describe("one-shot alignment by the scorers"),
   reach: solvedOnce,
   check: (options, { safety }, fail) =>
     checkMultipliers(options?.lambda ?? [], safety.length, ["mocan", "lambda"], fail),

@@ -16,7 +16,7 @@ export const pecanBaseline: Baseline<z.infer<typeof oneShotSchema> | undefined> 
   method: "pecan",
   label: "PeCAN",
   family: "PeCAN",
-  schema: oneShotSchema.optional(),
+  schema: oneShotSchema.optional().describe("one-shot alignment by the models of the preferences"),
   reach: solvedOnce,
   check(options, { preferences }, fail) {
     if (!options) return;

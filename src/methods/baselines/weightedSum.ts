@@ -12,7 +12,9 @@ import {
 import { untilOneReaches } from "../compare/reach.js";
 
 const schema = z
-  .strictObject({ weights: z.array(multiplierSchema).min(1) })
+  .strictObject({
+    weights: z.array(multiplierSchema).min(1).describe("λ of each policy; a list for several constraints"),
+  })
   .optional()
   .describe("a grid of fixed λ, without the dual");
 

@@ -1,0 +1,52 @@
+/** Examples in the help of every command. */
+import type { Command } from "commander";
+
+/** Command lines by command, each with what it is for. */
+const examples: Readonly<Record<string, readonly (readonly [line: string, purpose: string])[]>> = {
+  quickstart: [["dualign quickstart --run runs/pocket", "align the small model that comes with the package"]],
+  init: [
+    ["dualign init recipe.yaml --model models/mine --prompts prompts.csv", "a recipe to edit"],
+    ["dualign init --pecan pecan.yaml", "one for preference data"],
+  ],
+  mocan: [
+    ["dualign mocan recipe.yaml --run runs/first", "from sampling to the report; after a kill, go on"],
+    ["dualign mocan recipe.yaml --run runs/first --fail-on not-held", "in a script: fail where a margin is missed"],
+    ["dualign mocan recipe.yaml --run runs/safer --set safety.0.margin=1.5", "another margin"],
+  ],
+  pecan: [["dualign pecan pecan.yaml --run runs/preferences", "from preference data alone"]],
+  compare: [["dualign compare recipe.yaml --run runs/compare", "several methods, measured alike"]],
+  resume: [["dualign resume runs/first", "go on with a run that was stopped"]],
+  status: [["dualign status runs/first --json", "how far a run is, for a program"]],
+  dual: [
+    ["dualign dual --scores scores.parquet --beta 0.1 --margin 1.0", "only the multiplier, from a file of scores"],
+    ["dualign dual --scores runs/first --margin 0.5", "another margin on a run's scores"],
+  ],
+  train: [["dualign train dpo --model models/mine --data pairs.jsonl --output-dir out", "one training alone"]],
+  generate: [
+    ["dualign generate --model models/mine --prompt 'How do I bake bread?'", "one prompt, to the terminal"],
+    ["dualign generate --model models/mine --prompts p.csv --num-samples 4 --output s.jsonl", "a file of them"],
+  ],
+  logprobs: [["dualign logprobs --model models/mine --data samples.jsonl --output -", "to standard output"]],
+  score: [
+    ["dualign score --model models/cost --data samples.jsonl --output scored.jsonl", "by a score model"],
+    ["dualign score --module harm.mjs --data samples.jsonl --output -", "a module tried alone"],
+  ],
+  sample: [["dualign sample runs/first --recipe recipe.yaml", "just that stage"]],
+  pretrain: [["dualign pretrain runs/preferences", "just that stage"]],
+  relabel: [["dualign relabel runs/first", "just that stage"]],
+  evaluate: [["dualign evaluate runs/first", "just that stage"]],
+  report: [["dualign report runs/first", "write the page anew"]],
+};
+
+/** Adds its examples to the help of every command that has some. */
+export function addExamples(program: Command): void {
+  for (const command of program.commands) {
+    const own = examples[command.name()];
+    if (!own) continue;
+    const lines = own.map(([line, purpose]) => `  ${line}\n      ${purpose}`);
+    command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
+  }
+}
+
+/** Names of the commands that have examples. */
+export const withExamples: readonly string[] = Object.keys(examples);
