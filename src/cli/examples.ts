@@ -17,6 +17,11 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
   compare: [["dualign compare recipe.yaml --run runs/compare", "several methods, measured alike"]],
   resume: [["dualign resume runs/first", "go on with a run that was stopped"]],
   status: [["dualign status runs/first --json", "how far a run is, for a program"]],
+  predict: [
+    ["dualign predict runs/first --margin 0.5", "what another margin would give"],
+    ["dualign predict runs/first --margin 0.2:1.4:0.2 --json", "the frontier, for a program"],
+    ["dualign predict runs/first --margin harmless=0.5 --beta 0.05 --beta 0.1", "by name, and at two β"],
+  ],
   dual: [
     ["dualign dual --scores scores.parquet --beta 0.1 --margin 1.0", "only the multiplier, from a file of scores"],
     ["dualign dual --scores runs/first --margin 0.5", "another margin on a run's scores"],

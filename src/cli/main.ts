@@ -11,6 +11,7 @@ import { addLogprobsCommand } from "./logprobs.js";
 import { addMocanCommand } from "./mocan.js";
 import { nativeBinaryError } from "./nativeBinary.js";
 import { addPecanCommand } from "./pecan.js";
+import { addPredictCommand } from "./predict.js";
 import { addQuickstartCommand } from "./quickstart.js";
 import { addScoreCommand } from "./score.js";
 import { addResumeCommand, addStageCommands } from "./stages.js";
@@ -34,6 +35,7 @@ export function makeProgram(): Command {
   addCompareCommand(program);
   addResumeCommand(program);
   addStatusCommand(program);
+  addPredictCommand(program);
   addStageCommands(program);
   addDualCommand(program);
   addTrainCommand(program);
@@ -52,10 +54,11 @@ const withDashes = (word: string) =>
 /** Runs the command line, `argv` as in `process.argv`; its exit codes are those of {@link exitStatuses}. */
 export async function main(argv: readonly string[]): Promise<void> {
   // Who reads the output may have seen enough.
-  process.stdout.once("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(exitStatuses.closedPipe.status);
-    throw error;
-  });
+  if (process.stdout.listenerCount("error") === 0)
+    process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(exitStatuses.closedPipe.status);
+      throw error;
+    });
   try {
     await makeProgram().parseAsync(argv.map(withDashes));
   } catch (error) {

@@ -3,11 +3,11 @@
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
 
-import type { ComparedGain, ComparisonRow, PredictionEvent, RunEvent } from "../ports/events.js";
+import type { ComparedGain, ComparisonRow, DoneEvent, PredictionEvent, RunEvent } from "../ports/events.js";
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
 import { aligned } from "../stages/context.js";
-
 import { columns } from "./columns.js";
+import { duration, figure, signed } from "./figures.js";
 
 /** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
 export interface CommandDone {
@@ -183,13 +183,33 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
     case "judged":
       return { result: event.rows.map(winRate).join("\n") };
     case "eval": {
-      const { event: _, step, loss, ...metrics } = event;
+      if ("policy" in event) {
+        const { policy, step, loss, share } = event as {
+          policy?: string;
+          step: number;
+          loss: number;
+          share: number | null;
+        };
+        return { note: `${named(policy)}pairs held back, step ${step}: loss ${figure(loss)}${ofTheWay(share)}` };
+      }
+      const { event: _, share: __, step, loss, ...metrics } = event;
       const figures = Object.entries({ loss, ...metrics }).map(([name, value]) => `${name} ${figure(value as number)}`);
       return { result: `evaluation after step ${step}: ${figures.join(", ")}` };
     }
+    case "trial": {
+      const { policy, learning_rate, steps, loss, share } = event;
+      const outcome = loss === null ? "diverged" : `loss ${figure(loss)}${ofTheWay(share)}`;
+      return { note: `${named(policy)}learning rate ${learning_rate}, ${steps} steps: ${outcome}` };
+    }
+    case "arrival": {
+      const { policy, learning_rate, steps, loss, share } = event;
+      return {
+        result: `${named(policy)}trained ${steps} steps at ${learning_rate}; pairs held back: loss ${figure(loss)}${ofTheWay(share)}`,
+      };
+    }
     case "done":
       if ("policies" in event) return { result: comparison(event.policies as ComparisonRow[], event.report as string) };
-      if ("verdicts" in event) return { result: `report: ${event.report}` };
+      if ("verdicts" in event) return arrived(event as DoneEvent);
       return { note: `done in ${duration((event as CommandDone).seconds)}` };
     default:
       return {};
@@ -206,6 +226,24 @@ function predicted({ policy, lambda, predicted, ess }: Omit<PredictionEvent, "ev
     `${figure(ess.mean)}, at least ${figure(ess.min)})\n` +
     `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}`
   );
+}
+
+const ofTheWay = (share: number | null) => (share === null ? "" : `, ${Math.round(100 * share)} % of the way`);
+
+/** The end of a run: how far its training came, what to change where it did not come there, and the report. */
+function arrived({ training, report }: DoneEvent): { result: string; note?: string } {
+  const way =
+    training &&
+    [
+      training.share === null ? "" : `${Math.round(100 * training.share)} % of the way (pairs ${training.basis})`,
+      training.kl ? `KL ${figure(training.kl.measured)} of ${figure(training.kl.predicted)}` : "",
+    ]
+      .filter((part) => part !== "")
+      .join("; ");
+  return {
+    result: `${way ? `training: ${way}\n` : ""}report: ${report}`,
+    note: training?.cautions.map((line) => `caution: ${line}`).join("\n") || undefined,
+  };
 }
 
 /** A run's one policy needs no name; those of a comparison do. */
@@ -256,20 +294,4 @@ function table(rows: readonly EvaluationRow[]): string {
 function bar(share: number): string {
   const filled = Math.round(Math.min(1, share) * 20);
   return `${"█".repeat(filled)}${"░".repeat(20 - filled)}`;
-}
-
-/** Three significant digits, or whole. */
-export function figure(value: number): string {
-  if (!Number.isFinite(value)) return String(value);
-  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
-}
-
-const signed = (value: number) => `${value > 0 ? "+" : ""}${figure(value)}`;
-
-/** Duration in words, from seconds. */
-export function duration(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 100) return `${seconds.toFixed(0)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
