@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from common import GOLDEN, random_ids, rounded, write_json
 from models import next_logprobs
-from training import gradients, start_adapter
+from training import gradients, save_adapter, start_adapter
 
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 lora = lambda **kw: LoraConfig(r=4, lora_alpha=8, lora_dropout=0.05, task_type="CAUSAL_LM", **kw)
@@ -27,6 +27,9 @@ ADAPTERS = {
     "llama-all": ("llama", lora(target_modules=ALL)),
     "gpt2-c_attn": ("gpt2", lora(target_modules=["c_attn"], fan_in_fan_out=True)),
 }
+# On a model whose head is tied to its embedding: PEFT trains a copy of one of the two, the other stays the base's.
+for module in ("embed_tokens", "lm_head"):
+    ADAPTERS[f"llama-{module}"] = ("llama", lora(target_modules=["q_proj"], modules_to_save=[module]))
 FAMILIES = ("gemma2", "gemma3", "phi3", "olmo2", "smollm3", "granite")
 ADAPTERS |= {f"{name}-all": (name, lora(target_modules="all-linear")) for name in FAMILIES}
 
@@ -46,7 +49,12 @@ def last(model, ids):
 
 def write(name, base, config):
     folder, model = GOLDEN / "adapters" / name, GOLDEN / "models" / base
-    start_adapter(folder, AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), config, base, 0.1)
+    start = start_adapter(folder, AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), config, base, 0.1)
+    if config.modules_to_save:
+        gen = torch.Generator().manual_seed(19)
+        for whole in (p for n, p in start.named_parameters() if "modules_to_save" in n):
+            whole.data.add_(torch.randn(whole.shape, generator=gen) * 0.1)
+        save_adapter(start, folder, base)
     peft = load(model, folder)
     cases = []
     for ids in sequences():

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
+import { exitStatuses } from "../src/cli/exitStatus.js";
 import { makeProgram } from "../src/cli/main.js";
 import { type JsonSchema, recipeJsonSchema } from "../src/methods/jsonSchema.js";
 
@@ -46,6 +47,12 @@ test("the commands' reference has every command with its flags", async () => {
     expect(page).toContain(` ${command.name()}`);
     for (const option of command.options.filter(({ hidden }) => !hidden)) expect(page).toContain(option.long);
   }
+});
+
+test("the exit statuses' reference has every status", async () => {
+  const { exitPage } = await load("exitPage.mjs");
+  const page: string = exitPage(exitStatuses);
+  for (const { status } of Object.values(exitStatuses)) expect(page).toContain(`| ${status} |`);
 });
 
 test("the architecture's table has every folder of the sources", () => {

@@ -21,7 +21,7 @@ const knows: Readonly<Record<string, readonly string[]>> = {
   pocket: ["text"],
   recipe: ["train"],
   ports: ["recipe", "text", "evaluate"],
-  stages: ["ports", "recipe", "text", "dual", "evaluate"],
+  stages: ["ports", "recipe", "text", "dual", "evaluate", "train"],
   methods: ["stages", "ports", "recipe", "text", "dual", "evaluate"],
   report: ["methods", "stages", "ports", "recipe", "text", "dual", "evaluate", "train"],
   store: ["ports", "recipe"],

@@ -1,10 +1,11 @@
-// Writes the pages that are made from the sources: docs/reference/{recipe,commands,events}.md.
+// Writes the pages that are made from the sources: docs/reference/*.md.
 // node docs/build/pages.mjs
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { commandsPage } from "./commandsPage.mjs";
 import { eventsPage } from "./eventsPage.mjs";
+import { exitPage } from "./exitPage.mjs";
 import { recipePage } from "./recipePage.mjs";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -14,5 +15,7 @@ const write = (name, text) => writeFileSync(join(reference, name), text);
 
 const { makeProgram } = await import("../../dist/cli/main.js");
 write("recipe.md", recipePage(JSON.parse(readFileSync(join(root, "dist", "recipe.schema.json"), "utf8"))));
+const { exitStatuses } = await import("../../dist/cli/exitStatus.js");
+write("exit-statuses.md", exitPage(exitStatuses));
 write("commands.md", commandsPage(makeProgram()));
 write("events.md", eventsPage({ root, file: "src/cli/progress.ts", name: "CommandEvent" }));

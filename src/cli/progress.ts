@@ -3,7 +3,7 @@
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
 
-import type { CheckEvent, ComparedGain, ComparisonRow, RunEvent } from "../ports/events.js";
+import type { CheckEvent, ComparedGain, ComparisonRow, DoneEvent, RunEvent } from "../ports/events.js";
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
 import { aligned } from "../stages/context.js";
 import { columns } from "./columns.js";
@@ -189,13 +189,33 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
     case "judged":
       return { result: event.rows.map(winRate).join("\n") };
     case "eval": {
-      const { event: _, step, loss, ...metrics } = event;
+      if ("policy" in event) {
+        const { policy, step, loss, share } = event as {
+          policy?: string;
+          step: number;
+          loss: number;
+          share: number | null;
+        };
+        return { note: `${named(policy)}pairs held back, step ${step}: loss ${figure(loss)}${ofTheWay(share)}` };
+      }
+      const { event: _, share: __, step, loss, ...metrics } = event;
       const figures = Object.entries({ loss, ...metrics }).map(([name, value]) => `${name} ${figure(value as number)}`);
       return { result: `evaluation after step ${step}: ${figures.join(", ")}` };
     }
+    case "trial": {
+      const { policy, learning_rate, steps, loss, share } = event;
+      const outcome = loss === null ? "diverged" : `loss ${figure(loss)}${ofTheWay(share)}`;
+      return { note: `${named(policy)}learning rate ${learning_rate}, ${steps} steps: ${outcome}` };
+    }
+    case "arrival": {
+      const { policy, learning_rate, steps, loss, share } = event;
+      return {
+        result: `${named(policy)}trained ${steps} steps at ${learning_rate}; pairs held back: loss ${figure(loss)}${ofTheWay(share)}`,
+      };
+    }
     case "done":
       if ("policies" in event) return { result: comparison(event.policies as ComparisonRow[], event.report as string) };
-      if ("verdicts" in event) return { result: `report: ${event.report}` };
+      if ("verdicts" in event) return arrived(event as DoneEvent);
       return { note: `done in ${duration((event as CommandDone).seconds)}` };
     default:
       return {};
@@ -216,6 +236,24 @@ function checked({ prompts, responses, tried, estimate }: CheckEvent): string {
         ]
       : []),
   ].join("\n");
+}
+
+const ofTheWay = (share: number | null) => (share === null ? "" : `, ${Math.round(100 * share)} % of the way`);
+
+/** The end of a run: how far its training came, what to change where it did not come there, and the report. */
+function arrived({ training, report }: DoneEvent): { result: string; note?: string } {
+  const way =
+    training &&
+    [
+      training.share === null ? "" : `${Math.round(100 * training.share)} % of the way (pairs ${training.basis})`,
+      training.kl ? `KL ${figure(training.kl.measured)} of ${figure(training.kl.predicted)}` : "",
+    ]
+      .filter((part) => part !== "")
+      .join("; ");
+  return {
+    result: `${way ? `training: ${way}\n` : ""}report: ${report}`,
+    note: training?.cautions.map((line) => `caution: ${line}`).join("\n") || undefined,
+  };
 }
 
 /** A run's one policy needs no name; those of a comparison do. */

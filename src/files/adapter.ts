@@ -32,6 +32,8 @@ export interface Adapter {
   config: AdapterConfig;
   /** By name in the base model: "model.layers.0.self_attn.q_proj.lora_A.weight" [r, in], "….lora_B.weight" [out, r], "score.weight". */
   tensors: ReadonlyMap<string, AdapterTensor>;
+  /** Keys of adapter_config.json that ask for something and are not used, with their values. */
+  unused?: readonly string[];
 }
 
 const CONFIG = "adapter_config.json";
@@ -56,6 +58,21 @@ const UNSUPPORTED = [
   "monteclora_config",
   "velora_config",
 ];
+/** Keys that are read, refused where they ask for something, or that say how an adapter came about. */
+const KNOWN = new Set([
+  ...["peft_type", "task_type", "base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "target_modules"],
+  ...["modules_to_save", "fan_in_fan_out", "use_rslora", "bias", "inference_mode", "init_lora_weights", "peft_version"],
+  ...["auto_mapping", "revision", "exclude_modules", "layers_to_transform", "layers_pattern", "megatron_core"],
+  ...[
+    "eva_config",
+    "corda_config",
+    "loftq_config",
+    "lora_ga_config",
+    "ensure_weight_tying",
+    "qalora_group_size",
+    ...UNSUPPORTED,
+  ],
+]);
 const BASE_CHANGING_INITS = /^(pissa|olora|corda|loftq|lora_ga)/i;
 
 /** Reads an adapter folder. An `InputError` says which setting or tensor cannot be used. */
@@ -75,7 +92,10 @@ export function readAdapter(dir: string): Adapter {
     tensors.set(key.slice(PREFIX.length), { shape: stored.shape, data: readTensor(stored) });
   }
   const config = supportedConfig(raw, join(dir, CONFIG), adaptedModules(tensors, file, Number(raw.r)));
-  return { config, tensors };
+  const unused = Object.entries(raw).flatMap(([key, value]) =>
+    KNOWN.has(key) || !isSet(value) ? [] : [`${key} ${JSON.stringify(value)}`],
+  );
+  return { config, tensors, unused };
 }
 
 /** Writes an adapter as PEFT loads it; what is there already is replaced, each file whole. */
@@ -139,6 +159,7 @@ function supportedConfig(raw: Record<string, unknown>, file: string, modules: st
     new InputError(`${file}: ${what} is not supported; merge the adapter in PEFT instead`);
   if (raw.peft_type !== "LORA") throw refuse(`peft_type ${JSON.stringify(raw.peft_type)}`);
   for (const key of UNSUPPORTED) if (isSet(raw[key])) throw refuse(`"${key}"`);
+  if (isSet(raw.ensure_weight_tying) && isSet(raw.modules_to_save)) throw refuse(`"ensure_weight_tying"`);
   if ((raw.bias ?? "none") !== "none") throw refuse(`bias ${JSON.stringify(raw.bias)}`);
   if (typeof raw.init_lora_weights === "string" && BASE_CHANGING_INITS.test(raw.init_lora_weights)) {
     throw refuse(`init_lora_weights ${JSON.stringify(raw.init_lora_weights)}, which changes the base weights,`);

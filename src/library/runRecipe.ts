@@ -97,7 +97,8 @@ export async function driveRun(run: RunFolder, options: DriveOptions): Promise<R
   };
   try {
     signal?.throwIfAborted();
-    await runMethod({ run, world: openWorld(device), emit }, stages);
+    const world = openWorld(device, (message) => emit({ event: "notice", message }));
+    await runMethod({ run, world, emit }, stages);
     return result;
   } catch (error) {
     throw storageError(error, run.path);

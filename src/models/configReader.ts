@@ -4,8 +4,33 @@ import { InputError } from "../errors.js";
 /** Object as JSON gives it. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
+/** Keys of config.json that ask for nothing that is computed here, or that the tokenizer and the files answer. */
+const INERT = new Set([
+  ...[
+    "_attn_implementation",
+    "_name_or_path",
+    "_num_labels",
+    "architectures",
+    "auto_map",
+    "dtype",
+    "initializer_range",
+  ],
+  ...["bos_token_id", "eos_token_id", "gradient_checkpointing", "hidden_act", "id2label", "is_decoder", "label2id"],
+  ...["max_window_layers", "model_type", "n_ctx", "num_labels", "pad_token_id", "pretraining_tp", "problem_type"],
+  ...["reorder_and_upcast_attn", "return_dict", "torch_dtype", "transformers_version", "unk_token_id", "use_cache"],
+  ...["output_attentions", "output_hidden_states", "output_past", "task_specific_params", "tokenizer_class"],
+  ...["cache_implementation", "_sliding_window_pattern"],
+]);
+
+/** Predicate of values that ask for something: null, false, 0, empty texts, lists and objects do not. */
+export const asks = (value: unknown): boolean =>
+  typeof value === "object" && value !== null ? Object.keys(value).length > 0 : Boolean(value);
+
 /** Reader of one config.json; a key that is null counts as absent, as transformers has it. */
 export class ConfigReader {
+  private readonly seen = new Set<string>();
+  private readonly notes: string[] = [];
+
   constructor(
     private readonly raw: RawConfig,
     /** The file, for messages. */
@@ -14,7 +39,29 @@ export class ConfigReader {
 
   /** The value of a key, undefined where it is absent or null. */
   get(key: string): unknown {
+    this.seen.add(key);
     return this.raw[key] ?? undefined;
+  }
+
+  /** Adds to what `unused` gives: a key that is used in part, and in which. */
+  note(key: string, how: string): void {
+    this.notes.push(`${key} (${how})`);
+  }
+
+  /** Keys so far that ask for something and that nobody has read, with their values, and what was noted. */
+  unused(): string[] {
+    const unread = Object.entries(this.raw).filter(
+      ([key, value]) => !this.seen.has(key) && !INERT.has(key) && !key.startsWith("summary_") && asks(value),
+    );
+    return [...unread.map(([key, value]) => `${key} ${JSON.stringify(value)}`), ...this.notes];
+  }
+
+  /** The object under a key, empty where it is absent; its keys count as read. Throws InputError where it is none. */
+  object(key: string): RawConfig {
+    const value = this.get(key) ?? {};
+    if (typeof value !== "object" || Array.isArray(value))
+      return this.fail(`"${key}" must be an object, got ${JSON.stringify(value)}`);
+    return value as RawConfig;
   }
 
   /** A positive number. Throws InputError where it is something else, or absent without a fallback. */
@@ -27,15 +74,18 @@ export class ConfigReader {
 
   /** A positive number, or undefined where it is null: absent is the fallback. Throws InputError on anything else. */
   optional(key: string, fallback?: number): number | undefined {
+    this.seen.add(key);
     return this.raw[key] === null || (this.raw[key] === undefined && fallback === undefined)
       ? undefined
       : this.number(key, fallback);
   }
 
-  /** A truth value; anything but true and false is the fallback. */
+  /** A truth value, `fallback` where the key is absent. Throws InputError on anything else. */
   flag(key: string, fallback: boolean): boolean {
-    const value = this.get(key);
-    return typeof value === "boolean" ? value : fallback;
+    const value = this.get(key) ?? fallback;
+    return typeof value === "boolean"
+      ? value
+      : this.fail(`"${key}" must be true or false, got ${JSON.stringify(value)}`);
   }
 
   /** Refuses a key that has another value than those given; absent is always allowed. Throws InputError. */

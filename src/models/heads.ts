@@ -23,13 +23,17 @@ import type { PackedBatch } from "./packing.js";
 import type { Parameters } from "./parameters.js";
 import { moduleNames, softCap } from "./transformer.js";
 
+/** Tensor of an output head that is not tied to the embedding. */
+export const LM_HEAD = "lm_head.weight";
+
 /** The weight of the output head, [vocabSize, hiddenSize], and whether it is trained. */
 export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor; trained: boolean } {
-  const name = config.tiedHead ? `${moduleNames(config, (t) => p.has(t)).embedding}.weight` : "lm_head.weight";
-  return {
-    weight: p.tensor(name, [config.vocabSize, config.hiddenSize]),
-    trained: p.flat !== undefined && p.isOwn(name),
-  };
+  const shape = [config.vocabSize, config.hiddenSize];
+  const tied = config.tiedHead && !p.isOwn(LM_HEAD);
+  const name = tied ? `${moduleNames(config, (t) => p.has(t)).embedding}.weight` : LM_HEAD;
+  // An adapter's own embedding table is not the head: in PEFT the head stays tied to the base model's table.
+  if (tied && p.adapts) return { weight: p.stored(name, shape), trained: false };
+  return { weight: p.tensor(name, shape), trained: p.flat !== undefined && p.isOwn(name) };
 }
 
 /** The head's logits take tokens × vocabulary floats; parts of about this many bytes are computed at a time. */

@@ -135,10 +135,20 @@ export class Parameters {
     return this.layout?.index(name) !== undefined;
   }
 
+  /** A tensor as the model's files have it, whatever an adapter that is put on the model holds under its name. */
+  stored(name: string, shape: readonly number[]): Tensor {
+    return weight(requireWeight(this.weights, name, shape, this.where));
+  }
+
+  /** Whether what is trained or fixed here is an adapter on the model, not the model itself. */
+  get adapts(): boolean {
+    return this.lora !== undefined;
+  }
+
   /** A tensor by its name in the file. Throws InputError where it is missing or has another shape. */
   tensor(name: string, shape: readonly number[]): Tensor {
     const index = this.layout?.index(name);
-    if (index === undefined) return weight(requireWeight(this.weights, name, shape, this.where));
+    if (index === undefined) return this.stored(name, shape);
     const { shape: found } = this.layout!.entries[index];
     if (found.length !== shape.length || found.some((d, i) => d !== shape[i]))
       throw new InputError(

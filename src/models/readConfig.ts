@@ -1,12 +1,18 @@
 /** From config.json to a `ModelConfig`: the class that it names decides the family, the family reads the rest. */
 import type { ModelConfig, ScoreHeadConfig } from "./config.js";
-import { ConfigReader, type RawConfig } from "./configReader.js";
+import { asks, ConfigReader, type RawConfig } from "./configReader.js";
 import { FAMILIES } from "./families/index.js";
 
 const TASKS = ["ForCausalLM", "LMHeadModel", "ForSequenceClassification", "ForScore", "ModelForScore"];
 
+/** Config of a model, and what of config.json asks for something and is not used: keys with their values. */
+export interface ReadConfig {
+  readonly config: ModelConfig;
+  readonly unused: readonly string[];
+}
+
 /** Config of a model from the object of its config.json; `where` names the file. Throws InputError on what this engine cannot run. */
-export function readModelConfig(raw: RawConfig, where: string): ModelConfig {
+export function readModelConfig(raw: RawConfig, where: string): ReadConfig {
   const c = new ConfigReader(raw, where);
   const architecture = (c.get("architectures") as string[] | undefined)?.[0];
   if (!architecture)
@@ -18,9 +24,14 @@ export function readModelConfig(raw: RawConfig, where: string): ModelConfig {
     return c.fail(
       `architecture ${architecture} is not supported; supported are the ${Object.keys(FAMILIES).join(", ")} causal and score models`,
     );
+  if (asks(c.get("quantization_config")))
+    c.fail(`"quantization_config": a quantized checkpoint has to be dequantized first`);
+  c.only("add_cross_attention", false);
+  c.only("is_encoder_decoder", false);
   const family = architecture.slice(0, -task.length);
   const score = task === "ForCausalLM" || task === "LMHeadModel" ? undefined : readScoreHead(c, task);
-  return { architecture, family, ...FAMILIES[family].readConfig(c), score };
+  const config = { architecture, family, ...FAMILIES[family].readConfig(c), score };
+  return { config, unused: c.unused() };
 }
 
 function readScoreHead(c: ConfigReader, task: string): ScoreHeadConfig {
@@ -32,6 +43,8 @@ function readScoreHead(c: ConfigReader, task: string): ScoreHeadConfig {
     const padId = c.get("pad_token_id");
     return { module: "score", ...(typeof padId === "number" ? { padId } : {}) };
   }
+  // Statistics stand in the weights too, where they are read; the rest says how training kept them.
+  for (const key of ["mean", "var", "momentum", "normalizer_type", "score_type", "score_bias", "bias"]) c.get(key);
   const width = c.get("score_dim") ?? 1;
   if (width !== 1) c.fail(`a score model has "score_dim" 1, this one has ${width}`);
   if (c.get("do_normalize") !== true) return { module: "score_head" };

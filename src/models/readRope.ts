@@ -1,5 +1,5 @@
 /** Rotary embedding as config.json describes it. */
-import type { ConfigReader, RawConfig } from "./configReader.js";
+import { asks, type ConfigReader, type RawConfig } from "./configReader.js";
 import type { RopeConfig } from "./rope.js";
 
 /** Surroundings of a rotary embedding: what of the config its numbers depend on. */
@@ -12,13 +12,27 @@ export interface RopeContext {
 
 /** Rotary embedding of a config. transformers 5 writes "rope_parameters", earlier versions "rope_theta" with "rope_scaling". */
 export function readRope(c: ConfigReader, { theta = 10000, ...context }: RopeContext): RopeConfig {
-  const parameters = (c.get("rope_parameters") ?? c.get("rope_scaling") ?? {}) as RawConfig;
+  const parameters = ropeParameters(c);
   const factor = c.get("partial_rotary_factor");
   return ropeOf(c, { rope_theta: c.get("rope_theta") ?? theta, partial_rotary_factor: factor, ...parameters }, context);
 }
 
+/** Object that describes the rotary embedding, under its new name or its old one. */
+export const ropeParameters = (c: ConfigReader): RawConfig => {
+  const [now, before] = [c.object("rope_parameters"), c.object("rope_scaling")];
+  return Object.keys(now).length > 0 ? now : before;
+};
+
+/** Keys of rope parameters that are read somewhere, or that older transformers wrote beside those. */
+const KNOWN = new Set([
+  ...["attention_factor", "beta_fast", "beta_slow", "factor", "high_freq_factor", "long_factor", "low_freq_factor"],
+  ...["original_max_position_embeddings", "partial_rotary_factor", "rope_theta", "rope_type", "short_factor", "type"],
+]);
+
 /** Rotary embedding of one object of "rope_parameters", which has everything in it. Throws InputError on types not known here. */
 export function ropeOf(c: ConfigReader, parameters: RawConfig, { headDim, maxPositions }: RopeContext): RopeConfig {
+  for (const [key, value] of Object.entries(parameters))
+    if (!KNOWN.has(key) && asks(value)) c.refuse(`rope parameter ${key}`, value);
   const theta = Number(parameters.rope_theta);
   const type = (parameters.rope_type ?? parameters.type ?? "default") as string;
   if (Number(parameters.partial_rotary_factor ?? 1) !== 1) c.fail("a partial rotary embedding is not supported");

@@ -3,7 +3,7 @@
 import type { Question } from "./judge.js";
 import type { EvaluationRow, MultiplierRow, ProblemName, Verdict, WinRateRow } from "./rows.js";
 import type { StageName } from "./store.js";
-import type { TrainStep } from "./trainer.js";
+import type { TrainArrival, TrainStep, TrainTrial } from "./trainer.js";
 
 /** Event of a run. The command line prints it, or writes it as JSON lines. */
 export type RunEvent =
@@ -13,7 +13,16 @@ export type RunEvent =
   /** Rows or pairs of a training by what became of them. */
   | { event: "training_rows"; policy: string; training: number; evaluation: number; left_out: number; cut: number }
   /** Means on the rows that a training keeps for evaluation. */
-  | { event: "eval"; policy: string; step: number; loss: number; [metric: string]: number | string }
+  | {
+      event: "eval";
+      policy: string;
+      step: number;
+      loss: number;
+      share: number | null;
+      [metric: string]: number | string | null;
+    }
+  | ({ policy: string } & TrainTrial)
+  | ({ policy: string } & TrainArrival)
   /** What the user should know and need not act on; printed on standard error in every mode. */
   | { event: "notice"; message: string }
   | CheckEvent
@@ -43,6 +52,9 @@ export interface CheckEvent {
   };
   seed: number;
 }
+
+/** Receiver of sentences that the user should know and need not act on: the message of a `notice` event. */
+export type Notice = (message: string) => void;
 
 /** Solution of the dual, with its certificate and its predictions. */
 export interface SolveEvent {
@@ -93,6 +105,13 @@ export interface DoneEvent {
   lambda: number[];
   verdicts: ConstraintVerdict[];
   reward: { predicted: number; measured: number; interval: [number, number] };
+  /** How far the training came of the way to its optimum, in DPO's loss; null where that is not known. */
+  training: {
+    share: number | null;
+    basis: "held back" | "trained on";
+    kl: { measured: number; interval: readonly [number, number]; predicted: number } | null;
+    cautions: readonly string[];
+  } | null;
   /** Path of the report page. */
   report: string;
 }

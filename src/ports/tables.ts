@@ -141,6 +141,21 @@ export const tables = {
       seconds: double("that it took"),
     },
   }),
+  arrivals: table({
+    comment: "how far trainings came, by the pairs held back from them",
+    key: ["policy"],
+    columns: {
+      policy,
+      pairs: integer("held back"),
+      learningRate: double("that it trained with at the most"),
+      startLoss: nullable(double("loss on the pairs held back under the reference")),
+      loss: double("of the trained policy"),
+      optimumLoss: nullable(double("of the optimum, where it is known")),
+      accuracy: nullable(double("share of the pairs held back that the policy orders as they are labelled")),
+      trials: integer("of learning rates, before it"),
+      stopped: text<"closed" | "longest" | "given">("'closed' where it came no nearer, 'longest', or 'given'"),
+    },
+  }),
   trainingSteps: table({
     comment: "optimizer steps",
     key: ["policy", "step"],

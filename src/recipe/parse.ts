@@ -6,8 +6,9 @@ import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument 
 import { z } from "zod";
 import { InputError } from "../errors.js";
 import { dpoLossOf } from "../train/objectives/dpo/losses.js";
-import { type DpoOptions, dpoObjective } from "./options.js";
+import { dpoObjective } from "./options.js";
 import type { Fail, MethodName, Recipe } from "./schema.js";
+import { contradiction, type Train } from "./train.js";
 
 export type {
   CompareRecipe,
@@ -117,14 +118,16 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
   }
   const fail = (path: KeyPath, message: string) => new InputError(`${place(path)}: ${message}`);
   const recipe = methods[method].complete(result.data as never, fail);
-  checkLosses(recipe, fail);
+  checkTraining(recipe, fail);
   return recipe;
 }
 
-/** Refuses a loss that cannot learn from the labels which it will get. */
-function checkLosses(recipe: Recipe, fail: (path: KeyPath, message: string) => Error): void {
+/** Refuses a loss that cannot learn from the labels which it will get, and options that contradict each other. */
+function checkTraining(recipe: Recipe, fail: (path: KeyPath, message: string) => Error): void {
   const { beta, train, pairs } = recipe;
-  const check = (key: string, options: DpoOptions, labels: "soft" | "hard") => {
+  const check = (key: string, options: Train, labels: "soft" | "hard") => {
+    const against = contradiction(options);
+    if (against) throw fail([key, against.key], `'${key}.${against.key}' ${against.message}`);
     const wrong = dpoLossOf(options.loss_type).objection?.(labels, dpoObjective(beta, options));
     if (wrong) throw fail([key, "loss_type"], `'${key}.loss_type' ${wrong}`);
   };

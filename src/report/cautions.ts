@@ -14,6 +14,7 @@ const nearLimit = 0.8;
 export function cautions(data: ReportData): string[] {
   const { constraints, heldOut = [], counts, dual, lengths, certificate, infeasibleResamples = 0 } = data;
   const found: string[] = [];
+  found.push(...(data.arrival?.cautions ?? []));
   if (certificate !== undefined) found.push(`λ* is not certified: ${certificate}.`);
   for (const { name, measured, interval } of heldOut)
     if (interval && interval[1] < 0)

@@ -9,6 +9,7 @@ import type { RunStore } from "../ports/store.js";
 import { Random } from "../random.js";
 import { dpoObjective } from "../recipe/options.js";
 import type { Recipe } from "../recipe/parse.js";
+import { arrivalOf } from "../stages/arrival.js";
 import { reference } from "../stages/collect.js";
 import { aligned } from "../stages/context.js";
 import { trainScores } from "../stages/score.js";
@@ -85,6 +86,7 @@ export async function collectReport(run: RunStore, { date, maxExamples = 300 }: 
     certificate: certificateCaution(solution),
     infeasibleResamples: intervals.infeasible,
     training: await training(run),
+    arrival: await arrivalOf(run, aligned),
     examples: await examples(run, held, maxExamples),
     recipe: origin.recipeText,
     settings: stringify(recipe, { lineWidth: 100 }),

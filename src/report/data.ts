@@ -1,3 +1,4 @@
+import type { Arrival } from "../stages/arrival.js";
 import type { DualSeries } from "./series.js";
 
 /**
@@ -5,6 +6,8 @@ import type { DualSeries } from "./series.js";
  * that is not finite is shown as missing.
  */
 export interface ReportData {
+  /** How far the training came, once it is measured. */
+  arrival?: Arrival;
   /** The run's name. */
   title: string;
   /** How λ* was found: "MoCAN" or "PeCAN". */

@@ -5,6 +5,7 @@ import { improvement, type PromptScores, verdictOn } from "../evaluate/improveme
 import type { DoneEvent } from "../ports/events.js";
 import type { EvaluationRow, ScoreTable } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
+import { arrivalOf } from "./arrival.js";
 
 /** Aim of a policy's training: the scorers that predictions are about, by their names. */
 export interface Aim {
@@ -92,6 +93,7 @@ export async function doneEvent(run: RunStore, policy: string): Promise<DoneEven
         verdict: verdict!,
       })),
     reward: { predicted: reward.predicted!, measured: reward.measured, interval: [reward.low, reward.high] },
+    training: (await arrivalOf(run, policy)) ?? null,
     report: `${run.path}/report.html`,
   };
 }

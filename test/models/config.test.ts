@@ -10,7 +10,7 @@ const llama = {
   num_hidden_layers: 2,
   num_attention_heads: 4,
 };
-const read = (changes: object) => readModelConfig({ ...llama, ...changes }, "config.json");
+const read = (changes: object) => readModelConfig({ ...llama, ...changes }, "config.json").config;
 const QWEN = { architectures: ["Qwen2ForCausalLM"], sliding_window: 16, use_sliding_window: true };
 
 describe("what config.json leaves out", () => {
@@ -28,7 +28,7 @@ describe("what config.json leaves out", () => {
 
   test("GPT-2's own defaults", () => {
     const gpt2 = { architectures: ["GPT2LMHeadModel"], vocab_size: 96, n_embd: 32, n_head: 4, n_layer: 1 };
-    expect(readModelConfig(gpt2, "config.json")).toMatchObject({
+    expect(readModelConfig(gpt2, "config.json").config).toMatchObject({
       intermediateSize: 128,
       maxPositions: 1024,
       tiedHead: true,
@@ -80,6 +80,86 @@ describe("rope", () => {
     ["a part of each head", { partial_rotary_factor: 0.5 }, /partial rotary/],
   ])("refuses %s", (_, changes, message) => {
     expect(() => read(changes)).toThrow(message);
+  });
+});
+
+describe("what the families' config classes default to", () => {
+  const family = (name: string, changes = {}) => read({ architectures: [`${name}ForCausalLM`], ...changes });
+
+  test("Gemma 2: heads of 256, soft caps, every other layer with a window; null switches a cap off", () => {
+    expect(family("Gemma2")).toMatchObject({
+      ...{ headDim: 256, tiedHead: true, attentionScale: 1 / 16, embeddingScale: Math.sqrt(32) },
+      ...{ attentionSoftCap: 50, logitSoftCap: 30, slidingWindow: 4096, slidingLayers: [true, false] },
+    });
+    expect(family("Gemma2", { attn_logit_softcapping: null }).attentionSoftCap).toBeUndefined();
+  });
+
+  test("Gemma 3: every sixth layer sees everything; a base of its own for the others, in both spellings", () => {
+    const layers = { num_hidden_layers: 7 };
+    const slidingLayers = [true, true, true, true, true, false, true];
+    const rope = { type: "linear", theta: 1e6, factor: 8 };
+    const expected = { slidingLayers, rope, slidingRope: { type: "default", theta: 5000 } };
+    expect(
+      family("Gemma3", { ...layers, rope_local_base_freq: 5000, rope_scaling: { rope_type: "linear", factor: 8 } }),
+    ).toMatchObject(expected);
+    const full_attention = { rope_type: "linear", rope_theta: 1e6, factor: 8 };
+    const sliding_attention = { rope_type: "default", rope_theta: 5000 };
+    expect(family("Gemma3", { ...layers, rope_parameters: { full_attention, sliding_attention } })).toMatchObject(
+      expected,
+    );
+    expect(family("Gemma3", layers).logitSoftCap).toBeUndefined();
+  });
+
+  test("SmolLM3: every fourth layer without positions", () => {
+    expect(family("SmolLM3", { num_hidden_layers: 5 })).toMatchObject({
+      ...{ rotatedLayers: [true, true, true, false, true], tiedHead: true },
+      rope: { theta: 2e6 },
+    });
+  });
+
+  test("Phi-3's long contexts: short divisors, as far as they go", () => {
+    const rope_scaling = { type: "su", short_factor: [1, 2, 3], long_factor: [4, 5, 6] };
+    const sizes = { max_position_embeddings: 512, original_max_position_embeddings: 64, partial_rotary_factor: 0.75 };
+    const { rope, maxPositions } = family("Phi3", { ...sizes, rope_scaling });
+    expect(maxPositions).toBe(64);
+    expect(rope).toMatchObject({ type: "longrope", width: 6, factors: [1, 2, 3] });
+    expect((rope as { attentionFactor: number }).attentionFactor).toBeCloseTo(
+      Math.sqrt(1 + Math.log(8) / Math.log(64)),
+    );
+  });
+
+  test.each<[string, string, object, RegExp]>([
+    ["Gemma's activation", "Gemma2", { hidden_activation: "relu" }, /"hidden_activation": "relu"/],
+    [
+      "attention that sees the future",
+      "Gemma3",
+      { use_bidirectional_attention: true },
+      /"use_bidirectional_attention"/,
+    ],
+    ["a cap that Gemma 3 has no place for", "Gemma3", { attn_logit_softcapping: 50 }, /"attn_logit_softcapping": 50/],
+    ["a model of text and images", "Gemma3", { text_config: {} }, /text and images/],
+    [
+      "a list of divisors of another length",
+      "Phi3",
+      { rope_scaling: { type: "longrope", short_factor: [1] } },
+      /4 numbers/,
+    ],
+    ["a list of layers that is too short", "SmolLM3", { no_rope_layers: [1] }, /"no_rope_layers"/],
+    [
+      "a rope parameter that is not known",
+      "Llama",
+      { rope_scaling: { type: "linear", factor: 2, mscale: 1 } },
+      /mscale/,
+    ],
+    ["a quantized checkpoint", "Llama", { quantization_config: { bits: 4 } }, /"quantization_config"/],
+    [
+      "a word where a truth value belongs",
+      "Llama",
+      { attention_bias: "yes" },
+      /"attention_bias" must be true or false/,
+    ],
+  ])("%s is refused", (_, name, changes, message) => {
+    expect(() => family(name, changes)).toThrow(message);
   });
 });
 

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -111,6 +111,79 @@ describe("a folder that cannot be run is refused when it is opened", () => {
   test("heads that do not part the hidden size", async () => {
     const folder = altered("models/gpt2", { config: (c) => Object.assign(c, { n_head: 5 }) });
     await expectRefusal(openModel(folder), join(folder, "config.json"), "32", "5 attention heads");
+  });
+});
+
+describe("what a folder holds or asks for and is not used is listed", () => {
+  const EMBEDDING = "model.embed_tokens.weight";
+
+  test("nothing, for folders as transformers and PEFT write them", async () => {
+    for (const name of readdirSync(golden("models")))
+      expect((await openGolden(`models/${name}`)).notices.filter((one) => !/long_factor|_pdrop/.test(one))).toEqual([]);
+    for (const name of readdirSync(golden("scores")))
+      expect((await openGolden(`scores/${name}`)).notices.filter((one) => !/_pdrop/.test(one))).toEqual([]);
+    for (const name of readdirSync(golden("adapters"))) {
+      const { base } = JSON.parse(readFileSync(golden(`adapters/${name}/cases.json`), "utf8"));
+      const plain = await openGolden(`models/${base}`);
+      expect((await openGolden(`models/${base}`, `adapters/${name}`)).notices).toEqual(plain.notices);
+    }
+  });
+
+  test("keys of config.json, with their values", async () => {
+    const folder = altered("models/llama", {
+      config: (c) => Object.assign(c, { attention_dropout: 0.1, sliding_window: 8, pretraining_tp: 2, new_key: [1] }),
+    });
+    const { notices } = await openModel(folder);
+    expect(notices).toHaveLength(1);
+    for (const part of [join(folder, "config.json"), "attention_dropout 0.1", "sliding_window 8", "new_key [1]"])
+      expect(notices[0]).toContain(part);
+    expect(notices[0]).not.toContain("pretraining_tp");
+  });
+
+  test("tensors", async () => {
+    const more = { shape: [2], data: new Float32Array(2) };
+    const folder = altered("models/llama", {
+      config: (c) => Object.assign(c, { num_hidden_layers: 1 }),
+      tensors: (t) => t.set("visual.weight", more).set("model.layers.0.self_attn.rotary_emb.inv_freq", more),
+    });
+    const { notices } = await openModel(folder);
+    expect(notices).toHaveLength(1);
+    expect(notices[0]).toContain(`${folder}: 10 tensors are not used: model.layers.1.`);
+  });
+
+  test("an adapter's tensors and keys that nothing reads, and its tokenizer where it differs", async () => {
+    const folder = join(dir, "odd-adapter");
+    cpSync(golden("adapters/llama-all"), folder, { recursive: true });
+    const file = join(folder, "adapter_model.safetensors");
+    const tensors = new Map([...readHeader(file)].map(([n, t]) => [n, { shape: t.shape, data: readTensor(t) }]));
+    tensors.set("base_model.model.model.resampler.weight", { shape: [2], data: new Float32Array(2) });
+    writeSafetensors(file, tensors);
+    const configFile = join(folder, "adapter_config.json");
+    writeFileSync(configFile, JSON.stringify({ ...JSON.parse(readFileSync(configFile, "utf8")), use_new: true }));
+    cpSync(golden("models/llama/tokenizer.json"), join(folder, "tokenizer.json"));
+    const same = await openModel(golden("models/llama"), folder);
+    expect(same.notices).toEqual([
+      `${configFile}: not used: use_new true`,
+      `${folder}: 1 tensor is not used: model.resampler.weight`,
+    ]);
+    expect(same.adapter!.layout.index("model.resampler.weight")).toBeUndefined();
+    cpSync(golden("tokenizer/tokenizer.json"), join(folder, "tokenizer.json"));
+    expect((await openModel(golden("models/llama"), folder)).notices[2]).toMatch(/odd-adapter.*tokenizer\.json/);
+  });
+
+  test("a tie that the weights contradict: both are used, as in transformers", async () => {
+    const untied = await openGolden("models/llama-untied");
+    const tie = { config: (c: Record<string, unknown>) => Object.assign(c, { tie_word_embeddings: true }) };
+    const model = await openModel(altered("models/llama-untied", tie));
+    expect(model.notices).toHaveLength(1);
+    expect(model.notices[0]).toContain("lm_head.weight");
+    const [found, expected] = await Promise.all([model, untied].map((one) => forward(runtime, one, IDS)));
+    expect(found.lastLogits).toEqual(expected.lastLogits);
+
+    const copied = await openModel(
+      altered("models/llama", { tensors: (t) => t.set("lm_head.weight", t.get(EMBEDDING)!) }),
+    );
+    expect([copied.config.tiedHead, copied.notices]).toEqual([true, []]);
   });
 });
 

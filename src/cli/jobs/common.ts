@@ -9,6 +9,18 @@ export const secondsSince = (start: number): number => (performance.now() - star
 /** Largest resident memory of the process so far, in bytes. */
 export const peakMemory = (): number => process.resourceUsage().maxRSS * 1024;
 
+/** Notices of a command's world, kept until the command yields them as events. */
+export class Notices {
+  private waiting: string[] = [];
+  readonly hear = (message: string): void => {
+    this.waiting.push(message);
+  };
+
+  *events(): Generator<CommandEvent> {
+    for (const message of this.waiting.splice(0)) yield { event: "notice", message };
+  }
+}
+
 /** Rows written with what was found for each; the command's last event. */
 export async function* finish(
   output: string,

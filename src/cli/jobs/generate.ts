@@ -6,7 +6,7 @@ import { asUserTurn, type Row } from "../../text/rows.js";
 import type { GenerateJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { peakMemory, secondsSince } from "./common.js";
+import { Notices, peakMemory, secondsSince } from "./common.js";
 
 /** Events of sampling: progress, then `done`. Rows come out in the order of the prompts. */
 export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEvent> {
@@ -20,13 +20,15 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   const { num_samples } = job.sampling;
   const sampleIndexes = Array.from({ length: num_samples }, (_, i) => i);
   const jobs = prompts.map((given, promptIndex) => ({ ...given, promptIndex, sampleIndexes }));
-  const sampler = await openWorld(job.device).openSampler(job.model);
+  const notices = new Notices();
+  const sampler = await openWorld(job.device, notices.hear).openSampler(job.model);
   const rows = new Array<Row>(prompts.length * num_samples);
   const begin = performance.now();
   let done = 0;
   let new_tokens = 0;
   try {
     for await (const sample of sampler.sample(jobs, { ...job.sampling, seed: job.seed })) {
+      yield* notices.events();
       const { promptIndex, sampleIndex, response, responseIds, logprob, finishReason } = sample;
       const asked = prompts[promptIndex]!;
       rows[promptIndex * num_samples + sampleIndex] = {

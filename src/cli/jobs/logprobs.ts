@@ -4,7 +4,7 @@ import { asChat } from "../../text/rows.js";
 import type { LogprobsJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { finish } from "./common.js";
+import { finish, Notices } from "./common.js";
 import { givenResponse } from "./responses.js";
 
 /** Events of log-probabilities: progress, then `done`. */
@@ -12,11 +12,13 @@ export async function* runLogprobs(job: LogprobsJob): AsyncGenerator<CommandEven
   const start = performance.now();
   const rows = await sourceRows(job.source);
   const responses = rows.map(({ row, where }) => givenResponse(job.chat ? asChat(row) : row, where));
-  const model = await openWorld(job.device).openLogprobs(job.model);
+  const notices = new Notices();
+  const model = await openWorld(job.device, notices.hear).openLogprobs(job.model);
   const values = new Float64Array(rows.length);
   let done = 0;
   try {
     for await (const { index, value } of model.logprobs(responses)) {
+      yield* notices.events();
       values[index] = value;
       yield { event: "progress", task: "log-probabilities", done: ++done, total: rows.length, unit: "rows" };
     }

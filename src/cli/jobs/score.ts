@@ -5,7 +5,7 @@ import { asChat } from "../../text/rows.js";
 import type { ScoreJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { finish } from "./common.js";
+import { finish, Notices } from "./common.js";
 import { givenResponse } from "./responses.js";
 
 /** Events of scoring: progress, then `done`. */
@@ -18,11 +18,13 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
     if (typeof given.response !== "string") throw new InputError(`${where}: "response" must be a string`);
     return givenResponse(given, where);
   });
-  const scorer = await openWorld(job.device).openScorer(spec);
+  const notices = new Notices();
+  const scorer = await openWorld(job.device, notices.hear).openScorer(spec);
   const values = new Float64Array(rows.length);
   let done = 0;
   try {
     for await (const { index, value } of scorer.score(responses)) {
+      yield* notices.events();
       values[index] = spec.sign * spec.scale * value;
       yield { event: "progress", task: "scoring", done: ++done, total: rows.length, unit: "rows" };
     }

@@ -8,7 +8,7 @@ import { dpoLossOf } from "../../train/objectives/dpo/losses.js";
 import type { TrainCommandJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { peakMemory, secondsSince } from "./common.js";
+import { Notices, peakMemory, secondsSince } from "./common.js";
 
 /** Events of a training: steps, then `done`. */
 export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<CommandEvent> {
@@ -16,13 +16,15 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const training = trainingJob(job, await trainingRows(job));
   const { options, outputDir } = training;
   const log = makeStepLog(options.logging_steps);
-  const trainer = await openWorld(job.device).openTrainer();
+  const notices = new Notices();
+  const trainer = await openWorld(job.device, notices.hear).openTrainer();
   const begin = performance.now();
   let stepsBegin = begin;
   let [tokens, flops, rows, left, cut] = [0, 0, 0, 0, 0];
   let last: { loss: number; steps: number } | undefined;
   try {
     for await (const event of trainer.train(training)) {
+      yield* notices.events();
       if (event.event === "rows") {
         ({ training: rows, left_out: left, cut } = event);
         if (cut > 0)

@@ -4,6 +4,7 @@ import type { Scores } from "../../dual/index.js";
 import type { PpoJob } from "../../ports/trainer.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
 import { type SafeRlhfOptions, safeRlhfSchema } from "../../recipe/safeRlhf.js";
+import { trainingOptions } from "../../recipe/train.js";
 import { billed } from "../../stages/bill.js";
 import type { Context } from "../../stages/context.js";
 import { referenceOf, trainedPolicy } from "../../stages/policies.js";
@@ -73,7 +74,7 @@ export const safeRlhfBaseline: Baseline<SafeRlhfOptions | undefined> = {
         column: "Safe-RLHF",
         entries: [
           ["beta", beta],
-          ...trainingEntries(train).filter(([key]) => adapter.test(key)),
+          ...trainingEntries(trainingOptions(train)).filter(([key]) => adapter.test(key)),
           ...prefixed("safe_rlhf", Object.fromEntries(own)),
         ],
       },
@@ -96,7 +97,7 @@ async function train(context: Context, recipe: CompareRecipe, options: SafeRlhfO
     referenceSafety: scores.safety.map((values) => promptMean(scores, values)),
     beta: recipe.beta,
     sampling: recipe.sampling,
-    train: recipe.train,
+    train: trainingOptions(recipe.train),
     options,
     seed: recipe.seed,
     outputDir: `${run.path}/${policy}`,

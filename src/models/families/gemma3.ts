@@ -16,8 +16,8 @@ export const gemma3: ModelFamily = {
     c.only("attn_logit_softcapping");
     const config = readGemma(c, 131_072);
     const pattern = c.number("sliding_window_pattern", 6);
-    const { full_attention, sliding_attention } = (c.get("rope_parameters") ?? {}) as Record<string, RawConfig>;
-    const scaling = c.get("rope_scaling") as RawConfig | undefined;
+    const { full_attention, sliding_attention } = c.object("rope_parameters") as Record<string, RawConfig>;
+    const scaling = c.object("rope_scaling");
     const local = c.get("rope_local_base_freq") ?? 10_000;
     return {
       ...config,

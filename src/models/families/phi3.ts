@@ -1,7 +1,7 @@
 /** Phi-3 and Phi-4: one product for queries, keys and values, one for gate and up; part of each head may be turned. */
 import { add, mul, silu, split } from "../../graph/index.js";
-import type { ConfigReader, RawConfig } from "../configReader.js";
-import { ropeOf } from "../readRope.js";
+import type { ConfigReader } from "../configReader.js";
+import { ropeOf, ropeParameters } from "../readRope.js";
 import type { RopeConfig } from "../rope.js";
 import type { FamilyConfig, ModelFamily } from "./family.js";
 import { llamaLike, readSizes, readWindows, rms } from "./llamaLike.js";
@@ -9,7 +9,7 @@ import { llamaLike, readSizes, readWindows, rms } from "./llamaLike.js";
 /** Rotary embedding of Phi: of a part of each head, and with divisors of their own for each frequency ("longrope"). */
 function readPhiRope(c: ConfigReader, config: FamilyConfig): { rope: RopeConfig; maxPositions: number } {
   const { headDim, maxPositions } = config;
-  const parameters = (c.get("rope_parameters") ?? c.get("rope_scaling") ?? {}) as RawConfig;
+  const parameters = ropeParameters(c);
   const share = Number(parameters.partial_rotary_factor ?? c.get("partial_rotary_factor") ?? 1);
   const width = Math.floor(headDim * share);
   if (!(share > 0 && share <= 1) || width % 2 !== 0) c.refuse("partial_rotary_factor", share);
@@ -25,6 +25,8 @@ function readPhiRope(c: ConfigReader, config: FamilyConfig): { rope: RopeConfig;
   const factors = parameters.short_factor;
   if (!Array.isArray(factors) || factors.length !== width / 2 || !factors.every((f) => typeof f === "number"))
     return c.fail(`rope type "${type}" needs "short_factor", a list of ${width / 2} numbers`);
+  if (parameters.long_factor !== undefined && maxPositions > trained)
+    c.note("long_factor", `sequences of more than original_max_position_embeddings ${trained} tokens are refused`);
   const factor = Number(parameters.factor ?? maxPositions / trained);
   const stretched = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(trained));
   const attentionFactor = Number(parameters.attention_factor ?? stretched);

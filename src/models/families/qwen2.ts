@@ -6,9 +6,9 @@ import { llamaLike, readLlamaLike, readWindows } from "./llamaLike.js";
 /** Config that Qwen2 and Qwen3 share: a sliding window only where it is switched on, from "max_window_layers" on. */
 export function readQwen(c: ConfigReader): FamilyConfig {
   const config = readLlamaLike(c);
-  if (!c.flag("use_sliding_window", false)) return config;
   const full = Number(c.get("max_window_layers") ?? 28);
-  return { ...config, ...readWindows(c, config.layers, { window: 4096, slides: (layer) => layer >= full }) };
+  const windows = readWindows(c, config.layers, { window: 4096, slides: (layer) => layer >= full });
+  return c.flag("use_sliding_window", false) ? { ...config, ...windows } : config;
 }
 
 /** Family record of Qwen2. */

@@ -4,6 +4,7 @@ import { InputError } from "../../errors.js";
 import { type Adapter as AdapterFile, readAdapter, writeAdapter } from "../../files/adapter.js";
 import { type ModelFolder, openModelFolder } from "../../files/modelFolder.js";
 import { familyOf } from "../../models/families/index.js";
+import { LM_HEAD } from "../../models/heads.js";
 import { type LoraOptions, usedWeights } from "../../models/lora.js";
 import type { Model } from "../../models/model.js";
 import { type Adapter, loraA, loraB, ParameterLayout } from "../../models/parameters.js";
@@ -11,11 +12,14 @@ import { readModelConfig } from "../../models/readConfig.js";
 import { linearModules, moduleNames } from "../../models/transformer.js";
 import type { PolicyRef } from "../../ports/policy.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
+import { headAsStored, tensorsUnread, unusedKeys, unusedTensors, unusedTokenizer } from "./unused.js";
 
 /** Model that was opened from a folder, with its files and tokenizer. */
 export interface OpenModel extends Model {
   readonly folder: ModelFolder;
   readonly tokenizer: Tokenizer;
+  /** Sentences on what its files hold or ask for and is not used. */
+  readonly notices: readonly string[];
 }
 
 /**
@@ -24,10 +28,13 @@ export interface OpenModel extends Model {
  */
 export async function openModel(pathOrHubId: string, adapter?: string): Promise<OpenModel> {
   const folder = await openModelFolder(pathOrHubId);
-  const config = readModelConfig(folder.config, `${folder.path}/config.json`);
-  const model = { config, weights: folder.weights, where: folder.path, folder, tokenizer: folder.tokenizer };
-  // Builds the model's graph without loading it: a tensor that is missing or misshapen is told now, not hours later.
-  usedWeights(model);
+  const file = `${folder.path}/config.json`;
+  const read = readModelConfig(folder.config, file);
+  const { config, notices: ofHead } = headAsStored(read.config, folder);
+  const parts = { config, weights: folder.weights, where: folder.path, folder, tokenizer: folder.tokenizer };
+  // Builds the model's graph without loading it: a missing or misshapen tensor is an error now, not hours later.
+  const ofTensors = unusedTensors(folder.path, tensorsUnread(parts));
+  const model = { ...parts, notices: [...unusedKeys(file, read.unused), ...ofHead, ...ofTensors] };
   return adapter === undefined ? model : withAdapter(model, readAdapter(adapter), adapter);
 }
 
@@ -46,7 +53,7 @@ function impliedPrefix({ config, weights }: Model): string {
   return prefix === "" ? `${familyOf(config).names.backbone}.` : "";
 }
 
-function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, where: string): OpenModel {
+function withAdapter(model: OpenModel, { config, tensors: named, unused }: AdapterFile, where: string): OpenModel {
   const modules = linearModules(model);
   const prefix = impliedPrefix(model);
   const tensors = new Map(
@@ -55,13 +62,25 @@ function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, 
   const adapted = modules.filter((m) => tensors.has(loraA(m.name)));
   const ordered = adapted.flatMap((m) => [loraA(m.name), loraB(m.name)]);
   const known = new Set(ordered);
-  const rest = [...tensors.keys()].filter((name) => !known.has(name));
-  for (const name of rest)
+  const others = [...tensors.keys()].filter((name) => !known.has(name));
+  for (const name of others)
     if (name.includes(".lora_"))
       throw new InputError(
         `${where}: tensor "${name}" fits no linear module of ${model.where}; the adapter is for another model`,
       );
   const scored = config.taskType === "SEQ_CLS" && !model.config.score ? asScoreModel(model) : model;
+  const head = scored.config.score?.module;
+  const whole = new Set([...usedWeights(scored), ...(head ? [`${head}.weight`, `${head}.bias`] : [LM_HEAD])]);
+  const rest = others.filter((name) => whole.has(name));
+  const notices = [
+    ...model.notices,
+    ...unusedKeys(`${where}/adapter_config.json`, unused),
+    ...unusedTensors(
+      where,
+      others.filter((name) => !whole.has(name)),
+    ),
+    ...unusedTokenizer(where, model.folder.path),
+  ];
   const layout = new ParameterLayout([...ordered, ...rest].map((name) => ({ name, shape: tensors.get(name)!.shape })));
   const values = new Float32Array(layout.size);
   for (const { name } of layout.entries) layout.view(values, name).set(tensors.get(name)!.data);
@@ -74,7 +93,7 @@ function withAdapter(model: OpenModel, { config, tensors: named }: AdapterFile, 
         `${where}: the adapter of "${m.name}" is [${a}] and [${b}], the model needs [${config.r}, ${m.inSize}] and [${m.outSize}, ${config.r}]; the adapter is for another model`,
       );
   }
-  return { ...scored, adapter: { plan, layout, values } };
+  return { ...scored, notices, adapter: { plan, layout, values } };
 }
 
 /**
@@ -98,7 +117,9 @@ export function asTrainedScoreModel(model: OpenModel): OpenModel {
 /** Writes an adapter as PEFT loads it. */
 export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, options: LoraOptions): void {
   const { layout, values } = adapter;
-  const prefix = impliedPrefix(model);
+  const implied = impliedPrefix(model);
+  const heads = ["lm_head.", `${model.config.score?.module}.`];
+  const prefixed = (name: string) => (heads.some((head) => name.startsWith(head)) ? name : implied + name);
   const modulesToSave = layout.entries.flatMap(({ name }) =>
     name.includes(".lora_") ? [] : [name.replace(/\.(weight|bias)$/, "")],
   );
@@ -115,10 +136,7 @@ export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, opt
       useRslora: false,
     },
     tensors: new Map(
-      layout.entries.map(({ name, shape }) => [
-        name.includes(".lora_") ? prefix + name : name,
-        { shape, data: layout.view(values, name) },
-      ]),
+      layout.entries.map(({ name, shape }) => [prefixed(name), { shape, data: layout.view(values, name) }]),
     ),
   });
 }

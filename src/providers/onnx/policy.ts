@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Runtime } from "../../graph/index.js";
 import { groupByPrompt } from "../../models/packing.js";
 import { linearModules } from "../../models/transformer.js";
+import type { Notice } from "../../ports/events.js";
 import type {
   Enumerator,
   GivenResponse,
@@ -18,6 +19,7 @@ import { treeLogprobs } from "../../score/sequences.js";
 import { tokenizePrompt, tokenizeResponse } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { type OpenModel, openPolicyModel } from "./openModel.js";
+import { unusedGeneration } from "./unused.js";
 
 /** A sample as rows keep it: the end token stands in the ids only where the model has several and this is not the first. */
 export function asPolicySample(tokenizer: Tokenizer, sample: Sample): PolicySample {
@@ -48,14 +50,20 @@ export function samplingOptions(
  * Policy of the embedded engine: one opened model with every ability. Graphs are loaded at their first use and let go
  * after it, so that stages do not add up.
  */
-export async function openPolicy(runtime: Runtime, ref: PolicyRef): Promise<Sampler & Logprobs & Enumerator> {
+export async function openPolicy(
+  runtime: Runtime,
+  ref: PolicyRef,
+  notice: Notice = () => {},
+): Promise<Sampler & Logprobs & Enumerator> {
   const model = await openPolicyModel(ref);
+  for (const message of model.notices) notice(message);
   const { tokenizer } = model;
   return {
     hasChatTemplate: tokenizer.hasChatTemplate,
     vocabulary: vocabularyOf(tokenizer),
     flopsPerToken: flopsPerToken(model),
     async *sample(jobs, options): AsyncGenerator<PolicySample> {
+      for (const message of unusedGeneration(model.folder)) notice(message);
       const requests = jobs.map(({ prompt, promptIndex, sampleIndexes, row, where = `prompt ${promptIndex + 1}` }) => ({
         prompt: tokenizePrompt(tokenizer, prompt, where, row),
         promptIndex,

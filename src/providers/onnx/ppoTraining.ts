@@ -23,7 +23,7 @@ import {
   type PpoStart,
   type PpoState,
 } from "../../train/ppoTrainer.js";
-import type { TrainingState } from "../../train/trainer.js";
+import type { TrainingState } from "../../train/stepper.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
 import { asScoreModel, type OpenModel, openModel, openPolicyModel, saveAdapter } from "./openModel.js";
 import { asPolicySample, flopsPerToken, samplingOptions } from "./policy.js";

@@ -3,6 +3,7 @@
 import { InputError } from "../../errors.js";
 import type { Runtime } from "../../graph/index.js";
 import type { TokenTree } from "../../models/packing.js";
+import type { Notice } from "../../ports/events.js";
 import type { Scorer } from "../../ports/scorer.js";
 import { treeScores } from "../../score/sequences.js";
 import { tokenizeScored } from "../../text/rows.js";
@@ -26,8 +27,10 @@ export interface ScorerRef {
 export async function openModelScorer(
   runtime: Runtime,
   { name, model: path, adapter, maxLength }: ScorerRef,
+  notice: Notice = () => {},
 ): Promise<Scorer> {
   const model = await openModel(path, adapter);
+  for (const message of model.notices) notice(message);
   if (!model.config.score)
     throw new InputError(
       `scorer '${name}': ${model.where} is a ${model.config.architecture}, which gives no scores; give a …ForSequenceClassification with one label, or LlamaForScore`,
