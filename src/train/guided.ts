@@ -17,7 +17,7 @@ import { scheduleFactor } from "./optimizer.js";
 import { Diverged, type EvaluationFigures, type StepFigures, Stepper, type TrainingJob } from "./stepper.js";
 import { type TrainEvent, trainPlanned } from "./trainer.js";
 
-/** Guidance of a training: which of its two numbers are to be found; the others are obeyed. */
+/** Numbers of a training that are to be found; the others are obeyed. */
 export interface Guidance {
   readonly learningRate: boolean;
   readonly length: boolean;
