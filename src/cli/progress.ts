@@ -3,7 +3,7 @@
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
 
-import type { ComparedGain, ComparisonRow, DoneEvent, RunEvent } from "../ports/events.js";
+import type { CheckEvent, ComparedGain, ComparisonRow, DoneEvent, PredictionEvent, RunEvent } from "../ports/events.js";
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
 import { aligned } from "../stages/context.js";
 import { columns } from "./columns.js";
@@ -161,21 +161,19 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
   switch (event.event) {
     case "notice":
       return { note: event.message };
+    case "check":
+      return { note: checked(event) };
     case "stage":
       if (event.state === "started") return { note: `${event.stage} …` };
       if (event.state === "skipped") return { note: `${event.stage}: done before` };
       return { note: `${event.stage}: done in ${duration(event.seconds ?? 0)}` };
-    case "solve": {
-      const { reward_gain, safety_gain, kl } = event.predicted;
+    case "solve":
       return {
-        result:
-          `${named(event.policy)}λ = ${event.lambda.map(figure).join(", ")}   (KKT residual ${event.kkt.toExponential(1)}, effective samples ` +
-          `per prompt ${figure(event.ess.mean)}, at least ${figure(event.ess.min)})\n` +
-          `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}` +
-          (event.meaning ?? []).map((line) => `\n${line}`).join(""),
+        result: predicted(event, `KKT residual ${event.kkt.toExponential(1)}, `) + lines(event.meaning ?? []),
         note: event.caution && `caution: ${event.caution}`,
       };
-    }
+    case "prediction":
+      return { result: predicted(event, "given; ") };
     case "evaluation":
       return { result: `${named(event.rows[0]?.policy).replace(": ", "\n")}${table(event.rows)}` };
     case "multiplier":
@@ -218,6 +216,34 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
     default:
       return {};
   }
+}
+
+const lines = (texts: readonly string[]) => texts.map((line) => `\n${line}`).join("");
+
+/** λ, how it came about, and what it promises. */
+function predicted({ policy, lambda, predicted, ess }: Omit<PredictionEvent, "event">, origin: string): string {
+  const { reward_gain, safety_gain, kl } = predicted;
+  return (
+    `${named(policy)}λ = ${lambda.map(figure).join(", ")}   (${origin}effective samples per prompt ` +
+    `${figure(ess.mean)}, at least ${figure(ess.min)})\n` +
+    `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}`
+  );
+}
+
+/** What the check found, and what the run is going to take. */
+function checked({ prompts, responses, tried, estimate }: CheckEvent): string {
+  const parts = Object.entries(tried.seconds).map(([part, seconds]) => `${part} ${duration(seconds)}`);
+  const { sampling_seconds, scoring_seconds, effective_samples, peak_memory_bytes } = estimate;
+  const memory = peak_memory_bytes === undefined ? "" : `, memory so far ${figure(peak_memory_bytes / 1e9)} GB`;
+  return [
+    `check: ${prompts.train} prompts and ${prompts.held_out} held out (${prompts.file.split(/[/\\]/).at(-1)}); every part works on ${tried.responses} responses (${parts.join(", ")})`,
+    `  to draw: ${responses.reference} responses of the reference, ${responses.policy} of each trained policy: at most ${duration(sampling_seconds)}; to score them: about ${duration(scoring_seconds)}${memory}`,
+    ...(effective_samples !== undefined && effective_samples < 2
+      ? [
+          `  caution: at this β few responses carry the weight (effective samples ${figure(effective_samples)} of those tried): raise β or num_samples`,
+        ]
+      : []),
+  ].join("\n");
 }
 
 const ofTheWay = (share: number | null) => (share === null ? "" : `, ${Math.round(100 * share)} % of the way`);

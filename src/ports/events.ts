@@ -25,12 +25,34 @@ export type RunEvent =
   | ({ policy: string } & TrainArrival)
   /** What the user should know and need not act on; printed on standard error in every mode. */
   | { event: "notice"; message: string }
+  | CheckEvent
   | SolveEvent
+  | PredictionEvent
   | { event: "evaluation"; rows: EvaluationRow[] }
   | { event: "judged"; rows: WinRateRow[] }
   | ({ event: "multiplier" } & MultiplierRow)
   | DoneEvent
   | ComparisonEvent;
+
+/** Findings of the check before anything is spent. */
+export interface CheckEvent {
+  event: "check";
+  /** Prompts by split, and where they come from. */
+  prompts: { train: number; held_out: number; file: string };
+  /** Responses that the run is going to draw of the reference, and of each trained policy. */
+  responses: { reference: number; policy: number };
+  /** What was tried: responses, seconds by part of the recipe, and how many responses were cut at the tried length. */
+  tried: { responses: number; seconds: Record<string, number>; cut: number };
+  estimate: {
+    /** Upper bound: every response at its longest, at the rate of the tried ones. */
+    sampling_seconds: number;
+    scoring_seconds: number;
+    /** Effective samples among those tried of a prompt, at the recipe's β and λ = 0. */
+    effective_samples?: number;
+    peak_memory_bytes?: number;
+  };
+  seed: number;
+}
 
 /** Receiver of sentences that the user should know and need not act on: the message of a `notice` event. */
 export type Notice = (message: string) => void;
@@ -52,6 +74,16 @@ export interface SolveEvent {
   kl_terms?: number[];
   /** Meaning of each margin in words. */
   meaning?: string[];
+}
+
+/** Prediction of a policy whose λ was given. */
+export interface PredictionEvent {
+  event: "prediction";
+  policy: string;
+  lambda: number[];
+  predicted: Prediction;
+  /** Effective samples per prompt. */
+  ess: { mean: number; min: number };
 }
 
 /** Prediction for the policy of a solution, on the prompts it was solved on. */

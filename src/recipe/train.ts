@@ -62,7 +62,7 @@ export function pretraining(train: Train, pretrain: Partial<Train> | undefined):
   };
 }
 
-/** Which of a training's numbers are to be found. */
+/** Numbers of a training that are to be found. */
 export function guidanceOf({ learning_rate, num_train_epochs, max_steps }: Train): {
   learningRate: boolean;
   length: boolean;
@@ -91,7 +91,7 @@ export function heldBackShare(train: Train): number {
   return train.eval_split ?? (learningRate || length ? 0.1 : 0);
 }
 
-/** What contradicts itself in the options, as the key and what to do about it; undefined where nothing does. */
+/** Contradiction within the options, as the key and what to do about it; undefined where nothing does. */
 export function contradiction(train: Train): { key: keyof Train; message: string } | undefined {
   const { learningRate, length } = guidanceOf(train);
   if (length && train.lr_scheduler_type !== undefined)

@@ -105,7 +105,7 @@ async function comparedPolicy(run: RunStore, recipe: CompareRecipe, entry: Entry
   const { family, policy, row } = entry;
   const [name, mark] = names(entry);
   const evaluations = new Map((await run.evaluations(policy)).map((one) => [one.scorer, one]));
-  const solve = row.predicted === null ? undefined : await run.solve(policy);
+  const prediction = row.predicted === null ? undefined : await run.prediction(policy);
   return {
     family,
     name,
@@ -116,14 +116,14 @@ async function comparedPolicy(run: RunStore, recipe: CompareRecipe, entry: Entry
     reward: measured(row.reward),
     safety: row.safety.map(({ margin, verdict, ...gain }) => ({ ...measured(gain), margin, verdict })),
     heldOut: recipe.evaluate.scorers.map(({ name }) => evaluated(evaluations.get(name)!)),
-    kl: { name: "kl", predicted: solve?.kl ?? null, measured: row.kl.measured, interval: row.kl.interval },
+    kl: { name: "kl", predicted: prediction?.kl ?? null, measured: row.kl.measured, interval: row.kl.interval },
     predictions: (row.predicted ?? []).map(({ gain, interval }, k) => ({
       ...measured(row.solved![k]),
       predicted: gain,
       predictedInterval: interval,
     })),
-    heldOutPredictions: solve && (await heldOutPredictions(run, recipe, entry)),
-    ess: solve && { mean: solve.essMean, min: solve.essMin },
+    heldOutPredictions: prediction && (await heldOutPredictions(run, recipe, entry)),
+    ess: prediction && { mean: prediction.essMean, min: prediction.essMin },
     winRates: (await run.winRates(policy)).map(({ low, high, ...rate }) => ({ ...rate, interval: [low, high] })),
     training: await training(run, recipe, entry),
     bill: reported(row.bill),

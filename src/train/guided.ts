@@ -17,7 +17,7 @@ import { scheduleFactor } from "./optimizer.js";
 import { Diverged, type EvaluationFigures, type StepFigures, Stepper, type TrainingJob } from "./stepper.js";
 import { type TrainEvent, trainPlanned } from "./trainer.js";
 
-/** Which of a training's two numbers are to be found; the others are obeyed. */
+/** Numbers of a training that are to be found; the others are obeyed. */
 export interface Guidance {
   readonly learningRate: boolean;
   readonly length: boolean;
@@ -43,7 +43,7 @@ export interface TrialEvent extends Trial {
   readonly flops: number;
 }
 
-/** Where a guided training came to. */
+/** End of a guided training: where it came to. */
 export interface GuidedEnd {
   readonly event: "end";
   readonly steps: number;
@@ -57,6 +57,7 @@ export interface GuidedEnd {
   readonly stopped: "closed" | "longest" | "given";
 }
 
+/** Event of a guided training. */
 export type GuidedEvent = TrainEvent | TrialEvent | GuidedEnd;
 
 /** The rate of the first trial: of an adapter, and where every weight is trained. */

@@ -109,7 +109,7 @@ async function compareExactly(context: Context, problems: Problems, policies: re
       weighed.push({
         policy,
         lambda: aims ? await lambdaOf(run, contender) : null,
-        predicted: (aims && (await run.solve(policy))?.safetyGain) || null,
+        predicted: (aims && (await run.prediction(policy))?.safetyGain) || null,
       });
     }
     rows.push(...(await exactRows(run, name, problems[name], weighed)));
