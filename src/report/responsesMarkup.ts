@@ -1,10 +1,11 @@
-import type { ComparedPrompts } from "./compared.js";
-import type { Example, Examples, ScoredResponse } from "./data.js";
-import { isNumber, number, signed } from "./format.js";
+/** Responses as markup: a table of one policy's, or those of many policies beside each other. */
+import { number, signed } from "./format.js";
 import { type Html, html } from "./html.js";
+import type { PromptResponses, ResponsesData, ScoredResponse } from "./sections/responses.js";
+import { isNumber } from "./statistics.js";
 
-/** The prompts with both models' responses: plain rows that the page's script makes searchable, sortable and paged. */
-export function responsesTable({ scorers, rows }: Examples, reference: string, aligned: string): Html {
+/** The responses of one policy beside the reference's: plain rows that the page's script makes searchable and sortable. */
+export function responsesTable({ scorers, rows, reference, policies: [aligned] }: ResponsesData): Html {
   return html`<div id="responses-tools" class="tools" hidden>
 <label>Search prompts and responses <input id="responses-search" type="search" autocomplete="off" spellcheck="false"></label>
 <p id="responses-status" role="status"></p>
@@ -29,17 +30,17 @@ ${rows.map((row, i) => exampleRow(row, i, scorers))}</tbody>
 }
 
 /** A prompt after the other, and beneath it the responses of all policies beside each other. */
-export function policiesBeside({ scorers, rows }: ComparedPrompts): Html {
+export function policiesBeside({ scorers, rows }: ResponsesData): Html {
   return html`${rows.map(
     ({ prompt, chosen, responses }) => html`<article class="beside">
 <h3 dir="auto">${longText(prompt)}</h3>
-<p class="chosen">${chosen}</p>
+${chosen && html`<p class="chosen">${chosen}</p>`}
 <div>
 ${responses.map(
-  ({ policy, response, scores }) => html`<section aria-label="${policy}">
-<h4>${policy}</h4>
+  ({ name, response, scores }) => html`<section aria-label="${name}">
+<h4>${name}</h4>
 <p class="response" dir="auto">${responseText(response)}</p>
-<dl>${scorers.map((name, k) => html`<div><dt>${breakable(name)}</dt><dd>${signed(scores[k])}</dd></div>`)}</dl>
+<dl>${scorers.map((scorer, k) => html`<div><dt>${breakable(scorer)}</dt><dd>${signed(scores[k])}</dd></div>`)}</dl>
 </section>
 `,
 )}</div>
@@ -52,7 +53,11 @@ ${responses.map(
 const breakable = (name: string) =>
   name.split(/(?<=[_.-])/).map((part, i) => html`${i > 0 ? html`<wbr>` : null}${part}`);
 
-function exampleRow({ prompt, before, after }: Example, index: number, scorers: readonly string[]): Html {
+function exampleRow(
+  { prompt, responses: [before, after] }: PromptResponses,
+  index: number,
+  scorers: readonly string[],
+): Html {
   return html`<tr role="row"><td role="cell" class="number" data-value="${index + 1}">${index + 1}</td><th scope="row" role="rowheader" dir="auto">${longText(prompt)}</th>${textCell("Before", before)}${textCell("After", after)}${scorers.map(
     (name, k) => scoreCell(name, before.scores[k], after.scores[k]),
   )}</tr>
@@ -64,13 +69,15 @@ const textCell = (name: string, { response }: ScoredResponse) =>
 
 const responseText = (response: string) => (response === "" ? html`<em>empty</em>` : longText(response));
 
-function scoreCell(name: string, before: number, after: number): Html {
-  // The same response scored in another batch differs by a rounding error, which is no change.
-  const same = Math.abs(after - before) <= 1e-5 * (Math.abs(before) + Math.abs(after));
-  const change = same ? 0 : after - before;
+function scoreCell(name: string, before: number | null, after: number | null): Html {
+  const change = isNumber(before) && isNumber(after) ? changeOf(before, after) : null;
   const value = isNumber(change) ? html` data-value="${change}"` : null;
   return html`<td role="cell" class="number" data-name="${name}"${value}><b>${signed(change)}</b> <span>${number(before)}<span aria-hidden="true"> → </span><span class="unseen"> to </span>${number(after)}</span></td>`;
 }
+
+/** The same response scored in another batch differs by a rounding error, which is no change. */
+const changeOf = (before: number, after: number) =>
+  Math.abs(after - before) <= 1e-5 * (Math.abs(before) + Math.abs(after)) ? 0 : after - before;
 
 /** A long text is folded after about this many characters. */
 const foldAt = 420;

@@ -1,5 +1,6 @@
 /** Where the names of points in a chart go: beside their points, and on nothing else. Everything is in pixels. */
 
+/** Rectangle in pixels. */
 export interface Box {
   readonly left: number;
   readonly top: number;
@@ -7,6 +8,7 @@ export interface Box {
   readonly bottom: number;
 }
 
+/** Place of a name. */
 export interface Placed {
   /** The text's middle. */
   readonly x: number;
