@@ -71,6 +71,7 @@ test("the run comes to its end and tells prediction beside measurement", () => {
   const verdict = expect.stringMatching(/^(held|not held|undecided)$/);
   expect(done).toEqual({
     event: "done",
+    kind: "run",
     lambda: [expect.any(Number)],
     verdicts: [{ constraint: "harmless", margin: 0.5, ...figures, verdict }],
     reward: figures,
