@@ -43,6 +43,9 @@ ${constraints.map(
         ["KL measured, nats", withInterval(data.kl.measured, data.kl.interval)] as const,
       ]
     : []),
+  ...(isNumber(data.arrival?.share)
+    ? [["way to the optimum’s loss", `${percent(data.arrival.share)} (pairs ${data.arrival.basis})`] as const]
+    : []),
 ])}
 ${cautionList(cautions(data))}
 ${figures([
