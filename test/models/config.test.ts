@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { FAMILIES } from "../../src/models/families/index.js";
 import { readModelConfig } from "../../src/models/readConfig.js";
 import { ropeFrequencies } from "../../src/models/rope.js";
 
@@ -81,6 +83,12 @@ describe("rope", () => {
   ])("refuses %s", (_, changes, message) => {
     expect(() => read(changes)).toThrow(message);
   });
+});
+
+test("the list of models in docs/ names every family", () => {
+  const page = readFileSync(new URL("../../docs/guides/models.md", import.meta.url), "utf8");
+  const classes = Object.keys(FAMILIES).map((name) => new RegExp(`\\b${name}(?:For\\w+|LMHeadModel)?\\b`));
+  expect(classes.filter((name) => !name.test(page))).toEqual([]);
 });
 
 describe("what the families' config classes default to", () => {
