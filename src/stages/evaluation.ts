@@ -81,6 +81,7 @@ export async function doneEvent(run: RunStore, policy: string): Promise<DoneEven
   const reward = rows.find(({ role }) => role === "reward")!;
   return {
     event: "done",
+    kind: "run",
     lambda: [...lambda],
     verdicts: rows
       .filter(({ role }) => role === "safety")

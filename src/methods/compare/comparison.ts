@@ -68,6 +68,7 @@ export function comparison(recipe: CompareRecipe): Method {
       const exact = await exactOptima(run, recipe);
       return {
         event: "done",
+        kind: "comparison",
         policies: await compare(run, recipe),
         ...(exact && { exact }),
         report: `${run.path}/report.html`,
