@@ -75,18 +75,22 @@ function onLengths(data: VerdictData): string[] {
   const { lengths } = data;
   if (!lengths) return [];
   const found: string[] = [];
-  const before = lengths.reference;
-  const of = (name: string) => (isMany(data) ? ` of ${name}` : "");
-  for (const { name, mean, cut } of lengths.policies) {
-    if (Math.abs(mean - before) > longer * before)
+  const { reference: before, policies, limit } = lengths;
+  for (const [change, some] of [
+    ["longer", policies.filter(({ mean }) => mean > (1 + longer) * before)],
+    ["shorter", policies.filter(({ mean }) => mean < (1 - longer) * before)],
+  ] as const)
+    if (some.length > 0)
       found.push(
-        `Responses${of(name)} became ${mean > before ? "longer" : "shorter"} (from ${number(before)} to ${number(mean)} tokens on average): make sure that the scores do not merely follow length.`,
+        isMany(data)
+          ? `Responses became ${change} than the reference’s ${number(before)} tokens under ${some.map(({ name, mean }) => `${name} (${number(mean)})`).join(", ")}: make sure that the scores do not merely follow length.`
+          : `Responses became ${change} (from ${number(before)} to ${number(some[0].mean)} tokens on average): make sure that the scores do not merely follow length.`,
       );
-    if (cut > manyCut)
-      found.push(
-        `${percent(cut)} of the responses${of(name)} were cut off at ${plural(lengths.limit, "token")}: their scores are those of unfinished texts.`,
-      );
-  }
+  const cut = policies.filter((policy) => policy.cut > manyCut);
+  if (cut.length > 0)
+    found.push(
+      `${isMany(data) ? `Up to ${percent(Math.max(...cut.map((one) => one.cut)))} of the responses of a policy` : `${percent(cut[0].cut)} of the responses`} were cut off at ${plural(limit, "token")}: their scores are those of unfinished texts.`,
+    );
   return found;
 }
 

@@ -1,13 +1,12 @@
 /** Responses side by side: numbers can be gamed, text less easily. */
 import type { SampleRow } from "../../ports/rows.js";
 import { Random } from "../../random.js";
-import { contentText } from "../../text/messages.js";
-import type { Text } from "../../text/rows.js";
 import type { RunCounts } from "../figures.js";
 import { count, plural } from "../format.js";
 import { html } from "../html.js";
 import { policiesBeside, responsesTable } from "../responsesMarkup.js";
 import type { Section } from "../section.js";
+import { promptTexts } from "../study/promptTexts.js";
 import { reference, type Study } from "../study/study.js";
 
 /** Response with its scores, in the order of `ResponsesData.scorers`; null where one is missing. */
@@ -175,14 +174,4 @@ async function scoredBy(study: Study, policy: string, name: string): Promise<(ro
     response: row.response,
     scores: found.get(keyOf(row)) ?? scorers.map(() => null),
   });
-}
-
-const promptTexts = async ({ run }: Study) =>
-  new Map((await run.prompts("held-out")).map(({ prompt, text }) => [prompt, readable(text)]));
-
-/** A user's only turn by itself; more turns each under its role. */
-function readable(text: Text): string {
-  if (typeof text === "string") return text;
-  if (text.length === 1 && text[0].role === "user") return contentText(text[0]);
-  return text.map((message) => `${message.role}: ${contentText(message)}`).join("\n\n");
 }

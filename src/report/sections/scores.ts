@@ -97,7 +97,7 @@ function chartOf({ name, domain, reference, policies }: Distribution, label: str
 }
 
 function means({ reference, policies }: Distribution, unit = ""): string {
-  const each = policies.map(({ name, histogram }) => `${name} ${number(histogram.mean)}`);
+  const each = policies.map(({ name, histogram }) => `${name}: ${number(histogram.mean)}`);
   return policies.length === 1
     ? `the mean went from ${number(reference.mean)} to ${number(policies[0].histogram.mean)}${unit}`
     : `the reference’s mean is ${number(reference.mean)}${unit}; ${each.join("; ")}`;
@@ -117,12 +117,14 @@ function scoreFigure(one: ScoreDistribution, data: ScoresData): Html {
 
 function lengthsFigure(one: LengthDistribution, data: ScoresData): Html {
   const { limit, cut, policies } = one;
-  const of = (name: string) => (policies.length === 1 ? "after" : `of ${name}`);
-  const after = policies.map(({ name }, i) => `${percent(cut.policies[i])} ${of(name)}`);
+  const single = policies.length === 1;
+  const least = percent(Math.min(...cut.policies));
+  const most = percent(Math.max(...cut.policies));
+  const after = single ? `${most} after` : `from ${least} to ${most} of a policy’s`;
   return figure(
     "Length of the responses",
     chartOf(one, `Distribution of the responses’ lengths before and after: ${means(one, " tokens")}.`),
-    html`Scorers can mistake length for quality: here ${means(one, " tokens")}. Cut off at ${plural(limit, "token")} were ${percent(cut.reference)} of the responses before and ${after.join(", ")}.`,
+    html`Scorers can mistake length for quality: here ${single ? means(one, " tokens") : `the reference’s mean is ${number(one.reference.mean)} tokens`}. Cut off at ${plural(limit, "token")} were ${percent(cut.reference)} of the responses before and ${after}.`,
     keyOf(one, data),
   );
 }
