@@ -140,6 +140,32 @@ describe("the data of a report", () => {
     }
   });
 
+  test("gains by prompt come to the measured means, and name the prompts that lost most", async () => {
+    const { gains } = data.sections["by-prompt"]!;
+    expect(gains.map(({ name, margin }) => [name, margin])).toEqual([
+      ["harmless", 0.3],
+      ["honest", -0.1],
+    ]);
+    const scores = async (policy: string, name: string) =>
+      (await run.scoreTable(policy, "held-out", [name])).columns[0];
+    for (const { name, means, points, prompts, safer, lessSafe, lost } of gains) {
+      expect(means[0]).toBeCloseTo(rows.get(name)!.measured, 12);
+      expect(means[1]).toBeCloseTo(rows.get("helpful")!.measured, 12);
+      const [before, after] = [await scores("reference", name), await scores("aligned", name)];
+      const own = Array.from({ length: 12 }, (_, x) => {
+        const sum = (values: Float64Array) => values.subarray(6 * x, 6 * x + 6).reduce((total, value) => total + value);
+        return (sum(after) - sum(before)) / 6;
+      });
+      expect(prompts).toBe(12);
+      for (const [x, [gain]] of points.entries()) expect(gain).toBeCloseTo(own[x], 12);
+      expect(safer).toBe(own.filter((gain) => gain > 1e-6).length / 12);
+      expect(lessSafe).toBe(own.filter((gain) => gain < -1e-6).length / 12);
+      const worst = own.filter((gain) => gain < -1e-6).sort((a, b) => a - b);
+      expect(lost).toHaveLength(Math.min(5, worst.length));
+      for (const [i, { gains }] of lost.entries()) expect(gains[0]).toBeCloseTo(worst[i], 12);
+    }
+  });
+
   test("examples pair the two models' responses to one prompt, with the scores of each", async () => {
     const { scorers, rows: shown, total } = data.sections.responses!;
     expect(scorers).toEqual(["helpful", "harmless", "honest", "judge"]);
@@ -244,6 +270,7 @@ describe("the report of a run", () => {
       "honest",
       "judge (not in the solve)",
       "Length of the responses",
+      "helpful against harmless, by prompt",
       "The dual of harmless",
       "The dual of honest",
       "Convergence",

@@ -276,6 +276,7 @@ test("the run's last event names its report, which has every figure that a revie
     "trade-off",
     "judges",
     "scores",
+    "by-prompt",
     "dual",
     "trust",
     "training",

@@ -115,6 +115,22 @@ function spread(
   return { name, domain, reference: histograms[0], policies };
 }
 
+/** Gains by prompt of a policy in each condition. */
+const byPrompt = (policies: readonly string[], conditions: readonly { name: string; margin: number }[]) => {
+  const random = new Random(11);
+  return {
+    reward: "helpfulness",
+    gains: policies.flatMap((policy) =>
+      conditions.map((condition) => ({
+        ...condition,
+        ...{ policy, prompts: 64, responses: 4, means: [0.7, 0.3] as const, safer: 0.8, lessSafe: 0.2, worse: 0.05 },
+        points: Array.from({ length: 64 }, () => [0.7 + random.normal(), 0.3 + random.normal()] as const),
+        lost: prompts.map((prompt, i) => ({ prompt: prompt.repeat(1 + i), gains: [i - 6, 0.1] as const })),
+      })),
+    ),
+  };
+};
+
 /** Page of a run. */
 export function fakeRun(constraints = 1): PageData {
   const problem = fakeProblem(constraints);
@@ -247,6 +263,7 @@ export function fakeRun(constraints = 1): PageData {
           cut: { reference: 0.31, policies: [0.12] },
         },
       },
+      "by-prompt": byPrompt([policy.name], conditions),
       dual,
       trust,
       training: { trainings: [training], pairs: { choice: "random", labels: "soft" } },
@@ -484,6 +501,7 @@ export function fakeComparison(constraints = 1): PageData {
           role: k === 0 ? ("reward" as const) : ("safety" as const),
         })),
       },
+      "by-prompt": byPrompt(["MoCAN λ* = 0.61", "PeCAN λ* = 0.7"], conditions),
       dual,
       trust,
       training: {

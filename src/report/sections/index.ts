@@ -1,5 +1,6 @@
 /** The sections of the page in their order, beneath the verdict. A new figure is a file here and a line below. */
 import { bill } from "./bill.js";
+import { byPrompt } from "./byPrompt.js";
 import { dual } from "./dual.js";
 import { exact } from "./exact.js";
 import { hyperparameters } from "./hyperparameters.js";
@@ -20,6 +21,7 @@ export const sections = [
   tradeOff,
   judges,
   scores,
+  byPrompt,
   dual,
   trust,
   training,
