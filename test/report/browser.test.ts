@@ -119,7 +119,7 @@ describe.skipIf(skip)("the reports in a browser", () => {
     expect(await page.getByRole("status").textContent()).toBe("Rows 31–34 of 34");
     expect(await visibleRows(page).count()).toBe(4);
 
-    const header = page.getByRole("columnheader", { name: "helpfulness" });
+    const header = page.locator("#responses-table").getByRole("columnheader", { name: "helpfulness" });
     await header.getByRole("button").focus();
     await page.keyboard.press("Enter");
     expect(await header.getAttribute("aria-sort")).toBe("ascending");

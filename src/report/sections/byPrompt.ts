@@ -113,8 +113,8 @@ function gainsFigure(one: PromptGains, reward: string, several: boolean): Html {
       `Gains in ${name} and in ${reward} by prompt: ${finding}; the means are ${means.map(signed).join(" and ")}.`,
       {
         ...{ height: 316, marginTop: 44 },
-        x: scales.x,
-        y: { ...scales.y, label: null },
+        x: { ...scales.x, inset: 8 },
+        y: { ...scales.y, label: null, inset: 8 },
         marks: [
           gridY(),
           Plot.text([scales.y.label], { frameAnchor: "top-left", dx: -50, dy: -40, fill: "currentColor" }),
