@@ -8,6 +8,7 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
     ["dualign init recipe.yaml --model models/mine --prompts prompts.csv", "a recipe to edit"],
     ["dualign init --pecan pecan.yaml", "one for preference data"],
   ],
+  check: [["dualign check recipe.yaml", "what it would do, what it would take, and whether every part works"]],
   mocan: [
     ["dualign mocan recipe.yaml --run runs/first", "from sampling to the report; after a kill, go on"],
     ["dualign mocan recipe.yaml --run runs/first --fail-on not-held", "in a script: fail where a margin is missed"],

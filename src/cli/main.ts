@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { InputError } from "../errors.js";
+import { addCheckCommand } from "./check.js";
 import { addCompareCommand } from "./compare.js";
 import { addCompletionCommand } from "./completion.js";
 import { addDualCommand } from "./dualCommand.js";
@@ -30,6 +31,7 @@ export function makeProgram(): Command {
     .exitOverride();
   addQuickstartCommand(program);
   addInitCommand(program);
+  addCheckCommand(program);
   addMocanCommand(program);
   addPecanCommand(program);
   addCompareCommand(program);

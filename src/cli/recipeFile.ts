@@ -132,10 +132,9 @@ train:                        # one DPO run with the same beta; names as in TRL 
   loss_type: sigmoid          # or ${otherLosses.join(", ")}: see dualign train dpo --help
   lora_r: 8
   lora_alpha: 16
-  learning_rate: 5.0e-4
-  lr_scheduler_type: cosine
   per_device_train_batch_size: 4
-  num_train_epochs: 1
+  # learning_rate: 5.0e-4     # left out, rate and length are found by the loss on pairs held back
+  # num_train_epochs: 1
   max_length: 512
 
 evaluate:

@@ -2,9 +2,7 @@
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunStore } from "../ports/store.js";
-import { collectComparison } from "../report/collectComparison.js";
-import { collectReport } from "../report/collectRun.js";
-import { renderComparison, renderReport } from "../report/index.js";
+import { drawPage, gatherPage } from "../report/index.js";
 import { storageError } from "../store/runFolder.js";
 
 /**
@@ -13,10 +11,7 @@ import { storageError } from "../store/runFolder.js";
  */
 export async function writeReportFile(run: RunStore): Promise<string> {
   const date = new Date().toISOString();
-  const page =
-    run.recipe.method === "compare"
-      ? renderComparison(await collectComparison(run, { date }))
-      : renderReport(await collectReport(run, { date }));
+  const page = drawPage(await gatherPage(run, { date }));
   const path = join(run.path, "report.html");
   try {
     writeFileSync(`${path}.new`, page);

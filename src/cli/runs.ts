@@ -1,14 +1,16 @@
 /** Works on a run: starts it, goes on with it, tells what it does. */
 
-import { driveRun } from "../library/runRecipe.js";
+import { checkFirst, driveRun } from "../library/runRecipe.js";
 import type { StageName } from "../ports/store.js";
 import type { MethodName } from "../recipe/parse.js";
+import { checkRecipe } from "../stages/check.js";
 import { openRun, type RunFolder, startRun } from "../store/runFolder.js";
 import { exitStatuses, type FailOn, failing } from "./exitStatus.js";
 import type { Device } from "./jobOptions.js";
 import { makeReporter } from "./progress.js";
 import { readRecipe } from "./recipeFile.js";
 import { versions } from "./versions.js";
+import { openWorld } from "./world.js";
 
 interface Manner {
   device: Device;
@@ -34,8 +36,22 @@ export async function goOn(folder: string, manner: Manner, only?: readonly Stage
 export async function startFrom(start: Start, manner: Manner, only?: readonly StageName[]): Promise<void> {
   const { folder, set = [], method } = start;
   const { recipe, text } = readRecipe(start.recipe, set, method);
+  if (!only) {
+    const reporter = makeReporter({ json: manner.json ?? false, quiet: manner.quiet });
+    await checkFirst(recipe, folder, { device: manner.device, onEvent: (event) => reporter.emit(event) });
+  }
   const run = await startRun(folder, { recipe, recipeText: text, versions: versions() });
   await proceed(run, folder, manner, only);
+}
+
+/** Check of a recipe alone: what it would do, and what it would take. */
+export async function checkAlone(
+  start: Pick<Start, "recipe" | "set">,
+  { json = false, quiet = false, device }: Manner,
+): Promise<void> {
+  const { recipe } = readRecipe(start.recipe, start.set ?? []);
+  const reporter = makeReporter({ json, quiet });
+  reporter.emit(await checkRecipe(recipe, openWorld(device)));
 }
 
 /** Runs stages to their end. Ctrl-C may stop them anywhere: what is done is in the database. */

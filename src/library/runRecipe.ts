@@ -12,8 +12,9 @@ import type { ComparisonEvent, DoneEvent, RunEvent } from "../ports/events.js";
 import type { StageName } from "../ports/store.js";
 import type { Recipe } from "../recipe/parse.js";
 import type { compareSchema, mocanSchema, pecanSchema } from "../recipe/schema.js";
+import { checkRecipe } from "../stages/check.js";
 import { LiveStatus } from "../store/liveStatus.js";
-import { openRun, type RunFolder, startRun, storageError } from "../store/runFolder.js";
+import { hasRun, openRun, type RunFolder, startRun, storageError } from "../store/runFolder.js";
 
 /** Recipe as data: the keys of a recipe file. */
 export type RecipeInput =
@@ -55,10 +56,24 @@ export type RunResult = DoneEvent | ComparisonEvent;
 export async function runRecipe(recipe: string | RecipeInput, options: RunOptions): Promise<RunResult | undefined> {
   const { folder, set = [], base = process.cwd() } = options;
   const read = typeof recipe === "string" ? readRecipe(recipe, set) : recipeFromData(recipe, base, set);
+  await checkFirst(read.recipe, folder, options);
   return driveRun(
     await startRun(folder, { recipe: read.recipe, recipeText: read.text, versions: versions() }),
     options,
   );
+}
+
+/**
+ * Check of a recipe before its run starts: a folder that holds a run already has passed it.
+ * @throws InputError that names the part of the recipe which cannot work.
+ */
+export async function checkFirst(
+  recipe: Recipe,
+  folder: string,
+  { device = "cpu", onEvent }: Pick<DriveOptions, "device" | "onEvent">,
+): Promise<void> {
+  if (hasRun(folder)) return;
+  onEvent?.(await checkRecipe(recipe, openWorld(device)));
 }
 
 /**

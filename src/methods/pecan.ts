@@ -8,6 +8,7 @@ import type { RunStore } from "../ports/store.js";
 import type { PreferencePair, RowsJob } from "../ports/trainer.js";
 import { Random } from "../random.js";
 import type { PecanRecipe, PreferenceSpec } from "../recipe/parse.js";
+import { guidanceOf, type Train, trainingOptions } from "../recipe/train.js";
 import { billed, metered } from "../stages/bill.js";
 import { collectImplicitScores, type Task } from "../stages/collect.js";
 import { aligned, type Context, type Method, type Problem } from "../stages/context.js";
@@ -130,9 +131,11 @@ export async function pretrain(context: Context, { reward, safety, pretrain }: P
 /** Job of plain DPO on preferences, tokenized as `dualign train dpo` does. */
 export const preferenceJob = (
   pairs: readonly PreferencePair[],
-  job: Pick<RowsJob, "reference" | "beta" | "options" | "seed" | "outputDir">,
+  { options, ...job }: Pick<RowsJob, "reference" | "beta" | "seed" | "outputDir"> & { options: Train },
 ): RowsJob => ({
   ...job,
+  options: trainingOptions(options),
+  guidance: guidanceOf(options),
   kind: "rows",
   objective: "dpo",
   rows: pairs.map(({ prompt, chosen, rejected }, i) => ({

@@ -38,6 +38,17 @@ export interface JobBase {
   outputDir: string;
   /** Whether to go on from the last checkpoint in `outputDir`, where there is one. */
   resume: boolean;
+  /**
+   * What the trainer is to find by pairs held back (`eval_split` of the options): the rate, which is then not read, and
+   * the length, for which epochs, steps and schedule are not read. Nothing where left out.
+   */
+  guidance?: TrainingGuidance;
+}
+
+/** Numbers of a training that are to be found. */
+export interface TrainingGuidance {
+  learningRate: boolean;
+  length: boolean;
 }
 
 /** DPO on pairs of sampled responses: their tokens as drawn, log-probabilities under the reference as given. */
@@ -87,7 +98,7 @@ export type ObjectiveName = TrainingJob["objective"];
 /** Optimizer step, as TRL logs it. */
 export interface TrainStep {
   step: number;
-  /** Steps of the whole training. */
+  /** Steps of the whole training; of one that finds its length, those if the next evaluation ended it. */
   steps: number;
   loss: number;
   learning_rate: number;
@@ -107,14 +118,47 @@ export interface PpoIterationRow extends Omit<MultiplierRow, "policy"> {
   kl: number;
 }
 
+/** Trial of the search for the learning rate: a few steps from the start. */
+export interface TrainTrial {
+  event: "trial";
+  learning_rate: number;
+  steps: number;
+  /** Loss on the rows kept for evaluation after it; null where it diverged. */
+  loss: number | null;
+  /** How much of the way to the optimum's loss it came; null where that is unknown. */
+  share: number | null;
+}
+
+/** End of a training with rows kept for evaluation: how far it came by them. */
+export interface TrainArrival {
+  event: "arrival";
+  steps: number;
+  /** Highest of the training. */
+  learning_rate: number;
+  /** Rows kept for evaluation. */
+  rows: number;
+  /** Loss on them at the start, of the trained model, and at the optimum; null where it is not known. */
+  start_loss: number | null;
+  loss: number;
+  optimum_loss: number | null;
+  /** (start − loss) / (start − optimum). */
+  share: number | null;
+  /** Share of them that the trained model orders as they are labelled; null where nothing is ordered. */
+  accuracy: number | null;
+  /** Why it stopped: it came no nearer, it was as long as may be found, or its length was given. */
+  stopped: "closed" | "longest" | "given";
+}
+
 /** Report of a training while it goes. */
 export type TrainingEvent =
   /** Rows of the job by what became of them: trained on, kept for evaluation, left out or cut as too long. First event. */
   | { event: "rows"; training: number; evaluation: number; left_out: number; cut: number }
   | { event: "progress"; task: string; done: number; total: number; unit: string }
   | ({ event: "step" } & TrainStep)
-  /** Means on the rows kept for evaluation. */
-  | { event: "eval"; step: number; loss: number; [metric: string]: number | string }
+  | TrainTrial
+  /** Means on the rows kept for evaluation; `share` of the way to the optimum's loss, null where that is unknown. */
+  | { event: "eval"; step: number; loss: number; share: number | null; [metric: string]: number | string | null }
+  | TrainArrival
   | ({ event: "iteration" } & PpoIterationRow);
 
 /** Engine that trains. */

@@ -6,8 +6,9 @@ import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument 
 import { z } from "zod";
 import { InputError } from "../errors.js";
 import { dpoLossOf } from "../train/objectives/dpo/losses.js";
-import { type DpoOptions, dpoObjective } from "./options.js";
+import { dpoObjective } from "./options.js";
 import type { Fail, MethodName, Recipe } from "./schema.js";
+import { contradiction, type Train } from "./train.js";
 
 export type {
   CompareRecipe,
@@ -117,14 +118,16 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
   }
   const fail = (path: KeyPath, message: string) => new InputError(`${place(path)}: ${message}`);
   const recipe = methods[method].complete(result.data as never, fail);
-  checkLosses(recipe, fail);
+  checkTraining(recipe, fail);
   return recipe;
 }
 
-/** Refuses a loss that cannot learn from the labels which it will get. */
-function checkLosses(recipe: Recipe, fail: (path: KeyPath, message: string) => Error): void {
+/** Refuses a loss that cannot learn from the labels which it will get, and options that contradict each other. */
+function checkTraining(recipe: Recipe, fail: (path: KeyPath, message: string) => Error): void {
   const { beta, train, pairs } = recipe;
-  const check = (key: string, options: DpoOptions, labels: "soft" | "hard") => {
+  const check = (key: string, options: Train, labels: "soft" | "hard") => {
+    const against = contradiction(options);
+    if (against) throw fail([key, against.key], `'${key}.${against.key}' ${against.message}`);
     const wrong = dpoLossOf(options.loss_type).objection?.(labels, dpoObjective(beta, options));
     if (wrong) throw fail([key, "loss_type"], `'${key}.loss_type' ${wrong}`);
   };
@@ -289,8 +292,9 @@ export function describe(issue: z.core.$ZodIssue, value: unknown): string {
     case "invalid_value":
       return `must be one of ${issue.values.map(String).join(", ")}, not ${given}`;
     case "invalid_union":
-      return issue.path.at(-1) === "sign"
-        ? `must be 1 or -1, not ${given}`
+      if (issue.path.at(-1) === "sign") return `must be 1 or -1, not ${given}`;
+      return automatic.has(String(issue.path.at(-1)))
+        ? `must be auto or a number above 0, not ${given}`
         : `must be a number of at least 0, or a list of such, not ${given}`;
     case "custom":
     case "invalid_format":
@@ -299,6 +303,9 @@ export function describe(issue: z.core.$ZodIssue, value: unknown): string {
       return issue.message;
   }
 }
+
+/** Keys of `train` that may say 'auto'. */
+const automatic = new Set(["learning_rate", "num_train_epochs"]);
 
 const kinds: Partial<Record<string, string>> = {
   number: "a number",

@@ -1,13 +1,41 @@
 /** How a recipe says that models are trained: `train`, and `pretrain` for the models of preferences. */
 import { z } from "zod";
 import { preferenceLossTypes } from "../train/objectives/dpo/losses.js";
-import { dpoSchema, trainingSchema } from "./options.js";
+import { type DpoOptions, dpoSchema, type Training, trainingSchema } from "./options.js";
 
-const trainFields = { ...trainingSchema.shape, ...dpoSchema.shape };
+const { logging_steps: _, ...shared } = trainingSchema.shape;
+const auto = z.literal("auto");
 
-/** Schema of a recipe's `train`. */
+const trainFields = {
+  ...shared,
+  learning_rate: z
+    .union([auto, z.number().positive()])
+    .default("auto")
+    .describe("of AdamW; auto: found by short trials, by the loss on pairs held back"),
+  num_train_epochs: z
+    .union([auto, z.number().positive()])
+    .default("auto")
+    .describe("auto, where max_steps is left out too: as long as the loss on pairs held back comes nearer its optimum"),
+  lr_scheduler_type: z
+    .enum(["constant", "linear", "cosine"])
+    .optional()
+    .describe("cosine where the length is given; a length that is found brings its own"),
+  eval_split: z
+    .number()
+    .min(0)
+    .max(0.9)
+    .optional()
+    .describe("share of the pairs held back, prompt by prompt; a tenth where rate or length is auto, else none"),
+  eval_steps: shared.eval_steps.describe(
+    "evaluate the pairs held back every so many steps; 0: as the training sees fit",
+  ),
+  ...dpoSchema.shape,
+};
+
+/** Schema of `train`. */
 export const trainSchema = z.strictObject(trainFields);
-/** The options of a training. */
+
+/** Options of a run's training. */
 export type Train = z.infer<typeof trainSchema>;
 
 /** The keys of `pretrain`: those of `train` without their defaults, which come from `train`. */
@@ -32,4 +60,49 @@ export function pretraining(train: Train, pretrain: Partial<Train> | undefined):
     loss_type: preferenceLossTypes.includes(train.loss_type) ? train.loss_type : dpoSchema.parse({}).loss_type,
     ...pretrain,
   };
+}
+
+/** Numbers of a training that are to be found. */
+export function guidanceOf({ learning_rate, num_train_epochs, max_steps }: Train): {
+  learningRate: boolean;
+  length: boolean;
+} {
+  return { learningRate: learning_rate === "auto", length: num_train_epochs === "auto" && max_steps <= 0 };
+}
+
+/** The options as numbers: what is to be found stands at the default of `dualign train`. */
+export function trainingOptions(train: Train): Training & DpoOptions {
+  const fallback = trainingSchema.parse({});
+  const given = <T>(value: T | "auto" | undefined, otherwise: T): T =>
+    value === "auto" || value === undefined ? otherwise : value;
+  return {
+    ...train,
+    learning_rate: given(train.learning_rate, fallback.learning_rate),
+    num_train_epochs: given(train.num_train_epochs, fallback.num_train_epochs),
+    lr_scheduler_type: train.lr_scheduler_type ?? fallback.lr_scheduler_type,
+    eval_split: heldBackShare(train),
+    logging_steps: fallback.logging_steps,
+  };
+}
+
+/** The share of the pairs that is held back. */
+export function heldBackShare(train: Train): number {
+  const { learningRate, length } = guidanceOf(train);
+  return train.eval_split ?? (learningRate || length ? 0.1 : 0);
+}
+
+/** Contradiction within the options, as the key and what to do about it; undefined where nothing does. */
+export function contradiction(train: Train): { key: keyof Train; message: string } | undefined {
+  const { learningRate, length } = guidanceOf(train);
+  if (length && train.lr_scheduler_type !== undefined)
+    return {
+      key: "lr_scheduler_type",
+      message: `${train.lr_scheduler_type} needs a length: give num_train_epochs or max_steps, or leave the scheduler out`,
+    };
+  if ((learningRate || length) && train.eval_split === 0)
+    return {
+      key: "eval_split",
+      message: "0 holds back nothing by which to find learning_rate or num_train_epochs: leave it out, or give both",
+    };
+  return undefined;
 }

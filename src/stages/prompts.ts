@@ -14,7 +14,11 @@ export async function ensurePrompts({ run, world }: Context, open: () => Promise
   if ((await run.prompts()).length === 0) await run.addPrompts(await choosePrompts(run.recipe, world, open));
 }
 
-async function choosePrompts(recipe: Recipe, world: World, open: () => Promise<Sampler>): Promise<PromptRow[]> {
+/**
+ * Prompts of both splits as the recipe asks for them.
+ * @throws InputError for a file without such a column, prompts that are there twice, or too few.
+ */
+export async function choosePrompts(recipe: Recipe, world: World, open: () => Promise<Sampler>): Promise<PromptRow[]> {
   const read = async (source: PromptSource) => {
     const texts = distinct(await world.readPrompts(source), source);
     if (source.shuffle) new Random(recipe.seed).shuffle(texts);

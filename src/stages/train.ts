@@ -3,8 +3,9 @@
 import { InputError } from "../errors.js";
 import type { PairRow, SampleRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
-import type { LabelledPair, TrainingEvent, TrainingJob } from "../ports/trainer.js";
+import type { LabelledPair, TrainArrival, TrainingEvent, TrainingJob } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
+import { guidanceOf, trainingOptions } from "../recipe/train.js";
 import { billed } from "./bill.js";
 import { reference } from "./collect.js";
 import type { Context } from "./context.js";
@@ -22,7 +23,8 @@ export async function trainPolicy(context: Context, policy: string): Promise<voi
     reference: referenceOf(recipe),
     pairs,
     beta: recipe.beta,
-    options: recipe.train,
+    options: trainingOptions(recipe.train),
+    guidance: guidanceOf(recipe.train),
     seed: recipe.seed,
     outputDir,
     resume: true,
@@ -38,6 +40,7 @@ export async function followTraining(
 ): Promise<void> {
   const { run, world, emit } = context;
   const start = performance.now();
+  let trials = 0;
   await billed(context, policy, activity, () =>
     withTrainer(world, jobFor(`${run.path}/${folder}`), async (event) => {
       switch (event.event) {
@@ -56,7 +59,13 @@ export async function followTraining(
           if (cut > 0) emit({ event: "notice", message: `${cut} ${longer} and lose their end, as in TRL` });
           return;
         }
+        case "trial":
+          trials++;
+          return emit({ ...event, policy });
         case "eval":
+          return emit({ ...event, policy });
+        case "arrival":
+          await keepArrival(run, policy, event, trials);
           return emit({ ...event, policy });
       }
     }),
@@ -85,6 +94,22 @@ export async function withTrainer(
   } finally {
     await trainer.close();
   }
+}
+
+async function keepArrival(run: RunStore, policy: string, arrival: TrainArrival, trials: number): Promise<void> {
+  await run.replace("arrivals", { policy }, [
+    {
+      policy,
+      pairs: arrival.rows,
+      learningRate: arrival.learning_rate,
+      startLoss: arrival.start_loss,
+      loss: arrival.loss,
+      optimumLoss: arrival.optimum_loss,
+      accuracy: arrival.accuracy,
+      trials,
+      stopped: arrival.stopped,
+    },
+  ]);
 }
 
 async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {

@@ -59,6 +59,9 @@ export async function startRun(folder: string, run: NewRun): Promise<RunFolder> 
   }
 }
 
+/** True where a folder holds the database of a run. */
+export const hasRun = (folder: string): boolean => existsSync(join(resolve(folder), databaseName));
+
 /**
  * Opens the run in a folder.
  * @throws InputError if there is none, another process has it open, or it has another version's schema.

@@ -1,57 +1,17 @@
-/** The training loop: batches in order, gradients accumulated, clipped, applied; every step an event. */
-import { InputError } from "../errors.js";
+/** The training loop of a given length: batches in order, a schedule, evaluations and checkpoints; every step an event. */
 import type { Runtime } from "../graph/index.js";
-import { headChunks } from "../models/heads.js";
-import { type Model, requireLength } from "../models/model.js";
-import { Random } from "../random.js";
-import type { Example } from "./objectives/objective.js";
-import { type Objective, recordOf } from "./objectives/table.js";
-import { AdamW, type AdamWOptions, clipFactor, norm, type Schedule, scheduleFactor } from "./optimizer.js";
-import { StepGraph, type Trainable } from "./step.js";
+import { scheduleFactor } from "./optimizer.js";
+import { type StepFigures, Stepper, type TrainingJob, type TrainingState } from "./stepper.js";
 
-/** Names and meaning as in transformers' TrainingArguments. */
-export interface TrainerOptions {
-  readonly learningRate: number;
-  readonly schedule: Schedule;
-  readonly warmupSteps: number;
-  readonly adam: AdamWOptions;
-  readonly maxGradNorm: number;
-  readonly batchSize: number;
-  readonly accumulationSteps: number;
-  readonly epochs: number;
-  /** Stops after so many optimizer steps; −1: after `epochs`. */
-  readonly maxSteps: number;
-  readonly shuffle: boolean;
-  /** undefined: where the activations of a step would take more than a few gigabytes. */
-  readonly checkpointing?: boolean;
-  readonly seed: number;
-  /** A checkpoint every so many steps; 0: none. */
-  readonly saveSteps: number;
-  /** An evaluation every so many steps; 0: at the end only. */
-  readonly evalSteps: number;
-}
-
-/** All that a training needs to go on exactly where it stood. */
-export interface TrainingState {
-  readonly step: number;
-  readonly parameters: Float32Array;
-  readonly mean: Float32Array;
-  readonly variance: Float32Array;
-}
-
-export interface StepEvent {
+/** An optimizer step. */
+export interface StepEvent extends StepFigures {
   readonly event: "step";
   readonly step: number;
   readonly steps: number;
   readonly epoch: number;
-  readonly loss: number;
   readonly learningRate: number;
-  readonly gradNorm: number;
-  readonly tokens: number;
-  /** Floating-point operations of the step's matrix products. */
-  readonly flops: number;
-  readonly metrics: Readonly<Record<string, number>>;
 }
+/** An evaluation of the rows held back. */
 export interface EvalEvent {
   readonly event: "eval";
   readonly step: number;
@@ -63,195 +23,33 @@ export interface SaveEvent {
   readonly event: "save";
   readonly state: TrainingState;
 }
+
+/** Event of a training. */
 export type TrainEvent = StepEvent | EvalEvent | SaveEvent;
-
-export interface TrainingJob {
-  readonly model: Model;
-  readonly trainable: Trainable;
-  /** The trained values; changed in place. */
-  readonly parameters: Float32Array;
-  readonly objective: Objective;
-  readonly examples: readonly Example[];
-  readonly evaluation?: readonly Example[];
-  readonly options: TrainerOptions;
-  /** Goes on from here instead of from the start. */
-  readonly resume?: TrainingState;
-}
-
-const exampleTokens = (e: Example): number => e.completions.reduce((n, c) => n + c.length, e.prompt.length);
 
 /** Trains to the end. Same job, same machine: same bits, whether interrupted and resumed or not. */
 export async function* train(runtime: Runtime, job: TrainingJob): AsyncGenerator<TrainEvent> {
-  const { model, trainable, objective, examples, options, parameters } = job;
-  const record = recordOf(objective);
-  const evaluation = job.evaluation ?? [];
-  if (examples.length === 0) throw new InputError("there are no rows to train on");
-  const plan = planSteps(examples.length, options);
-  const all = [...examples, ...evaluation];
-  const longest = all.reduce(
-    (most, { prompt, completions }) => Math.max(most, ...completions.map((c) => prompt.length + c.length)),
-    0,
-  );
-  requireLength(model, longest, "the longest row");
-
-  const widest = widestBatch(all, options.batchSize);
-  const graph = {
-    maxLength: longest,
-    chunks: record.values === "scores" ? 1 : headChunks(widest.completionTokens, model.config.vocabSize),
-    checkpointing: options.checkpointing ?? activationBytes(model, widest.tokens) > CHECKPOINT_ABOVE,
-  };
-  const step = await StepGraph.load(runtime, model, trainable, objective, { ...graph, gradient: true });
-  const evaluator = evaluation.length
-    ? await StepGraph.load(runtime, model, trainable, objective, { ...graph, gradient: false })
-    : undefined;
+  const stepper = await Stepper.load(runtime, job);
   try {
-    const optimizer = new AdamW(parameters.length, options.adam, decayed(trainable));
-    let first = 0;
-    if (job.resume) {
-      first = job.resume.step;
-      parameters.set(job.resume.parameters);
-      optimizer.mean.set(job.resume.mean);
-      optimizer.variance.set(job.resume.variance);
-      optimizer.steps = first;
-    }
-    for (let k = first; k < plan.steps; k++) {
-      const event = await trainStep(k);
-      yield event;
-      const done = k + 1;
-      if (done === plan.steps || (options.saveSteps > 0 && done % options.saveSteps === 0)) requireFinite(done);
-      if (evaluator && (done === plan.steps || (options.evalSteps > 0 && done % options.evalSteps === 0)))
-        yield await evaluate(evaluator, done);
-      if (options.saveSteps > 0 && done % options.saveSteps === 0 && done < plan.steps)
-        yield { event: "save", state: { step: done, parameters, mean: optimizer.mean, variance: optimizer.variance } };
-    }
-
-    /** A last step can break what no loss after it would show. */
-    function requireFinite(done: number): void {
-      const broken = parameters.findIndex((value) => !Number.isFinite(value));
-      if (broken < 0) return;
-      const entry = job.trainable.layout.entries.find(({ offset, size }) => broken >= offset && broken < offset + size);
-      throw new InputError(
-        `step ${done}: "${entry?.name}" of ${model.where} became ${parameters[broken]} in training; lower --learning-rate`,
-      );
-    }
-
-    async function trainStep(k: number): Promise<StepEvent> {
-      const batches = plan.batches(k).map((rows) => rows.map((i) => examples[i]));
-      let gradient: Float32Array | undefined;
-      let loss = 0;
-      let tokens = 0;
-      let flops = 0;
-      const metrics: Record<string, number> = {};
-      const completionTokens = batches.flat().reduce((n, e) => n + exampleTokens(e) - e.prompt.length, 0);
-      for (const [micro, batch] of batches.entries()) {
-        // As transformers averages: over tokens, or over the micro-batches' means.
-        const scale = record.mean === "tokens" ? 1 / completionTokens : 1 / (batch.length * batches.length);
-        const result = await step.run(parameters, batch, scale, [options.seed, k, micro]);
-        loss += result.loss;
-        tokens += result.tokens;
-        flops += result.flops;
-        if (!gradient) gradient = result.gradient!;
-        else for (let i = 0; i < gradient.length; i++) gradient[i] += result.gradient![i];
-        for (const [name, value] of Object.entries(record.metrics(objective, batch, result.values)))
-          metrics[name] = (metrics[name] ?? 0) + value / batches.length;
-      }
-      const gradNorm = norm(gradient!);
-      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
-        throw new InputError(
-          `step ${k + 1}: the loss is ${loss} and its gradient's norm ${gradNorm}; lower --learning-rate, or check the weights of ${model.where}`,
-        );
-      const learningRate = options.learningRate * scheduleFactor(options.schedule, k, plan.steps, options.warmupSteps);
-      optimizer.step(parameters, gradient!, learningRate, clipFactor(gradNorm, options.maxGradNorm));
-      return {
-        event: "step",
-        step: k + 1,
-        steps: plan.steps,
-        epoch: (k + 1) / plan.stepsPerEpoch,
-        loss,
-        learningRate,
-        gradNorm,
-        tokens,
-        flops,
-        metrics,
-      };
-    }
-
-    async function evaluate(graphs: StepGraph, done: number): Promise<EvalEvent> {
-      let loss = 0;
-      const metrics: Record<string, number> = {};
-      const tokens = evaluation.reduce((n, e) => n + exampleTokens(e) - e.prompt.length, 0);
-      for (let i = 0; i < evaluation.length; i += options.batchSize) {
-        const batch = evaluation.slice(i, i + options.batchSize);
-        const result = await graphs.run(
-          parameters,
-          batch,
-          1 / (record.mean === "tokens" ? tokens : evaluation.length),
-          [],
-        );
-        loss += result.loss;
-        for (const [name, value] of Object.entries(record.metrics(objective, batch, result.values)))
-          metrics[name] = (metrics[name] ?? 0) + (value * batch.length) / evaluation.length;
-      }
-      if (!Number.isFinite(loss))
-        throw new InputError(
-          `evaluation after step ${done}: the loss is ${loss}; lower --learning-rate, or check the weights of ${model.where}`,
-        );
-      return { event: "eval", step: done, loss, metrics };
-    }
+    yield* trainPlanned(stepper, job);
   } finally {
-    await step.release();
-    await evaluator?.release();
+    await stepper.release();
   }
 }
 
-/** Which rows make up the micro-batches of every step. */
-export function planSteps(
-  rows: number,
-  options: Pick<TrainerOptions, "batchSize" | "accumulationSteps" | "epochs" | "maxSteps" | "shuffle" | "seed">,
-) {
-  const { batchSize, accumulationSteps } = options;
-  const stepsPerEpoch = Math.ceil(Math.ceil(rows / batchSize) / accumulationSteps);
-  const steps = options.maxSteps > 0 ? options.maxSteps : Math.ceil(stepsPerEpoch * options.epochs);
-  let order = { epoch: -1, rows: [] as number[] };
-  const batches = (step: number): number[][] => {
-    const epoch = Math.floor(step / stepsPerEpoch);
-    if (order.epoch !== epoch) {
-      const indexes = Array.from({ length: rows }, (_, i) => i);
-      // An epoch's order follows from the seed alone, so that a resumed run finds its place.
-      order = { epoch, rows: options.shuffle ? new Random(options.seed, epoch).shuffle(indexes) : indexes };
-    }
-    const start = (step % stepsPerEpoch) * batchSize * accumulationSteps;
-    const own = order.rows.slice(start, start + batchSize * accumulationSteps);
-    return Array.from({ length: Math.ceil(own.length / batchSize) }, (_, i) =>
-      own.slice(i * batchSize, (i + 1) * batchSize),
-    );
-  };
-  return { steps, stepsPerEpoch, batches };
-}
-
-/** Upper bounds over every batch that may come. */
-function widestBatch(examples: readonly Example[], batchSize: number) {
-  const top = (of: (e: Example) => number) =>
-    examples
-      .map(of)
-      .sort((a, b) => b - a)
-      .slice(0, batchSize)
-      .reduce((a, b) => a + b, 0);
-  return { tokens: top(exampleTokens), completionTokens: top((e) => exampleTokens(e) - e.prompt.length) };
-}
-
-/** Biases and norms are not decayed, as in transformers' Trainer. */
-function decayed({ layout }: Trainable): Uint8Array {
-  const mask = new Uint8Array(layout.size).fill(1);
-  for (const { name, shape, offset, size } of layout.entries)
-    if (shape.length < 2 || name.endsWith(".bias")) mask.fill(0, offset, offset + size);
-  return mask;
-}
-
-const CHECKPOINT_ABOVE = 6 * 2 ** 30;
-
-/** About what the forward pass keeps for the backward pass. */
-function activationBytes({ config }: Model, tokens: number): number {
-  const perToken = 8 * config.hiddenSize + 3 * config.heads * config.headDim + 5 * config.intermediateSize;
-  return 4 * tokens * config.layers * perToken;
+/** Trains as many steps as the options say. */
+export async function* trainPlanned(stepper: Stepper, { options, resume }: TrainingJob): AsyncGenerator<TrainEvent> {
+  const { plan } = stepper;
+  if (resume) stepper.restore(resume);
+  for (let k = resume?.step ?? 0; k < plan.steps; k++) {
+    const learningRate = options.learningRate * scheduleFactor(options.schedule, k, plan.steps, options.warmupSteps);
+    const figures = await stepper.step(k, learningRate);
+    const done = k + 1;
+    const saves = options.saveSteps > 0 && done % options.saveSteps === 0 && done < plan.steps;
+    yield { event: "step", step: done, steps: plan.steps, epoch: done / plan.stepsPerEpoch, learningRate, ...figures };
+    if (saves || done === plan.steps) stepper.requireFinite(done);
+    if (stepper.evaluates && (done === plan.steps || (options.evalSteps > 0 && done % options.evalSteps === 0)))
+      yield { event: "eval", step: done, ...(await stepper.evaluate()) };
+    if (saves) yield { event: "save", state: stepper.state(done) };
+  }
 }

@@ -8,7 +8,8 @@ import { treeLogprobs } from "../../src/score/sequences.js";
 import type { Row } from "../../src/text/rows.js";
 import type { Example } from "../../src/train/objectives/objective.js";
 import { type Objective, recordOf } from "../../src/train/objectives/table.js";
-import { type StepEvent, type TrainerOptions, type TrainingJob, train } from "../../src/train/trainer.js";
+import type { TrainerOptions, TrainingJob } from "../../src/train/stepper.js";
+import { type StepEvent, train } from "../../src/train/trainer.js";
 import { golden, goldenJson } from "../models/golden.js";
 
 export const DPO = { kind: "dpo", beta: 0.1, lossType: "sigmoid", labelSmoothing: 0 } as const satisfies Objective;

@@ -7,7 +7,8 @@ import { Random } from "../../src/random.js";
 import type { Example } from "../../src/train/objectives/objective.js";
 import type { Objective } from "../../src/train/objectives/table.js";
 import { drawKept, StepGraph } from "../../src/train/step.js";
-import { planSteps, type TrainEvent, type TrainingJob, type TrainingState, train } from "../../src/train/trainer.js";
+import { planSteps, type TrainingJob, type TrainingState } from "../../src/train/stepper.js";
+import { type TrainEvent, train } from "../../src/train/trainer.js";
 import { difference } from "../numbers.js";
 import { DPO, examplesOf, jobOf, lora, OPTIONS, type Setup, stepsOf, withReference } from "./golden.js";
 

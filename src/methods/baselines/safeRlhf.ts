@@ -1,9 +1,11 @@
 /** Safe-RLHF (Dai et al. 2024): PPO-Lagrangian, which moves λ by the measured cost while the policy trains. */
 import type { z } from "zod";
 import type { Scores } from "../../dual/index.js";
+import { snakeRow } from "../../ports/columns.js";
 import type { PpoJob } from "../../ports/trainer.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
 import { type SafeRlhfOptions, safeRlhfSchema } from "../../recipe/safeRlhf.js";
+import { trainingOptions } from "../../recipe/train.js";
 import { billed } from "../../stages/bill.js";
 import type { Context } from "../../stages/context.js";
 import { referenceOf, trainedPolicy } from "../../stages/policies.js";
@@ -73,7 +75,7 @@ export const safeRlhfBaseline: Baseline<SafeRlhfOptions | undefined> = {
         column: "Safe-RLHF",
         entries: [
           ["beta", beta],
-          ...trainingEntries(train).filter(([key]) => adapter.test(key)),
+          ...trainingEntries(trainingOptions(train)).filter(([key]) => adapter.test(key)),
           ...prefixed("safe_rlhf", Object.fromEntries(own)),
         ],
       },
@@ -96,7 +98,7 @@ async function train(context: Context, recipe: CompareRecipe, options: SafeRlhfO
     referenceSafety: scores.safety.map((values) => promptMean(scores, values)),
     beta: recipe.beta,
     sampling: recipe.sampling,
-    train: recipe.train,
+    train: trainingOptions(recipe.train),
     options,
     seed: recipe.seed,
     outputDir: `${run.path}/${policy}`,
@@ -107,7 +109,7 @@ async function train(context: Context, recipe: CompareRecipe, options: SafeRlhfO
       if (event.event !== "iteration") return;
       const { event: _, reward: __, kl: ___, ...row } = event;
       await run.setMultiplier({ policy, ...row });
-      emit({ event: "multiplier", policy, ...row });
+      emit({ event: "multiplier", policy, ...snakeRow(row) });
     }),
   );
   const seconds = (performance.now() - start) / 1000;

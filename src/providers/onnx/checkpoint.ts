@@ -3,10 +3,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { readHeader, readTensor, writeSafetensors } from "../../files/safetensors.js";
-import type { TrainingState } from "../../train/trainer.js";
+import type { TrainingState } from "../../train/stepper.js";
 
 const NAME = /^checkpoint-(\d+)$/;
 const VECTORS = ["parameters", "mean", "variance"] as const;
+/** What the names of a guided training's own vectors begin with. */
+const GUIDED = "guided.";
 
 /** Writes a checkpoint, whole or not at all, then removes the older ones. `extra` may put more files into its folder. */
 export function writeCheckpoint(
@@ -20,9 +22,13 @@ export function writeCheckpoint(
   mkdirSync(draft, { recursive: true });
   try {
     extra(draft);
-    const tensors = VECTORS.map((name) => [name, { shape: [state[name].length], data: state[name] }] as const);
+    const { step, guided } = state;
+    const vectors = Object.entries(guided?.vectors ?? {}).map(([name, data]) => [`${GUIDED}${name}`, data] as const);
+    const tensors = [...VECTORS.map((name) => [name, state[name]] as const), ...vectors].map(
+      ([name, data]) => [name, { shape: [data.length], data }] as const,
+    );
     writeSafetensors(join(draft, "state.safetensors"), new Map(tensors));
-    writeFileSync(join(draft, "state.json"), `${JSON.stringify({ step: state.step, fingerprint })}\n`);
+    writeFileSync(join(draft, "state.json"), `${JSON.stringify({ step, fingerprint, guided: guided?.account })}\n`);
     rmSync(folder, { recursive: true, force: true });
     renameSync(draft, folder);
   } catch (error) {
@@ -37,14 +43,17 @@ export function writeCheckpoint(
 export function readCheckpoint(dir: string, fingerprint: string): TrainingState | undefined {
   const last = checkpoints(dir).at(-1);
   if (!last) return undefined;
-  const { step, fingerprint: found } = JSON.parse(readFileSync(join(last.path, "state.json"), "utf8"));
+  const { step, fingerprint: found, guided: account } = JSON.parse(readFileSync(join(last.path, "state.json"), "utf8"));
   if (found !== fingerprint)
     throw new InputError(
       `${last.path}: belongs to a training with another model, other rows or other options; give those again, or another --output-dir`,
     );
   const stored = readHeader(join(last.path, "state.safetensors"));
   const [parameters, mean, variance] = VECTORS.map((name) => readTensor(stored.get(name)!));
-  return { step, parameters, mean, variance };
+  if (account === undefined) return { step, parameters, mean, variance };
+  const own = [...stored].filter(([name]) => name.startsWith(GUIDED));
+  const vectors = Object.fromEntries(own.map(([name, tensor]) => [name.slice(GUIDED.length), readTensor(tensor)]));
+  return { step, parameters, mean, variance, guided: { vectors, account } };
 }
 
 /** Removal of all checkpoints in a folder. */

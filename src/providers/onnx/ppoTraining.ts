@@ -23,7 +23,7 @@ import {
   type PpoStart,
   type PpoState,
 } from "../../train/ppoTrainer.js";
-import type { TrainingState } from "../../train/trainer.js";
+import type { TrainingState } from "../../train/stepper.js";
 import { asPolicySample } from "../tokens.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
 import { asScoreModel, type OpenModel, openModel, openPolicyModel, saveAdapter } from "./openModel.js";

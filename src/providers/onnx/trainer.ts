@@ -2,12 +2,22 @@
 import { InputError } from "../../errors.js";
 import type { Runtime } from "../../graph/index.js";
 import type { Notice } from "../../ports/events.js";
-import type { PairsJob, PpoJob, RowsJob, Trainer, TrainingEvent, TrainingJob } from "../../ports/trainer.js";
+import type {
+  PairsJob,
+  PpoJob,
+  RowsJob,
+  TrainArrival,
+  Trainer,
+  TrainingEvent,
+  TrainingJob,
+} from "../../ports/trainer.js";
 import type { World } from "../../ports/world.js";
 import { Random } from "../../random.js";
 import { dpoObjective, type Training, trainingSchema } from "../../recipe/options.js";
 import { tokenizePrompt } from "../../text/rows.js";
-import type { Example } from "../../train/objectives/objective.js";
+import type { GuidedEnd } from "../../train/guided.js";
+import { holdBack } from "../../train/heldBack.js";
+import type { Example, KnownLoss } from "../../train/objectives/objective.js";
 import { type Objective, recordOf } from "../../train/objectives/table.js";
 import { tokenizeGiven } from "../tokens.js";
 import { type OpenModel, openPolicyModel } from "./openModel.js";
@@ -100,37 +110,103 @@ async function* trainSteps(
   const options = trainingSchema.parse(
     Object.fromEntries(Object.entries(job.options).filter(([key]) => key in trainingSchema.shape)),
   );
-  const { training, evaluation } = splitExamples(examples, options, seed);
+  const { eval_split: share } = options;
+  const guided = job.guidance?.learningRate || job.guidance?.length;
+  // Pairs of one prompt tell of each other: what a length is found by is apart from what is learned from.
+  const byPrompt = share > 0 && (guided || job.kind === "pairs");
+  const { training, held } = byPrompt ? holdBack(examples, { share, seed }) : splitExamples(examples, options, seed);
   yield {
     event: "rows",
     training: training.length,
-    evaluation: evaluation.length,
+    evaluation: held.length,
     left_out: given - examples.length,
     cut,
   };
-  const run = { objective, model, examples: training, evaluation, options, seed, outputDir, resume };
+  const run = {
+    ...{ objective, model, options, seed, outputDir, resume },
+    examples: training,
+    evaluation: held,
+    guidance: guided ? job.guidance : undefined,
+  };
+  const known = recordOf(objective).known(objective, held);
+  const way = wayOf(held.length, known);
+  // The search's work is billed with the first step.
+  let search = { tokens: 0, flops: 0 };
+  let last: End | undefined;
+  let highest = 0;
   for await (const event of runTraining(runtime, run)) {
-    if (event.event === "reference")
-      yield { ...event, event: "progress", task: "reference log-probabilities", unit: "pairs" };
-    else if (event.event === "eval") yield { event: "eval", step: event.step, loss: event.loss, ...event.metrics };
-    else {
-      const { step, steps, loss, learningRate, gradNorm, tokens, flops, metrics } = event;
-      const row = { step, steps, loss, learning_rate: learningRate, grad_norm: gradNorm, tokens, flops, ...metrics };
-      yield { event: "step", ...row };
+    switch (event.event) {
+      case "reference":
+        yield { ...event, event: "progress", task: "reference log-probabilities", unit: "pairs" };
+        break;
+      case "trial": {
+        const { learningRate, steps, loss } = event;
+        search = { tokens: search.tokens + event.tokens, flops: search.flops + event.flops };
+        yield {
+          event: "trial",
+          learning_rate: learningRate,
+          steps,
+          loss,
+          share: loss === null ? null : way.share(loss),
+        };
+        break;
+      }
+      case "eval": {
+        const { step, loss, metrics } = event;
+        const startLoss = known?.start ?? null;
+        last = { steps: step, learningRate: highest, startLoss, loss, metrics, stopped: "given" };
+        yield { event: "eval", step, loss, share: way.share(loss), ...metrics };
+        break;
+      }
+      case "step": {
+        const { step, steps, loss, learningRate, gradNorm, metrics } = event;
+        const work = { tokens: event.tokens + search.tokens, flops: event.flops + search.flops };
+        search = { tokens: 0, flops: 0 };
+        highest = Math.max(highest, learningRate);
+        const row = { step, steps, loss, learning_rate: learningRate, grad_norm: gradNorm, ...work, ...metrics };
+        yield { event: "step", ...row };
+        break;
+      }
+      case "end":
+        last = event;
     }
   }
+  // A training that was over before has nothing to add.
+  if (last) yield way.arrival(last);
+}
+
+/** End of a training; of a given length without a known start, that is not known. */
+type End = Omit<GuidedEnd, "event" | "startLoss"> & { readonly startLoss: number | null };
+
+/** How far a loss on the examples held back is on the way to their optimum. */
+function wayOf(rows: number, known: KnownLoss | null) {
+  const length = known ? known.start - known.optimum : 0;
+  const share = (loss: number): number | null => (known && length > 0 ? (known.start - loss) / length : null);
+  const arrival = (end: End): TrainArrival => ({
+    event: "arrival",
+    steps: end.steps,
+    learning_rate: end.learningRate,
+    rows,
+    start_loss: end.startLoss,
+    loss: end.loss,
+    optimum_loss: known?.optimum ?? null,
+    share: share(end.loss),
+    accuracy: end.metrics["rewards/accuracies"] ?? end.metrics.accuracy ?? null,
+    stopped: end.stopped,
+  });
+  return { share, arrival };
 }
 
 /** A share of the rows, chosen by the seed, for evaluation; the others in their order. */
 function splitExamples(examples: readonly Example[], { eval_split }: Training, seed: number) {
   const count = Math.round(eval_split * examples.length);
-  if (count === 0) return { training: examples, evaluation: [] };
+  if (count === 0) return { training: examples, held: [] };
   if (count >= examples.length)
     throw new InputError(`eval_split ${eval_split} leaves no row of ${examples.length} to train on: lower it`);
   const chosen = new Set(new Random(seed, EVALUATION_STREAM).shuffle([...examples.keys()]).slice(0, count));
   return {
     training: examples.filter((_, i) => !chosen.has(i)),
-    evaluation: examples.filter((_, i) => chosen.has(i)),
+    held: examples.filter((_, i) => chosen.has(i)),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Training } from "../../recipe/options.js";
-import type { TrainerOptions } from "../../train/trainer.js";
+import type { TrainerOptions } from "../../train/stepper.js";
 
 /** A recipe's training options as the training loops take them. */
 export const trainerOptions = (options: Training, seed: number): TrainerOptions => ({

@@ -8,10 +8,11 @@ import type { Runtime } from "../../graph/index.js";
 import { allParameters, freshAdapter, isNewScoreHead, type LoraOptions } from "../../models/lora.js";
 import type { Training } from "../../recipe/options.js";
 import { treeLogprobs } from "../../score/sequences.js";
+import { type Guidance, type GuidedEvent, trainGuided } from "../../train/guided.js";
 import type { Example } from "../../train/objectives/objective.js";
 import { type Objective, recordOf } from "../../train/objectives/table.js";
 import type { Trainable } from "../../train/step.js";
-import { type EvalEvent, type StepEvent, train } from "../../train/trainer.js";
+import { type SaveEvent, train } from "../../train/trainer.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
 import { asTrainedScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
 import { trainerOptions } from "./trainerOptions.js";
@@ -23,6 +24,8 @@ export interface TrainingRun {
   readonly model: OpenModel;
   readonly examples: readonly Example[];
   readonly evaluation?: readonly Example[];
+  /** What of the training is to be found by `evaluation`; nothing where left out. */
+  readonly guidance?: Guidance;
   readonly options: Training;
   readonly seed: number;
   readonly outputDir: string;
@@ -41,7 +44,7 @@ export interface ReferenceEvent {
 export async function* runTraining(
   runtime: Runtime,
   run: TrainingRun,
-): AsyncGenerator<StepEvent | EvalEvent | ReferenceEvent> {
+): AsyncGenerator<Exclude<GuidedEvent, SaveEvent> | ReferenceEvent> {
   const { objective, options, seed, outputDir } = run;
   mkdirSync(outputDir, { recursive: true });
   const model = recordOf(objective).values === "scores" ? asTrainedScoreModel(run.model) : run.model;
@@ -62,7 +65,10 @@ export async function* runTraining(
     resume: run.resume ? readCheckpoint(outputDir, print) : undefined,
   };
   const save = (folder: string) => saveResult(folder, model, start);
-  for await (const event of train(runtime, job)) {
+  const { guidance } = run;
+  const guided = guidance?.learningRate || guidance?.length;
+  const events = guided ? trainGuided(runtime, { ...job, guidance }) : train(runtime, job);
+  for await (const event of events) {
     if (event.event === "save") writeCheckpoint(outputDir, event.state, print, save);
     else yield event;
   }
@@ -108,7 +114,7 @@ function startingPoint(model: OpenModel, options: Training, seed: number): Start
 
 /** Everything that decides the trained values, as a hash: a checkpoint goes on only with the same. */
 function fingerprint(
-  { model, objective, options, seed }: TrainingRun,
+  { model, objective, options, seed, guidance }: TrainingRun,
   { layout }: Trainable,
   examples: readonly Example[],
 ) {
@@ -121,6 +127,7 @@ function fingerprint(
     seed,
     model.config,
     model.temperature ?? 1,
+    ...(guidance ? [guidance, options.eval_split, options.eval_steps] : []),
     layout.entries.map(({ name, size }) => [name, size]),
   ]);
   // Log-probabilities of the reference follow from the model.

@@ -19,6 +19,7 @@ export const cost: ObjectiveRecord<CostObjective> = {
   values: "scores",
   mean: "examples",
   needsReference: false,
+  known: () => null,
   example(_, row, context) {
     const example = rankingExample(row, context);
     return example && { ...example, safe: safetyOf(row, context.where) };

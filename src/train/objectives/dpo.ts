@@ -1,9 +1,9 @@
 import { InputError } from "../../errors.js";
 import { input, sub } from "../../graph/ops.js";
 import { tokenizePair } from "../../text/rows.js";
-import type { DpoLossOptions, KnownLoss, ScoredPair } from "./dpo/loss.js";
+import type { DpoLossOptions, ScoredPair } from "./dpo/loss.js";
 import { type DpoLossType, dpoLossOf } from "./dpo/losses.js";
-import type { ObjectiveRecord } from "./objective.js";
+import type { Example, KnownLoss, ObjectiveRecord } from "./objective.js";
 import { meanOver, pairDifferences, pairFeeds, probabilityOf, vector } from "./pairs.js";
 
 /** Direct preference optimization with one of its losses. */
@@ -25,6 +25,10 @@ export const dpo: ObjectiveRecord<DpoObjective> = {
     const wrong = dpoLossOf(objective.lossType).objection?.(labelsOf(probability), objective);
     if (wrong) throw new InputError(`${where}: ${wrong}`);
     return { prompt: tokens.prompt, completions: [tokens.chosen, tokens.rejected], probability };
+  },
+  known(objective, examples) {
+    const pairs = examples.map((example) => scoredPair(objective, example));
+    return pairs.every((pair) => pair !== undefined) ? knownLoss(objective, pairs) : null;
   },
   loss(objective, values) {
     const z = pairDifferences(sub(values, input("reference", "float32", ["S"])));
@@ -53,6 +57,16 @@ export const dpo: ObjectiveRecord<DpoObjective> = {
 };
 
 const labelsOf = (probability = 1): "soft" | "hard" => (probability > 0 && probability < 1 ? "soft" : "hard");
+
+/** An example as a scored pair: by its target, or else by its soft label; undefined where it has neither. */
+function scoredPair({ beta }: DpoObjective, { probability: label = 1, target }: Example): ScoredPair | undefined {
+  if (target !== undefined) {
+    const difference = beta * target;
+    return { label, difference, probability: 1 / (1 + Math.exp(-difference)) };
+  }
+  if (labelsOf(label) === "hard") return undefined;
+  return { label, probability: label, difference: Math.log(label / (1 - label)) };
+}
 
 /** The mean loss of scored pairs at the reference and at the optimum; null where no pair is given or one's is unknown. */
 export function knownLoss(

@@ -19,6 +19,12 @@ export interface Example {
   readonly safe?: readonly [boolean, boolean];
 }
 
+/** A loss at the reference, and at the policy where its mean over drawn labels is least. */
+export interface KnownLoss {
+  readonly start: number;
+  readonly optimum: number;
+}
+
 /** Context of a row: what its texts are read with, its name in errors, and how long it may be. */
 export interface RowContext {
   readonly tokenizer: Tokenizer;
@@ -42,6 +48,8 @@ export interface ObjectiveRecord<O> {
    * @throws InputError that names the row and the column that is missing or of the wrong kind.
    */
   example(objective: O, row: Row, context: RowContext): Example | undefined;
+  /** What the mean loss of examples is known to be; null where it is not, as where nothing says how good their answers are. */
+  known(objective: O, examples: readonly Example[]): KnownLoss | null;
   /** The loss as a graph scalar, from the value of every sequence [S]. */
   loss(objective: O, values: Tensor): Tensor;
   /** What `loss` is fed for a batch; `scale` multiplies every example's (for SFT, every token's) part of the loss. */

@@ -14,6 +14,7 @@ export const reward: ObjectiveRecord<RewardObjective> = {
   values: "scores",
   mean: "examples",
   needsReference: false,
+  known: () => null,
   example(_, row, context) {
     const example = rankingExample(row, context);
     return example && { ...example, probability: probabilityOf(row, context.where) };

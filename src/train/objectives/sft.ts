@@ -14,6 +14,7 @@ export const sft: ObjectiveRecord<SftObjective> = {
   values: "logprobs",
   mean: "tokens",
   needsReference: false,
+  known: () => null,
   example(_, row, { tokenizer, where, lengths }) {
     const tokens = tokenizeCompletion(tokenizer, row, where, lengths);
     return tokens && { prompt: tokens.prompt, completions: [tokens.completion] };

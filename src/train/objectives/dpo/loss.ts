@@ -1,5 +1,6 @@
 /** What a loss of DPO is made of: one record each, all of them listed in `losses.ts`. */
 import type { Tensor } from "../../../graph/graph.js";
+import type { KnownLoss } from "../objective.js";
 
 /** The options that all losses read. */
 export interface DpoLossOptions {
@@ -16,12 +17,6 @@ export interface ScoredPair {
   readonly probability: number;
   /** r_λ(chosen) − r_λ(rejected); the optimum's log-ratios differ by so much divided by β. */
   readonly difference: number;
-}
-
-/** A pair's loss at the reference, and at the policy where its mean over drawn labels is least. */
-export interface KnownLoss {
-  readonly start: number;
-  readonly optimum: number;
 }
 
 /** A loss of DPO on z, the difference of a pair's log-ratios ln π/π_ref, chosen minus rejected. */
