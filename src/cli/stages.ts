@@ -55,6 +55,7 @@ export function addStageCommands(program: Command): void {
     pretrain: "train the models of a PeCAN run's preferences",
     sample: "draw the reference's responses of a run",
     relabel: "label pairs of a run by its multiplier",
+    calibrate: "choose the strength of a run's trained policy",
     evaluate: "compare a run's trained policy with its reference",
     report: "write a run's report",
   };

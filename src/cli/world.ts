@@ -8,6 +8,7 @@ import { openModuleScorer } from "../providers/module/scorer.js";
 import { onnxRuntime } from "../providers/onnx/onnxruntime.js";
 import { openPolicy } from "../providers/onnx/policy.js";
 import { openModelScorer } from "../providers/onnx/scorer.js";
+import { writeAtStrength } from "../providers/onnx/strength.js";
 import { openEmbeddedTrainer } from "../providers/onnx/trainer.js";
 import { openJudge } from "../providers/openJudge.js";
 import { peakMemory } from "../providers/peakMemory.js";
@@ -36,6 +37,7 @@ export function openWorld(device: Device, notice: Notice = () => {}): World {
     openScorer,
     readPreferences: (source) => readSource(source, (file) => readPreferenceFile(file, source.label)),
     openTrainer: async () => openEmbeddedTrainer(runtime, openScorer, once),
+    writeAtStrength,
     openJudge,
     peakMemory,
     writeReport: writeReportFile,

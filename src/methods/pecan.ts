@@ -32,7 +32,7 @@ export function pecan(recipe: PecanRecipe): Method {
       ["pretrain", (context) => pretrain(context, preferences)],
       ["sample", sampleReference],
       ["logprobs", (context) => scoreReference(context, problem, "logprobs")],
-      ...problemStages(problem),
+      ...problemStages(problem, recipe),
     ],
     done: ({ run }) => doneEvent(run, aligned),
   };
@@ -73,7 +73,7 @@ async function scoreImplicitly(
             };
             const collect = (model: typeof open) =>
               collectImplicitScores(run, policy, spec.name, { model, reference: openReference }, task);
-            if (task.split === "held-out") await collect(open);
+            if (task.split !== "train" || task.stage === "calibrate") await collect(open);
             else await billed(context, policy, `score ${spec.name}`, (meter) => collect(metered(meter, open)));
           },
         ),
@@ -145,7 +145,7 @@ export const preferenceJob = (
   resume: true,
 });
 
-/** Preferences in the form in which the model is prompted, none of them on a held-out prompt. `stream` picks the draw. */
+/** Preferences in the form in which the model is prompted, none of them on a prompt to calibrate or to evaluate with. `stream` picks the draw. */
 export async function preferencePairs(
   context: Context,
   spec: PreferenceSpec,
@@ -161,7 +161,8 @@ export async function preferencePairs(
       return promptFormat(recipe.prompts, open);
     },
   );
-  const heldOut = new Set((await run.prompts("held-out")).map(({ text }) => JSON.stringify(text)));
+  const kept = [...(await run.prompts("held-out")), ...(await run.prompts("calibration"))];
+  const heldOut = new Set(kept.map(({ text }) => JSON.stringify(text)));
   const pairs = rows
     .map((row) => ({ ...row, prompt: format(row.prompt) }))
     .filter(({ prompt }) => !heldOut.has(JSON.stringify(prompt)));

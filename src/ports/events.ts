@@ -2,7 +2,18 @@
 
 import type { SnakeRow } from "./columns.js";
 import type { Question } from "./judge.js";
-import type { EvaluationRow, ExactRow, MultiplierRow, ProblemName, Verdict, WinRateRow } from "./rows.js";
+import type {
+  AimRow,
+  CalibrationRow,
+  EvaluationRow,
+  ExactRow,
+  LookRow,
+  MultiplierRow,
+  ProblemName,
+  StrengthRow,
+  Verdict,
+  WinRateRow,
+} from "./rows.js";
 import type { StageName } from "./store.js";
 import type { TrainArrival, TrainStep, TrainTrial } from "./trainer.js";
 
@@ -24,6 +35,10 @@ export const eventDescriptions = {
   solve: "A problem's dual is solved for a policy.",
   prediction: "A policy whose λ was given has its prediction.",
   multiplier: "A method that moves λ as it trains has ended an iteration.",
+  aim: "A solve aims beyond its margins, so that they hold with the confidence asked.",
+  strength: "A strength of the trained policy is tested on the calibration prompts.",
+  calibration: "The trained policy's strength is chosen.",
+  look: "A round of held-out responses is scored: whether the verdict is decided.",
   evaluation: "A policy's held-out responses are scored and compared with the reference's.",
   judged: "A policy's held-out responses are judged against the reference's.",
   done: "The last event of a command that came to its end; its kind says of which.",
@@ -53,6 +68,10 @@ export type AnyEvent =
   | SolveEvent
   | PredictionEvent
   | MultiplierEvent
+  | AimEvent
+  | StrengthEvent
+  | CalibrationEvent
+  | LookEvent
   | EvaluationEvent
   | JudgedEvent
   | DoneEvent
@@ -122,6 +141,26 @@ export type ArrivalEvent = { policy?: string } & TrainArrival;
 /** Iteration of a method that moves λ as it trains. */
 export interface MultiplierEvent extends SnakeRow<MultiplierRow> {
   event: "multiplier";
+}
+
+/** Aim of a solve: the row of the table `aims`. */
+export interface AimEvent extends SnakeRow<AimRow> {
+  event: "aim";
+}
+
+/** Test of a strength: the row of the table `strengths`. */
+export interface StrengthEvent extends SnakeRow<StrengthRow> {
+  event: "strength";
+}
+
+/** Strength that is delivered: the row of the table `calibrations`. */
+export interface CalibrationEvent extends SnakeRow<CalibrationRow> {
+  event: "calibration";
+}
+
+/** Look at the held-out gains: the row of the table `looks`. */
+export interface LookEvent extends SnakeRow<LookRow> {
+  event: "look";
 }
 
 /** Changes of a policy's scores from the reference's. */
@@ -209,7 +248,7 @@ export interface ScoreDone {
 export interface CheckEvent {
   event: "check";
   /** Prompts by split, and where they come from. */
-  prompts: { train: number; held_out: number; file: string };
+  prompts: { train: number; calibration?: number; held_out: number; file: string };
   /** Responses that the run is going to draw of the reference, and of each trained policy. */
   responses: { reference: number; policy: number };
   /** What was tried: responses, seconds by part of the recipe, and how many responses were cut at the tried length. */
@@ -288,6 +327,8 @@ export interface DoneEvent {
   lambda: number[];
   verdicts: ConstraintVerdict[];
   reward: { predicted: number; measured: number; interval: [number, number] };
+  /** Strength that the policy is delivered at, where a confidence was asked. */
+  calibration?: { confidence: number; strength: number; outcome: CalibrationRow["outcome"]; reason: string | null };
   /** How far the training came of the way to its optimum, in DPO's loss; null where that is not known. */
   training: {
     share: number | null;

@@ -30,6 +30,7 @@ export type StageName =
   | "dual"
   | "relabel"
   | "train"
+  | "calibrate"
   | "evaluate"
   | "report";
 

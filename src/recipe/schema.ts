@@ -153,7 +153,11 @@ const common = {
   train: trainSchema.prefault({}).describe("the one training of the policy"),
   evaluate: z
     .strictObject({
-      num_samples: count.default(4).describe("responses for each held-out prompt"),
+      num_samples: count
+        .default(4)
+        .describe(
+          "responses for each held-out prompt; with a confidence the most, drawn in rounds until the verdict is decided",
+        ),
       prompts: promptSource.optional().describe("other prompts for the evaluation, in place of those held out"),
       scorers: z.array(scorer).default([]).describe("held-out scorers that take no part in the solve"),
       judges: z.array(judge).default([]).describe("who compares responses with the reference's"),
@@ -165,9 +169,38 @@ const common = {
   seed: z.number().int().nonnegative().max(0xffffffff).default(0).describe("of every random choice"),
 };
 
+const confident = {
+  confidence: z
+    .union([z.literal("none"), z.number().min(0.5).lt(1)])
+    .default(0.95)
+    .describe(
+      "with which the margins are to hold, over prompts and samples: the strength of the trained policy is chosen by a test; none: it stays as trained, and nothing is promised",
+    ),
+  calibrate: z
+    .strictObject({
+      num_prompts: count
+        .optional()
+        .describe("prompts of the test, apart from all others; by default nine for ten held-out ones"),
+      strengths: z
+        .array(z.number().positive())
+        .min(1)
+        .optional()
+        .describe("of the trained update, to choose from; by default 2, 1.5, 1.25, 1, 0.8, 0.65 and 0.5"),
+      power: z
+        .number()
+        .min(0.5)
+        .lt(1)
+        .optional()
+        .describe("chance, 0.95 by default, that the held-out verdict is to be 'held': a higher one aims further"),
+    })
+    .optional()
+    .describe("choice of the trained policy's strength; needs a confidence"),
+};
+
 /** Schema of MoCAN's recipe. */
 export const mocanSchema = z.strictObject({
   ...common,
+  ...confident,
   reward: scorer.describe("scorer of helpfulness"),
   safety: z.array(constraint).min(1).describe("scorers of safety, with a margin each"),
   pairs: z.strictObject(pairFields).prefault({}).describe("pairs of responses that the policy is trained on"),
@@ -176,6 +209,7 @@ export const mocanSchema = z.strictObject({
 /** Schema of PeCAN's recipe. */
 export const pecanSchema = z.strictObject({
   ...common,
+  ...confident,
   helpfulness: preferences.describe("preferences by helpfulness, or a model trained on them"),
   safety: z.array(preferenceConstraint).min(1).describe("preferences by safety, with a margin each"),
   pretrain: pretrainSchema
@@ -255,23 +289,28 @@ type CommonRecipe = Omit<Common, "evaluate"> & {
   evaluate: Omit<Common["evaluate"], "scorers" | "judges"> & { scorers: ScorerSpec[]; judges: JudgeSpec[] };
 };
 
+/** Confidence of a recipe's margins, and how the strength that holds them is chosen. */
+type Confident = Pick<z.infer<typeof mocanSchema>, "confidence" | "calibrate">;
+
 /** Reward and safety scores are given. */
-export type MocanRecipe = CommonRecipe & {
-  method: "mocan";
-  reward: ScorerSpec;
-  safety: ConstraintSpec[];
-  pairs: Pairs;
-};
+export type MocanRecipe = CommonRecipe &
+  Confident & {
+    method: "mocan";
+    reward: ScorerSpec;
+    safety: ConstraintSpec[];
+    pairs: Pairs;
+  };
 
 /** Only preferences are given. */
-export type PecanRecipe = CommonRecipe & {
-  method: "pecan";
-  /** The recipe's `helpfulness`: its model's implicit score is the reward. */
-  reward: PreferenceSpec;
-  safety: PreferenceConstraintSpec[];
-  pretrain: Train;
-  pairs: Pairs & { scale: "formula" | "authors" };
-};
+export type PecanRecipe = CommonRecipe &
+  Confident & {
+    method: "pecan";
+    /** The recipe's `helpfulness`: its model's implicit score is the reward. */
+    reward: PreferenceSpec;
+    safety: PreferenceConstraintSpec[];
+    pretrain: Train;
+    pairs: Pairs & { scale: "formula" | "authors" };
+  };
 
 /** Several policies from one reference on one set of prompts, each by its own method, all measured by the same scorers. */
 export type CompareRecipe = CommonRecipe & {
@@ -311,6 +350,15 @@ function namer(fail: Fail) {
   };
 }
 
+/** Refuses what says how to reach a confidence where none is asked. */
+function checkConfidence({ confidence, calibrate }: Confident, fail: Fail): void {
+  if (confidence === "none" && calibrate)
+    throw fail(["calibrate"], "'calibrate' serves a confidence, and 'confidence' is none: leave one of the two out");
+  const { strengths = [] } = calibrate ?? {};
+  const twice = strengths.find((one, i) => strengths.indexOf(one) !== i);
+  if (twice !== undefined) throw fail(["calibrate", "strengths"], `'calibrate.strengths' has ${twice} twice`);
+}
+
 const numbered = (word: string, i: number, length: number) => (length === 1 ? word : `${word}_${i + 1}`);
 
 function namedEvaluate({ evaluate }: Common, call: ReturnType<typeof namer>): CommonRecipe["evaluate"] {
@@ -324,6 +372,7 @@ function namedEvaluate({ evaluate }: Common, call: ReturnType<typeof namer>): Co
 
 /** MoCAN's recipe with everything named; `fail` makes the errors. */
 export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): MocanRecipe {
+  checkConfidence(recipe, fail);
   const call = namer(fail);
   const { reward, safety } = recipe;
   return {
@@ -337,6 +386,7 @@ export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): 
 
 /** PeCAN's recipe with everything named; `fail` makes the errors. */
 export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): PecanRecipe {
+  checkConfidence(recipe, fail);
   const call = namer(fail);
   const { helpfulness, safety, pretrain, ...rest } = recipe;
   return {

@@ -15,7 +15,7 @@ import { appendRows, createStatements, deleteStatement, readRows, selectStatemen
 export { storageError } from "./database.js";
 
 /** Raised when a table changes: a run of another version is refused, not misread. */
-const schemaVersion = "4";
+const schemaVersion = "5";
 
 /** Recipe and versions that a run is started with. */
 export interface NewRun {
@@ -89,7 +89,8 @@ async function isRun(connection: DuckDBConnection): Promise<boolean> {
 }
 
 /** What neither samples nor scores depend on. */
-const isOpenUntilSolved = (key: string) => /^(beta|safety\.\d+\.margin|pairs\..+|train\..+)$/.test(key);
+const isOpenUntilSolved = (key: string) =>
+  /^(beta|confidence|calibrate\.(strengths|power).*|safety\.\d+\.margin|pairs\..+|train\..+)$/.test(key);
 
 /** PeCAN and comparisons train before they solve. */
 async function isSolved(connection: DuckDBConnection): Promise<boolean> {
