@@ -27,6 +27,7 @@ ADAPTERS = {
     "llama-all": ("llama", lora(target_modules=ALL)),
     "gpt2-c_attn": ("gpt2", lora(target_modules=["c_attn"], fan_in_fan_out=True)),
 }
+ADAPTERS["gemma3-images-q"] = ("gemma3-images", lora(target_modules=[f"language_model.layers.{i}.self_attn.q_proj" for i in (0, 1)]))
 # On a model whose head is tied to its embedding: PEFT trains a copy of one of the two, the other stays the base's.
 for module in ("embed_tokens", "lm_head"):
     ADAPTERS[f"llama-{module}"] = ("llama", lora(target_modules=["q_proj"], modules_to_save=[module]))

@@ -12,7 +12,8 @@ import shutil
 import sys
 
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM
+from transformers import Gemma3ForConditionalGeneration, Gemma3TextConfig
 from transformers import GPT2Config, GPT2LMHeadModel, GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers import MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM
@@ -103,6 +104,13 @@ MODELS = {
     ),
     "qwen2-mixed-window": lambda: Qwen2ForCausalLM(
         Qwen2Config(**SIZES, use_sliding_window=True, sliding_window=8, max_window_layers=1)
+    ),
+    "gemma3-images": lambda: Gemma3ForConditionalGeneration(
+        Gemma3Config(
+            text_config={**GEMMA, "num_hidden_layers": 2, "rope_parameters": GEMMA3_ROPE, "layer_types": KINDS[:2]},
+            vision_config=dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=8, patch_size=4),
+            mm_tokens_per_image=4, image_token_index=95, boi_token_index=94, eoi_token_index=93, eos_token_id=EOS, pad_token_id=PAD,
+        )
     ),
 }
 DTYPES = {"llama-bf16": torch.bfloat16, "llama-f16": torch.float16}

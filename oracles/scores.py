@@ -2,7 +2,7 @@
 
 usage: python oracles/scores.py        writes test/golden/scores/<name>/ with cases.json (rows {ids, score}) in each
 
-llama, qwen2, gpt2: transformers' ...ForSequenceClassification with one label; the score is read at the last token.
+llama, qwen2, gpt2, gemma3, phi3: transformers' ...ForSequenceClassification with one label; the score is read at the last token.
 beaver-*: the layout of Safe-RLHF's published reward and cost models, restated here from their description: a backbone
 under `model.`, a linear `score_head` (bias or none) read at the last token, running statistics in `normalizer.mean`,
 `.var`, `.count` and in the config, used only with do_normalize: a reward ("affine") becomes (s - mean) / (std + 1e-8),
@@ -14,11 +14,12 @@ import shutil
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2ForSequenceClassification, LlamaConfig
+from transformers import AutoModelForSequenceClassification, Gemma3TextConfig, Gemma3TextForSequenceClassification
+from transformers import GPT2Config, GPT2ForSequenceClassification, LlamaConfig, Phi3Config, Phi3ForSequenceClassification
 from transformers import LlamaForSequenceClassification, LlamaModel, Qwen2Config, Qwen2ForSequenceClassification
 
 from common import EOS, GOLDEN, PAD, VOCAB, random_ids, randomize, rounded, tokenizer, write_json
-from models import SIZES, SMALL, UNTIED
+from models import GEMMA, GEMMA3_ROPE, KINDS, PARTIAL, SIZES, SMALL, UNTIED
 
 ONE = dict(num_labels=1)
 CLASSIFIERS = {
@@ -29,6 +30,12 @@ CLASSIFIERS = {
             vocab_size=VOCAB, n_positions=96, n_embd=32, n_layer=1, n_head=4, n_inner=48,
             pad_token_id=PAD, eos_token_id=EOS, bos_token_id=EOS, **ONE,
         )
+    ),
+    "gemma3": lambda: Gemma3TextForSequenceClassification(
+        Gemma3TextConfig(**{**GEMMA, "num_hidden_layers": 2}, **ONE, rope_parameters=GEMMA3_ROPE, layer_types=KINDS[:2])
+    ),
+    "phi3": lambda: Phi3ForSequenceClassification(
+        Phi3Config(**{**SIZES, **SMALL, **UNTIED}, **ONE, rope_parameters=PARTIAL)
     ),
 }  # fmt: skip
 STATS = dict(mean=[-3.25], var=[6.5])

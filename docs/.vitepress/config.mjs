@@ -64,6 +64,7 @@ export default defineConfig({
           { text: "From preference data", link: "/guides/preferences" },
           { text: "The multiplier alone", link: "/guides/multiplier" },
           { text: "Compare methods", link: "/guides/compare" },
+          { text: "Models", link: "/guides/models" },
           { text: "Scorers and judges of your own", link: "/guides/scorers" },
           { text: "The run folder", link: "/guides/run-folder" },
           { text: "The pieces alone", link: "/guides/pieces" },

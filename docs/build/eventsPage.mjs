@@ -1,4 +1,5 @@
-// The events' reference, from the types of the events: `CommandEvent` of the command line, member by member.
+// The events' reference: what each event is for from the table in ports/events.ts, its fields from the types there, and
+// the meaning of those fields that are columns of a run's tables from the columns' comments.
 import { join } from "node:path";
 import ts from "typescript";
 import { cell, code, plain } from "./markdown.mjs";
@@ -6,7 +7,7 @@ import { cell, code, plain } from "./markdown.mjs";
 const flags = ts.TypeFormatFlags.NoTruncation | ts.TypeFormatFlags.UseAliasDefinedOutsideCurrentScope;
 
 /** The page. `root` is the checkout, `file` the source that exports the union type `name`. */
-export function eventsPage({ root, file, name }) {
+export function eventsPage({ root, file, name, descriptions }) {
   const program = ts.createProgram([join(root, file)], {
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.NodeNext,
@@ -29,6 +30,12 @@ export function eventsPage({ root, file, name }) {
       .displayPartsToString(symbol.getDocumentationComment(checker))
       .replace(/\{@link (\S+) ?\}/g, "$1")
       .replace(/\s+/g, " ");
+  /** Comment of the column that a field of a table's row is. */
+  const commented = (shape, field) => {
+    const columns = Object.entries(descriptions.tables[descriptions.rows[shape]]?.columns ?? {});
+    return columns.find(([name]) => snakeCase(name) === field)?.[1].comment ?? "";
+  };
+  const snakeCase = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const textOf = (inner) => checker.typeToString(inner, undefined, flags).replaceAll("readonly ", "");
 
   /** Types of the project that `inner` refers to, for sections of their own. */
@@ -47,6 +54,8 @@ export function eventsPage({ root, file, name }) {
     for (const property of checker.getPropertiesOfType(inner)) collect(checker.getTypeOfSymbol(property));
   }
 
+  const symbolOf = (inner) => inner.aliasSymbol ?? inner.symbol;
+
   function fields(inner, skip = []) {
     const rows = checker
       .getPropertiesOfType(inner)
@@ -56,7 +65,7 @@ export function eventsPage({ root, file, name }) {
         let value = checker.getTypeOfSymbol(property);
         if (optional) value = checker.getNonNullableType(value);
         collect(value);
-        return `| ${code(property.name)}${optional ? " (optional)" : ""} | ${code(cell(textOf(value)))} | ${cell(plain(documented(property)))} |`;
+        return `| ${code(property.name)}${optional ? " (optional)" : ""} | ${code(cell(textOf(value)))} | ${cell(plain(documented(property) || commented(symbolOf(inner)?.name, property.name)))} |`;
       });
     const open = checker.getIndexInfosOfType(inner).length > 0 ? ["| … | | further figures, by name |"] : [];
     return rows.length + open.length === 0
@@ -72,11 +81,13 @@ export function eventsPage({ root, file, name }) {
   }
   const events = [...byName].map(([event, forms]) => {
     const parts = forms.map((form) => {
-      const symbol = form.aliasSymbol ?? form.symbol;
-      const text = symbol && !symbol.name.startsWith("__") ? documented(symbol) : "";
-      return `${text ? `${plain(text)}\n\n` : ""}${fields(form, ["event"])}`;
+      const kind = form.getProperty("kind");
+      const title = kind && checker.getTypeOfSymbol(kind).value;
+      return title
+        ? `### ${event}, kind ${code(title)}\n\n${plain(descriptions.kinds[title])}\n\n${fields(form, ["event", "kind"])}`
+        : fields(form, ["event"]);
     });
-    return `## ${event}\n\n${parts.join("\n\nOr:\n\n")}`;
+    return `## ${event}\n\n${plain(descriptions.events[event])}\n\n${parts.join("\n\n")}`;
   });
   // Sections of shapes may add further shapes while they are written.
   const sections = [];

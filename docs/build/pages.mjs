@@ -18,4 +18,14 @@ write("recipe.md", recipePage(JSON.parse(readFileSync(join(root, "dist", "recipe
 const { exitStatuses } = await import("../../dist/cli/exitStatus.js");
 write("exit-statuses.md", exitPage(exitStatuses));
 write("commands.md", commandsPage(makeProgram()));
-write("events.md", eventsPage({ root, file: "src/cli/progress.ts", name: "CommandEvent" }));
+const { eventDescriptions, doneDescriptions } = await import("../../dist/ports/events.js");
+const { tables } = await import("../../dist/ports/tables.js");
+/** Shapes that are rows of a table. */
+const rows = {
+  MultiplierEvent: "multipliers",
+  EvaluationFigures: "evaluations",
+  WinRateFigures: "winRates",
+  ExactFigures: "exact",
+};
+const descriptions = { events: eventDescriptions, kinds: doneDescriptions, tables, rows };
+write("events.md", eventsPage({ root, descriptions, file: "src/ports/events.ts", name: "AnyEvent" }));

@@ -42,7 +42,7 @@ async function merge(run: string | undefined, given: Given): Promise<void> {
     onProgress: (done, total) => reporter.emit({ event: "progress", task: "merging", done, total, unit: "weights" }),
   });
   const seconds = (performance.now() - start) / 1000;
-  reporter.emit({ event: "done", output_dir: given.outputDir, merged_modules: merged, bytes, seconds });
+  reporter.emit({ event: "done", kind: "merge", output_dir: given.outputDir, merged, bytes, seconds });
   reporter.close();
 }
 

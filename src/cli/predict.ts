@@ -61,7 +61,7 @@ async function predict(folder: string, { margin = [], beta, bootstrap, json }: G
 }
 
 const byName = <T>(names: readonly string[], values: readonly T[]): Record<string, T> =>
-  Object.fromEntries(names.map((name, j) => [name, values[j]]));
+  Object.fromEntries(names.map((name, j) => [name, values[j]!]));
 
 /** Answer as `--json` prints it: constraints by name. */
 function asJson(one: Answer | OutOfReach, names: readonly string[]) {
@@ -103,16 +103,16 @@ function words(answers: readonly (Answer | OutOfReach)[], names: readonly string
     if ("message" in one)
       return [
         ...start,
-        ...names.flatMap((_, j) => [signed(one.margins[j]), "out of reach", `at most ${signed(one.largest[j])}`]),
+        ...names.flatMap((_, j) => [signed(one.margins[j]!), "out of reach", `at most ${signed(one.largest[j]!)}`]),
         ...["", "", ""],
       ];
     const { lambda, safetyGain, rewardGain, kl, ess, intervals } = one;
     return [
       ...start,
       ...names.flatMap((_, j) => [
-        signed(one.margins[j]),
-        figure(lambda[j]),
-        between(safetyGain[j], intervals?.safetyGain[j]),
+        signed(one.margins[j]!),
+        figure(lambda[j]!),
+        between(safetyGain[j]!, intervals?.safetyGain[j]),
       ]),
       between(rewardGain, intervals?.rewardGain),
       figure(kl),

@@ -3,38 +3,22 @@
  * progress on standard error (a bar on a terminal, a line now and then elsewhere).
  */
 
-import type { CheckEvent, ComparedGain, ComparisonRow, DoneEvent, RunEvent } from "../ports/events.js";
+import type {
+  AnyEvent,
+  CheckEvent,
+  ComparedGain,
+  ComparisonRow,
+  DoneEvent,
+  PredictionEvent,
+  ProgressEvent,
+} from "../ports/events.js";
 import type { EvaluationRow, WinRateRow } from "../ports/rows.js";
 import { aligned } from "../stages/context.js";
 import { columns } from "./columns.js";
 import { duration, figure, signed } from "./figures.js";
 
-/** Ends a command that is no pipeline; what else it measures stands beside `seconds`. */
-export interface CommandDone {
-  event: "done";
-  seconds: number;
-  [figure: string]: unknown;
-}
-
-/** Progress of a command that is no pipeline. */
-export interface CommandProgress {
-  event: "progress";
-  task: string;
-  done: number;
-  total: number;
-  unit: string;
-}
-
-/** An evaluation in the middle of a training, or at its end. */
-export interface CommandEval {
-  event: "eval";
-  step: number;
-  loss: number;
-  [metric: string]: unknown;
-}
-
 /** Event of any command. */
-export type CommandEvent = RunEvent | CommandProgress | CommandEval | CommandDone;
+export type CommandEvent = AnyEvent;
 
 /** Stream that a reporter writes to. */
 export interface Output {
@@ -111,7 +95,7 @@ export function makeReporter(options: ReporterOptions): Reporter {
         return;
       }
       clearBar();
-      const { result, note } = words(event as Exclude<CommandEvent, CommandProgress>);
+      const { result, note } = words(event as Exclude<CommandEvent, ProgressEvent>);
       if (note) stderr.write(`${note}\n`);
       if (result) stdout.write(`${result}\n`);
     },
@@ -123,7 +107,7 @@ export function makeReporter(options: ReporterOptions): Reporter {
   return reporter;
 }
 
-function measured(event: CommandEvent): CommandProgress | undefined {
+function measured(event: CommandEvent): ProgressEvent | undefined {
   if (event.event === "progress") return event;
   if (event.event === "step")
     return {
@@ -157,7 +141,7 @@ class Meter {
 }
 
 /** A line or more for people. `result` is what the command was run for. */
-function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string; note?: string } {
+function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; note?: string } {
   switch (event.event) {
     case "notice":
       return { note: event.message };
@@ -167,17 +151,13 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
       if (event.state === "started") return { note: `${event.stage} …` };
       if (event.state === "skipped") return { note: `${event.stage}: done before` };
       return { note: `${event.stage}: done in ${duration(event.seconds ?? 0)}` };
-    case "solve": {
-      const { reward_gain, safety_gain, kl } = event.predicted;
+    case "solve":
       return {
-        result:
-          `${named(event.policy)}λ = ${event.lambda.map(figure).join(", ")}   (KKT residual ${event.kkt.toExponential(1)}, effective samples ` +
-          `per prompt ${figure(event.ess.mean)}, at least ${figure(event.ess.min)})\n` +
-          `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}` +
-          (event.meaning ?? []).map((line) => `\n${line}`).join(""),
+        result: predicted(event, `KKT residual ${event.kkt.toExponential(1)}, `) + lines(event.meaning ?? []),
         note: event.caution && `caution: ${event.caution}`,
       };
-    }
+    case "prediction":
+      return { result: predicted(event, "given; ") };
     case "evaluation":
       return { result: `${named(event.rows[0]?.policy).replace(": ", "\n")}${table(event.rows)}` };
     case "multiplier":
@@ -189,13 +169,8 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
     case "judged":
       return { result: event.rows.map(winRate).join("\n") };
     case "eval": {
-      if ("policy" in event) {
-        const { policy, step, loss, share } = event as {
-          policy?: string;
-          step: number;
-          loss: number;
-          share: number | null;
-        };
+      if (event.policy !== undefined) {
+        const { policy, step, loss, share } = event;
         return { note: `${named(policy)}pairs held back, step ${step}: loss ${figure(loss)}${ofTheWay(share)}` };
       }
       const { event: _, share: __, step, loss, ...metrics } = event;
@@ -214,12 +189,24 @@ function words(event: Exclude<CommandEvent, CommandProgress>): { result?: string
       };
     }
     case "done":
-      if ("policies" in event) return { result: comparison(event.policies as ComparisonRow[], event.report as string) };
-      if ("verdicts" in event) return arrived(event as DoneEvent);
-      return { note: `done in ${duration((event as CommandDone).seconds)}` };
+      if (event.kind === "run") return arrived(event);
+      if (event.kind === "comparison") return { result: comparison(event.policies, event.report) };
+      return { note: `done in ${duration(event.seconds)}` };
     default:
       return {};
   }
+}
+
+const lines = (texts: readonly string[]) => texts.map((line) => `\n${line}`).join("");
+
+/** λ, how it came about, and what it promises. */
+function predicted({ policy, lambda, predicted, ess }: Omit<PredictionEvent, "event">, origin: string): string {
+  const { reward_gain, safety_gain, kl } = predicted;
+  return (
+    `${named(policy)}λ = ${lambda.map(figure).join(", ")}   (${origin}effective samples per prompt ` +
+    `${figure(ess.mean)}, at least ${figure(ess.min)})\n` +
+    `predicted: safety ${safety_gain.map(signed).join(", ")}   reward ${signed(reward_gain)}   KL ${figure(kl)}`
+  );
 }
 
 /** What the check found, and what the run is going to take. */

@@ -3,9 +3,7 @@ import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import type { RunStore } from "../ports/store.js";
 import { publicName } from "../providers/onnx/companions.js";
-import { collectComparison } from "../report/collectComparison.js";
-import { collectReport } from "../report/collectRun.js";
-import { renderComparison, renderReport } from "../report/index.js";
+import { drawPage, gatherPage } from "../report/index.js";
 import { modelCard } from "../report/modelCard.js";
 import { aligned } from "../stages/context.js";
 import { storageError } from "../store/runFolder.js";
@@ -17,10 +15,7 @@ import { storageError } from "../store/runFolder.js";
  */
 export async function writeReportFile(run: RunStore): Promise<string> {
   const date = new Date().toISOString();
-  const page =
-    run.recipe.method === "compare"
-      ? renderComparison(await collectComparison(run, { date }))
-      : renderReport(await collectReport(run, { date }));
+  const page = drawPage(await gatherPage(run, { date }));
   const path = join(run.path, "report.html");
   writeWhole(run, path, page);
   const training = await run.training(aligned);

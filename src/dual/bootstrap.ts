@@ -11,7 +11,7 @@ import {
   safetyColumns,
 } from "./passes.js";
 import { type Scores, subset } from "./scores.js";
-import { type DualSolution, dualTerms, type PolicyRows, predictPasses, solveDual } from "./solve.js";
+import { type DualSolution, dualTerms, type PolicyRows, type Prediction, predictPasses, solveDual } from "./solve.js";
 
 /** Interval of a figure, its ends included. */
 export type Interval = readonly [low: number, high: number];
@@ -50,6 +50,14 @@ export function bootstrap(scores: Scores, solution: DualSolution, options: Boots
   return intervals(options, resamples, lambdas);
 }
 
+/** Bootstrap intervals of what a given λ is predicted to gain: λ itself is kept. */
+export function predictionIntervals(
+  { rows, safetyGain }: Prediction,
+  options: BootstrapOptions,
+): Pick<DualIntervals, "rewardGain" | "safetyGain" | "kl"> {
+  return gainIntervals(options, resampleAll(rows, options), safetyGain.length);
+}
+
 /** Bootstrap intervals of a solve whose scores are read in passes: a hundred passes at most. */
 export async function bootstrapStream(
   stream: ScoreStream,
@@ -61,19 +69,33 @@ export async function bootstrapStream(
 }
 
 function intervals(
-  { confidence }: BootstrapOptions,
+  options: BootstrapOptions,
   resamples: readonly Float64Array[],
   lambdas: readonly ArrayLike<number>[],
 ): DualIntervals {
-  const interval = (values: readonly number[]) => percentileInterval(values, confidence);
-  const ofColumn = (column: number) => interval(resamples.map((means) => means[column]));
-  const each = Array.from(lambdas[0], (_, j) => j);
+  const { length } = lambdas[0];
   return {
-    lambda: each.map((j) => interval(lambdas.map((lambda) => lambda[j]))),
-    rewardGain: ofColumn(policyColumns.rewardGain),
-    safetyGain: each.map((j) => ofColumn(policyColumns.safety + safetyColumns * j)),
-    kl: ofColumn(policyColumns.kl),
+    lambda: Array.from({ length }, (_, j) =>
+      percentileInterval(
+        lambdas.map((lambda) => lambda[j]),
+        options.confidence,
+      ),
+    ),
+    ...gainIntervals(options, resamples, length),
     infeasible: lambdas.filter((lambda) => lambda[0] === Infinity).length / lambdas.length,
+  };
+}
+
+function gainIntervals({ confidence }: BootstrapOptions, resamples: readonly Float64Array[], constraints: number) {
+  const ofColumn = (column: number) =>
+    percentileInterval(
+      resamples.map((means) => means[column]),
+      confidence,
+    );
+  return {
+    rewardGain: ofColumn(policyColumns.rewardGain),
+    safetyGain: Array.from({ length: constraints }, (_, j) => ofColumn(policyColumns.safety + safetyColumns * j)),
+    kl: ofColumn(policyColumns.kl),
   };
 }
 

@@ -15,6 +15,8 @@ export { generate, type Sample, type SampleRequest, type SamplingOptions } from 
 export { type SequenceOptions, type SequenceValue, treeLogprobs, treeScores } from "../score/sequences.js";
 export type { Row } from "../text/rows.js";
 export type { Tokenizer } from "../text/tokenizer.js";
+export type { Guidance, GuidedEnd, GuidedEvent } from "../train/guided.js";
+export { holdBack } from "../train/heldBack.js";
 export type { Example, RowContext } from "../train/objectives/objective.js";
 export { type Objective, objectives, recordOf } from "../train/objectives/table.js";
 export type { EvalEvent, StepEvent } from "../train/trainer.js";

@@ -8,6 +8,7 @@ export type RawConfig = Readonly<Record<string, unknown>>;
 const INERT = new Set([
   ...[
     "_attn_implementation",
+    "_model_name_or_path",
     "_name_or_path",
     "_num_labels",
     "architectures",
@@ -19,6 +20,7 @@ const INERT = new Set([
   ...["max_window_layers", "model_type", "n_ctx", "num_labels", "pad_token_id", "pretraining_tp", "problem_type"],
   ...["reorder_and_upcast_attn", "return_dict", "torch_dtype", "transformers_version", "unk_token_id", "use_cache"],
   ...["output_attentions", "output_hidden_states", "output_past", "task_specific_params", "tokenizer_class"],
+  ...["_attn_implementation_autoset", "is_llama_config", "transformers.js_config", "unsloth_fixed", "unsloth_version"],
   ...["cache_implementation", "_sliding_window_pattern"],
 ]);
 
@@ -26,10 +28,17 @@ const INERT = new Set([
 export const asks = (value: unknown): boolean =>
   typeof value === "object" && value !== null ? Object.keys(value).length > 0 : Boolean(value);
 
+/** A value as JSON, cut where it is long. */
+function shortened(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
 /** Reader of one config.json; a key that is null counts as absent, as transformers has it. */
 export class ConfigReader {
   private readonly seen = new Set<string>();
   private readonly notes: string[] = [];
+  private readonly parts: { readonly key: string; readonly reader: ConfigReader }[] = [];
 
   constructor(
     private readonly raw: RawConfig,
@@ -53,7 +62,15 @@ export class ConfigReader {
     const unread = Object.entries(this.raw).filter(
       ([key, value]) => !this.seen.has(key) && !INERT.has(key) && !key.startsWith("summary_") && asks(value),
     );
-    return [...unread.map(([key, value]) => `${key} ${JSON.stringify(value)}`), ...this.notes];
+    const inParts = this.parts.flatMap(({ key, reader }) => reader.unused().map((one) => `${key}.${one}`));
+    return [...unread.map(([key, value]) => `${key} ${shortened(value)}`), ...inParts, ...this.notes];
+  }
+
+  /** Reader of the object under a key. */
+  part(key: string): ConfigReader {
+    const reader = new ConfigReader(this.object(key), this.where);
+    this.parts.push({ key, reader });
+    return reader;
   }
 
   /** The object under a key, empty where it is absent; its keys count as read. Throws InputError where it is none. */

@@ -3,6 +3,7 @@ import { InputError } from "../errors.js";
 import { isOp, reachable, type StoredTensor } from "../graph/index.js";
 import { Random } from "../random.js";
 import type { ModelConfig } from "./config.js";
+import { familyOf } from "./families/index.js";
 import { completionLogprobs, sequenceScores } from "./heads.js";
 import type { Model } from "./model.js";
 import { type Adapter, loraA, loraB, ParameterLayout, Parameters } from "./parameters.js";
@@ -109,6 +110,10 @@ export function allParameters(
   seed: number,
 ): { layout: ParameterLayout; values: Float32Array } {
   const { config } = model;
+  if (familyOf(config).adaptersOnly)
+    throw new InputError(
+      `${model.where}: of a ${config.architecture} only an adapter can be trained; leave out full-parameter training`,
+    );
   const used = usedWeights(model);
   const newHead = isNewScoreHead(model);
   const layout = new ParameterLayout([

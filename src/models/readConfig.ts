@@ -19,7 +19,10 @@ export function readModelConfig(raw: RawConfig, where: string): ReadConfig {
     return c.fail(
       `no "architectures" entry, so the model's kind is unknown; use the config.json that came with the weights`,
     );
-  const task = TASKS.find((one) => architecture.endsWith(one) && architecture.slice(0, -one.length) in FAMILIES);
+  const named = architecture in FAMILIES;
+  const task = named
+    ? ""
+    : TASKS.find((one) => architecture.endsWith(one) && architecture.slice(0, -one.length) in FAMILIES);
   if (task === undefined)
     return c.fail(
       `architecture ${architecture} is not supported; supported are the ${Object.keys(FAMILIES).join(", ")} causal and score models`,
@@ -28,8 +31,8 @@ export function readModelConfig(raw: RawConfig, where: string): ReadConfig {
     c.fail(`"quantization_config": a quantized checkpoint has to be dequantized first`);
   c.only("add_cross_attention", false);
   c.only("is_encoder_decoder", false);
-  const family = architecture.slice(0, -task.length);
-  const score = task === "ForCausalLM" || task === "LMHeadModel" ? undefined : readScoreHead(c, task);
+  const family = architecture.slice(0, architecture.length - task.length);
+  const score = ["", "ForCausalLM", "LMHeadModel"].includes(task) ? undefined : readScoreHead(c, task);
   const config = { architecture, family, ...FAMILIES[family].readConfig(c), score };
   return { config, unused: c.unused() };
 }

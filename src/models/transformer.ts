@@ -39,8 +39,9 @@ export interface ModuleNames {
 
 /** Names of the modules where `has` tells which tensors there are: some checkpoints leave the backbone's own name out. */
 export function moduleNames(config: ModelConfig, has: (tensor: string) => boolean): ModuleNames {
-  const { backbone, embedding, positions, layers, finalNorm } = familyOf(config).names;
-  const prefix = has(`${embedding}.weight`) ? "" : `${backbone}.`;
+  const { backbone, formerBackbone, embedding, positions, layers, finalNorm } = familyOf(config).names;
+  const prefixes = ["", `${formerBackbone}.`, `${backbone}.`];
+  const prefix = prefixes.find((one) => has(`${one}${embedding}.weight`)) ?? `${backbone}.`;
   return {
     prefix,
     embedding: prefix + embedding,

@@ -1,37 +1,222 @@
 /** What a run reports while it goes. The command line prints it, or writes it as JSON lines: these shapes are an API. */
 
+import type { SnakeRow } from "./columns.js";
 import type { Question } from "./judge.js";
-import type { EvaluationRow, MultiplierRow, ProblemName, Verdict, WinRateRow } from "./rows.js";
+import type { EvaluationRow, ExactRow, MultiplierRow, ProblemName, Verdict, WinRateRow } from "./rows.js";
 import type { StageName } from "./store.js";
 import type { TrainArrival, TrainStep, TrainTrial } from "./trainer.js";
 
-/** Event of a run. The command line prints it, or writes it as JSON lines. */
-export type RunEvent =
-  | { event: "stage"; stage: StageName; state: "started" | "done" | "skipped"; seconds?: number }
-  | { event: "progress"; stage: StageName; task: string; done: number; total: number; unit: string }
-  | ({ event: "step"; policy?: string } & TrainStep)
-  /** Rows or pairs of a training by what became of them. */
-  | { event: "training_rows"; policy: string; training: number; evaluation: number; left_out: number; cut: number }
-  /** Means on the rows that a training keeps for evaluation. */
-  | {
-      event: "eval";
-      policy: string;
-      step: number;
-      loss: number;
-      share: number | null;
-      [metric: string]: number | string | null;
-    }
-  | ({ policy: string } & TrainTrial)
-  | ({ policy: string } & TrainArrival)
-  /** What the user should know and need not act on; printed on standard error in every mode. */
-  | { event: "notice"; message: string }
+/**
+ * Events by name, and when each is reported. Names and fields are in snake case, and each event has one shape: they are
+ * an API. The reference of events in the docs is made from this table and the types below.
+ */
+export const eventDescriptions = {
+  check:
+    "Before anything is spent: what the recipe's parts gave on a few responses, and what the run is going to take.",
+  stage: "A stage starts, has come to its end, or was done before.",
+  progress: "Now and then while rows are made: how many of them there are.",
+  notice: "Something the user should know and need not act on.",
+  training_rows: "Before a training's first step: what became of its rows.",
+  trial: "A learning rate was tried from the start of a training.",
+  step: "An optimizer step, or as many as are logged together.",
+  eval: "A training was measured on the rows that it keeps for evaluation.",
+  arrival: "A training with rows kept for evaluation has ended: how far it came.",
+  solve: "A problem's dual is solved for a policy.",
+  prediction: "A policy whose λ was given has its prediction.",
+  multiplier: "A method that moves λ as it trains has ended an iteration.",
+  evaluation: "A policy's held-out responses are scored and compared with the reference's.",
+  judged: "A policy's held-out responses are judged against the reference's.",
+  done: "The last event of a command that came to its end; its kind says of which.",
+} as const satisfies Readonly<Record<AnyEvent["event"], string>>;
+
+/** Kinds of the event `done`. */
+export const doneDescriptions = {
+  run: "A run that has one policy: mocan, pecan, resume, quickstart.",
+  comparison: "A comparison: every policy, measured alike.",
+  train: "`dualign train`: the adapter or model is written.",
+  generate: "`dualign generate`: the responses are written.",
+  merge: "`dualign merge`: the merged model is written.",
+  logprobs: "`dualign logprobs`: the log-probabilities are written.",
+  score: "`dualign score`: the scores are written.",
+} as const satisfies Readonly<Record<Extract<AnyEvent, { event: "done" }>["kind"], string>>;
+
+/** Event of any command. The command line prints it, or writes it as JSON lines. */
+export type AnyEvent =
   | CheckEvent
+  | StageEvent
+  | ProgressEvent
+  | NoticeEvent
+  | TrainingRowsEvent
+  | TrialEvent
+  | StepEvent
+  | EvalEvent
+  | ArrivalEvent
   | SolveEvent
-  | { event: "evaluation"; rows: EvaluationRow[] }
-  | { event: "judged"; rows: WinRateRow[] }
-  | ({ event: "multiplier" } & MultiplierRow)
+  | PredictionEvent
+  | MultiplierEvent
+  | EvaluationEvent
+  | JudgedEvent
   | DoneEvent
-  | ComparisonEvent;
+  | ComparisonEvent
+  | CommandDone;
+
+/** Event of a run. */
+export type RunEvent = Exclude<AnyEvent, CommandDone>;
+
+/** Start or end of a stage. */
+export interface StageEvent {
+  event: "stage";
+  stage: StageName;
+  state: "started" | "done" | "skipped";
+  /** Of a stage that is done now. */
+  seconds?: number;
+}
+
+/** Progress of a task: `done` of `total`. */
+export interface ProgressEvent {
+  event: "progress";
+  /** Stage of a run. */
+  stage?: StageName;
+  task: string;
+  done: number;
+  total: number;
+  /** Name of what is counted. */
+  unit: string;
+}
+
+/** Notice: printed on standard error in every mode. */
+export interface NoticeEvent {
+  event: "notice";
+  message: string;
+}
+
+/** Rows or pairs of a training by what became of them. */
+export interface TrainingRowsEvent {
+  event: "training_rows";
+  policy: string;
+  training: number;
+  evaluation: number;
+  left_out: number;
+  cut: number;
+}
+
+/** Trial of a learning rate. */
+export type TrialEvent = { policy?: string } & TrainTrial;
+
+/** Optimizer step, as TRL logs it. */
+export type StepEvent = { event: "step"; policy?: string } & TrainStep;
+
+/** Means on the rows that a training keeps for evaluation. */
+export interface EvalEvent {
+  event: "eval";
+  policy?: string;
+  step: number;
+  loss: number;
+  /** How much of the way to the optimum's loss it came; null where that is not known. */
+  share: number | null;
+  [metric: string]: number | string | null | undefined;
+}
+
+/** End of a training with rows kept for evaluation. */
+export type ArrivalEvent = { policy?: string } & TrainArrival;
+
+/** Iteration of a method that moves λ as it trains. */
+export interface MultiplierEvent extends SnakeRow<MultiplierRow> {
+  event: "multiplier";
+}
+
+/** Changes of a policy's scores from the reference's. */
+export interface EvaluationEvent {
+  event: "evaluation";
+  rows: EvaluationFigures[];
+}
+
+/** Row of the table `evaluations`. */
+export interface EvaluationFigures extends SnakeRow<EvaluationRow> {}
+
+/** Win rates of a policy, one of each judge. */
+export interface JudgedEvent {
+  event: "judged";
+  rows: WinRateFigures[];
+}
+
+/** Row of the table `win_rates`. */
+export interface WinRateFigures extends SnakeRow<WinRateRow> {}
+
+/** End of a command that works without a run. */
+export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone | MergeDone;
+
+/** End of `dualign train`. */
+export interface TrainDone {
+  event: "done";
+  kind: "train";
+  output_dir: string;
+  /** Rows trained on. */
+  rows: number;
+  rows_left_out?: number;
+  rows_cut?: number;
+  /** Of the last step. */
+  loss?: number;
+  steps?: number;
+  seconds: number;
+  train_seconds: number;
+  /** Without the reference passes: the steps alone, evaluations included. */
+  step_seconds: number;
+  step_flops: number;
+  tokens: number;
+  tokens_per_second: number;
+  rows_per_second: number;
+  peak_memory_bytes: number;
+}
+
+/** End of `dualign generate`. */
+export interface GenerateDone {
+  event: "done";
+  kind: "generate";
+  output: string;
+  samples: number;
+  new_tokens: number;
+  seconds: number;
+  generate_seconds: number;
+  tokens_per_second: number;
+  peak_memory_bytes: number;
+}
+
+/** End of `dualign logprobs`. */
+export interface LogprobsDone {
+  event: "done";
+  kind: "logprobs";
+  output: string;
+  rows: number;
+  mean_logprob: number;
+  seconds: number;
+  peak_memory_bytes: number;
+}
+
+/** End of `dualign score`. */
+export interface ScoreDone {
+  event: "done";
+  kind: "score";
+  output: string;
+  rows: number;
+  mean_score: number;
+  /** Rows that lost their beginning to the model's longest input. */
+  rows_cut: number;
+  seconds: number;
+  peak_memory_bytes: number;
+}
+
+/** End of `dualign merge`. */
+export interface MergeDone {
+  event: "done";
+  kind: "merge";
+  output_dir: string;
+  /** Weights that the adapter changed. */
+  merged: number;
+  /** Size of the weights written. */
+  bytes: number;
+  seconds: number;
+}
 
 /** Findings of the check before anything is spent. */
 export interface CheckEvent {
@@ -75,6 +260,16 @@ export interface SolveEvent {
   meaning?: string[];
 }
 
+/** Prediction of a policy whose λ was given. */
+export interface PredictionEvent {
+  event: "prediction";
+  policy: string;
+  lambda: number[];
+  predicted: Prediction;
+  /** Effective samples per prompt. */
+  ess: { mean: number; min: number };
+}
+
 /** Prediction for the policy of a solution, on the prompts it was solved on. */
 export interface Prediction {
   /** Gain in the reward over the reference. */
@@ -101,6 +296,7 @@ export interface ConstraintVerdict {
 /** End of a run that has one policy. */
 export interface DoneEvent {
   event: "done";
+  kind: "run";
   /** λ, one for each constraint. */
   lambda: number[];
   verdicts: ConstraintVerdict[];
@@ -135,19 +331,8 @@ export interface ComparisonRow {
   bill: Bill;
 }
 
-/** An {@link ExactRow} of one policy. */
-export interface ExactFigures {
-  problem: ProblemName;
-  kl_to_optimum: number | null;
-  kl_to_own: number | null;
-  kl: number;
-  reward_gain: number;
-  safety_gain: readonly number[];
-  violation: readonly number[];
-  own_violation: readonly number[] | null;
-  predicted_violation: readonly number[] | null;
-  objective_gap: number | null;
-}
+/** Figures of one policy against the exact optimum. */
+export interface ExactFigures extends SnakeRow<Omit<ExactRow, "policy" | "lambda">> {}
 
 /** A problem's exact optimum on the held-out prompts. */
 export interface ExactProblem {
@@ -186,6 +371,7 @@ export interface Bill {
 /** End of a comparison: every policy, measured alike. */
 export interface ComparisonEvent {
   event: "done";
+  kind: "comparison";
   policies: ComparisonRow[];
   exact?: ExactProblem[];
   /** Path of the report page. */

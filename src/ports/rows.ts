@@ -27,6 +27,9 @@ export type PairRow = RowOf<"pairs">;
 /** Solved dual. Arrays have one value for each constraint, in the recipe's order. */
 export type SolveRow = RowOf<"solves">;
 
+/** Gains that a policy's λ, solved or given, is predicted to have. Arrays have one value for each constraint. */
+export type PredictionRow = RowOf<"predictions">;
+
 /** Finished training of a policy. */
 export type TrainingRow = RowOf<"trainings">;
 

@@ -7,6 +7,7 @@ import type {
   LogprobRow,
   MultiplierRow,
   PairRow,
+  PredictionRow,
   PromptRow,
   SampleRow,
   ScoreRow,
@@ -109,6 +110,8 @@ export interface RunStore {
   pairs(policy: string): Promise<PairRow[]>;
   setSolve(row: SolveRow): Promise<void>;
   solve(policy: string): Promise<SolveRow | undefined>;
+  setPrediction(row: PredictionRow): Promise<void>;
+  prediction(policy: string): Promise<PredictionRow | undefined>;
   addTrainSteps(policy: string, steps: readonly TrainStep[]): Promise<void>;
   trainSteps(policy: string): Promise<TrainStep[]>;
   setTraining(row: TrainingRow): Promise<void>;

@@ -130,6 +130,28 @@ export const tables = {
       klTerms: nullable(doubles("KL of the reference to PeCAN's safety models, in nats; null in MoCAN")),
     },
   }),
+  predictions: table({
+    comment:
+      "what a policy's lambda, solved or given, is predicted to gain on prompts like those of the solve, with bootstrap intervals over them; lists hold one value for each constraint",
+    key: ["policy"],
+    columns: {
+      policy,
+      beta: double("strength of the KL penalty"),
+      lambda: lambda("solved or given"),
+      rewardGain: double("in the reward"),
+      rewardLow: double("interval of reward_gain: its lower end"),
+      rewardHigh: double("and its upper end"),
+      safetyGain: doubles("in the safety scores"),
+      safetyLow: doubles("intervals of safety_gain: their lower ends"),
+      safetyHigh: doubles("and their upper ends"),
+      kl: double("KL to the reference, in nats"),
+      klLow: double("interval of kl: its lower end"),
+      klHigh: double("and its upper end"),
+      confidence: double("of the intervals"),
+      essMean: double("effective sample size, mean over prompts"),
+      essMin: double("and the smallest"),
+    },
+  }),
   trainings: table({
     comment: "finished trainings",
     key: ["policy"],

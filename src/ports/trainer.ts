@@ -98,7 +98,7 @@ export type ObjectiveName = TrainingJob["objective"];
 /** Optimizer step, as TRL logs it. */
 export interface TrainStep {
   step: number;
-  /** Steps of the whole training. */
+  /** Steps of the whole training; of one that finds its length, those if the next evaluation ended it. */
   steps: number;
   loss: number;
   learning_rate: number;

@@ -292,8 +292,9 @@ export function describe(issue: z.core.$ZodIssue, value: unknown): string {
     case "invalid_value":
       return `must be one of ${issue.values.map(String).join(", ")}, not ${given}`;
     case "invalid_union":
-      return issue.path.at(-1) === "sign"
-        ? `must be 1 or -1, not ${given}`
+      if (issue.path.at(-1) === "sign") return `must be 1 or -1, not ${given}`;
+      return automatic.has(String(issue.path.at(-1)))
+        ? `must be auto or a number above 0, not ${given}`
         : `must be a number of at least 0, or a list of such, not ${given}`;
     case "custom":
     case "invalid_format":
@@ -302,6 +303,9 @@ export function describe(issue: z.core.$ZodIssue, value: unknown): string {
       return issue.message;
   }
 }
+
+/** Keys of `train` that may say 'auto'. */
+const automatic = new Set(["learning_rate", "num_train_epochs"]);
 
 const kinds: Partial<Record<string, string>> = {
   number: "a number",

@@ -60,7 +60,23 @@ export async function arrivalOf(run: RunStore, policy: string): Promise<Arrival 
     cautions.push(
       "The training still came nearer when it stopped at the longest length that is found: set train.num_train_epochs to go on.",
     );
+  cautions.push(...(await onPreferences(run)));
   return { share, basis: found ? "held back" : "trained on", kl, cautions };
+}
+
+/** Cautions on PeCAN's models of preferences that order the pairs held back from them no better than chance could. */
+async function onPreferences(run: RunStore): Promise<string[]> {
+  const { recipe } = run;
+  if (recipe.method !== "pecan") return [];
+  const found: string[] = [];
+  for (const { name } of [recipe.reward, ...recipe.safety]) {
+    const [row] = await run.select("arrivals", { policy: name });
+    if (!row || row.accuracy === null || row.accuracy > 0.5 + 2 * Math.sqrt(0.25 / row.pairs)) continue;
+    found.push(
+      `The model of '${name}' orders ${Math.round(100 * row.accuracy)} % of ${row.pairs} pairs held back as they are labelled, with a loss of ${row.loss.toFixed(3)} beside ln 2 = 0.693: it knows little of these preferences, and the margins in its units mean as little. More or cleaner preferences would help.`,
+    );
+  }
+  return found;
 }
 
 /** Share of the way; null where an end of it is not known, or it has no length. */

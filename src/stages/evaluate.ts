@@ -1,5 +1,6 @@
 /** The stage `evaluate`: a trained policy's held-out responses, sampled, scored and judged. */
 
+import { snakeRow } from "../ports/columns.js";
 import type { PolicyRef } from "../ports/policy.js";
 import type { WinRateRow } from "../ports/rows.js";
 import type { ScorerSpec } from "../recipe/parse.js";
@@ -43,7 +44,7 @@ export async function evaluatePolicy(
   });
   const rows = await evaluate(run, reference, policy, problem, scorers);
   await run.setEvaluations(policy, rows);
-  emit({ event: "evaluation", rows });
+  emit({ event: "evaluation", rows: rows.map(snakeRow) });
   const rates = await run.winRates(policy);
-  if (rates.length > 0) emit({ event: "judged", rows: rates });
+  if (rates.length > 0) emit({ event: "judged", rows: rates.map(snakeRow) });
 }

@@ -15,7 +15,7 @@ export interface Aim {
 
 /**
  * One row for every scorer and one for the KL: means, the improvement with its bootstrap interval (paired by prompt),
- * and the verdict on each constraint. Predictions are there where the policy has a solution.
+ * and the verdict on each constraint. Predictions are there where the policy has one.
  */
 export async function evaluate(
   run: RunStore,
@@ -27,7 +27,7 @@ export async function evaluate(
   const { recipe } = run;
   const { bootstrap: replicates, confidence } = recipe.evaluate;
   const options = { replicates, confidence, seed: recipe.seed };
-  const solve = await run.solve(policy);
+  const prediction = await run.prediction(policy);
 
   const row = async (
     scorer: string,
@@ -52,9 +52,9 @@ export async function evaluate(
     };
   };
 
-  const rows = [await row(reward, "reward", solve?.rewardGain ?? null, null)];
+  const rows = [await row(reward, "reward", prediction?.rewardGain ?? null, null)];
   for (const [j, { name, margin }] of safety.entries())
-    rows.push(await row(name, "safety", solve?.safetyGain[j] ?? null, margin));
+    rows.push(await row(name, "safety", prediction?.safetyGain[j] ?? null, margin));
   for (const { name } of heldOut) rows.push(await row(name, "held-out", null, null));
   const { values, offsets } = await logRatios(run, reference, policy);
   const kl = improvement({ values: new Float64Array(values.length), offsets }, { values, offsets }, options);
@@ -64,7 +64,7 @@ export async function evaluate(
     role: "kl",
     reference: 0,
     aligned: kl.after,
-    predicted: solve?.kl ?? null,
+    predicted: prediction?.kl ?? null,
     measured: kl.gain,
     low: kl.interval[0],
     high: kl.interval[1],
@@ -81,6 +81,7 @@ export async function doneEvent(run: RunStore, policy: string): Promise<DoneEven
   const reward = rows.find(({ role }) => role === "reward")!;
   return {
     event: "done",
+    kind: "run",
     lambda: [...lambda],
     verdicts: rows
       .filter(({ role }) => role === "safety")

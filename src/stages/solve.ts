@@ -6,6 +6,7 @@ import { InputError } from "../errors.js";
 import type { SolveRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import type { Context, Problem } from "./context.js";
+import { keepPrediction } from "./prediction.js";
 import { trainScores } from "./score.js";
 
 /** Adds to a margin out of reach what to do about it in a run that has trained nothing yet: it keeps what it has. */
@@ -49,6 +50,7 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
     klTerms: problem.explain ? klTerms(summary, beta) : null,
   };
   await run.setSolve(row);
+  await keepPrediction(run, { policy, lambda, predicted });
   emit({
     event: "solve",
     policy,

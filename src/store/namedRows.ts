@@ -6,6 +6,7 @@ import type {
   LogprobRow,
   MultiplierRow,
   PairRow,
+  PredictionRow,
   PromptRow,
   SampleRow,
   ScoreRow,
@@ -135,6 +136,14 @@ export abstract class NamedRows implements RunStore {
 
   solve(policy: string): Promise<SolveRow | undefined> {
     return this.first("solves", { policy });
+  }
+
+  setPrediction(row: PredictionRow): Promise<void> {
+    return this.replace("predictions", { policy: row.policy }, [row]);
+  }
+
+  prediction(policy: string): Promise<PredictionRow | undefined> {
+    return this.first("predictions", { policy });
   }
 
   addTrainSteps(policy: string, steps: readonly TrainStep[]): Promise<void> {

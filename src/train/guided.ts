@@ -259,7 +259,8 @@ async function* findLength(stepper: Stepper, job: GuidedJob, account: Account): 
       continue;
     }
     done++;
-    const steps = fall?.to ?? Math.ceil(longest * (1 + GROWTH));
+    // Of a length that is being found, what it comes to if the next evaluation ends it.
+    const steps = fall?.to ?? course.next + Math.max(interval, Math.ceil(GROWTH * course.next));
     const epoch = done / stepper.plan.stepsPerEpoch;
     yield { event: "step", step: done, steps, epoch, learningRate: rate, ...figures };
     const due = fall ? done === fall.to : done === course.next;

@@ -41,6 +41,7 @@ export interface TrainingState {
   readonly guided?: { readonly vectors: Readonly<Record<string, Float32Array>>; readonly account: unknown };
 }
 
+/** Job of a training: the model, what is trained of it, and the examples. */
 export interface TrainingJob {
   readonly model: Model;
   readonly trainable: Trainable;
@@ -216,7 +217,7 @@ export class Stepper {
   }
 }
 
-/** Which rows make up the micro-batches of every step. */
+/** Plan of the rows that make up the micro-batches of every step. */
 export function planSteps(
   rows: number,
   options: Pick<TrainerOptions, "batchSize" | "accumulationSteps" | "epochs" | "maxSteps" | "shuffle" | "seed">,

@@ -23,6 +23,8 @@ export interface SaveEvent {
   readonly event: "save";
   readonly state: TrainingState;
 }
+
+/** Event of a training. */
 export type TrainEvent = StepEvent | EvalEvent | SaveEvent;
 
 /** Trains to the end. Same job, same machine: same bits, whether interrupted and resumed or not. */

@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { bootstrap, bootstrapStream, type Pass, percentileInterval, runPass, solveDual } from "../../src/dual/index.js";
+import {
+  bootstrap,
+  bootstrapStream,
+  type Pass,
+  percentileInterval,
+  predict,
+  predictionIntervals,
+  runPass,
+  solveDual,
+} from "../../src/dual/index.js";
 import { toyScores } from "./toy.js";
 
 const options = { beta: 0.3, margins: [0.4, 0.3] };
@@ -74,6 +83,15 @@ test("the same seed gives the same intervals, another seed others", () => {
   const at = (seed: number) => bootstrap(scores, solution, { replicates: 50, seed });
   expect(at(3)).toEqual(at(3));
   expect(at(3)).not.toEqual(at(4));
+});
+
+test("a λ that is given has the intervals that it has where it is solved", () => {
+  const scores = toyScores(30, 6, 2);
+  const solution = solveDual(scores, options);
+  const settings = { replicates: 50, seed: 3, confidence: 0.9 };
+  const { rewardGain, safetyGain, kl } = bootstrap(scores, solution, settings);
+  const given = predict(scores, options.beta, solution.lambda);
+  expect(predictionIntervals(given, settings)).toEqual({ rewardGain, safetyGain, kl });
 });
 
 test("percentile intervals leave out the tails", () => {

@@ -105,6 +105,22 @@ test("every method's policy is measured alike, predictions beside, each policy t
   expect(within(exact(1).safety, one.predicted![1])).toBe(true);
   expect(one.solved!.map(({ scorer }) => scorer)).toEqual(["reward", "harmless"]);
   expect(row("mocan").predicted![1].gain).toBeCloseTo(0.3, 9);
+  // A given λ is predicted, not solved.
+  expect((await run!.select("solves")).map(({ policy }) => policy)).toEqual(["mocan", "pecan"]);
+  const predictions = await run!.select("predictions");
+  expect(predictions.map(({ policy }) => policy)).toEqual([
+    "mocan",
+    "mocan-0",
+    "mocan-1",
+    "mocan-2",
+    "pecan",
+    "pecan-1",
+  ]);
+  const kept = predictions.find(({ policy }) => policy === "mocan-1")!;
+  expect(one.predicted).toEqual([
+    { scorer: "reward", gain: kept.rewardGain, interval: [kept.rewardLow, kept.rewardHigh] },
+    { scorer: "harmless", gain: kept.safetyGain[0], interval: [kept.safetyLow[0], kept.safetyHigh[0]] },
+  ]);
   // Of fixed weights nothing is predicted, though another method trained the same policy.
   expect(rows.find(({ method }) => method === "weighted-sum")!.predicted).toBeNull();
   // PeCAN predicts in its models' scores, and is measured in the scorers' too.

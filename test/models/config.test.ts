@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { FAMILIES } from "../../src/models/families/index.js";
 import { readModelConfig } from "../../src/models/readConfig.js";
 import { ropeFrequencies } from "../../src/models/rope.js";
 
@@ -83,6 +85,12 @@ describe("rope", () => {
   });
 });
 
+test("the list of models in docs/ names every family", () => {
+  const page = readFileSync(new URL("../../docs/guides/models.md", import.meta.url), "utf8");
+  const classes = Object.keys(FAMILIES).map((name) => new RegExp(`\\b${name}(?:For\\w+|LMHeadModel)?\\b`));
+  expect(classes.filter((name) => !name.test(page))).toEqual([]);
+});
+
 describe("what the families' config classes default to", () => {
   const family = (name: string, changes = {}) => read({ architectures: [`${name}ForCausalLM`], ...changes });
 
@@ -108,6 +116,27 @@ describe("what the families' config classes default to", () => {
       expected,
     );
     expect(family("Gemma3", layers).logitSoftCap).toBeUndefined();
+  });
+
+  test("a Gemma 3 of text and images: the sizes that its text_config leaves out", () => {
+    const config = {
+      architectures: ["Gemma3ForConditionalGeneration"],
+      ...{ vision_config: { hidden_size: 1152 }, mm_tokens_per_image: 256 },
+      text_config: {
+        ...{ model_type: "gemma3_text", hidden_size: 2560, intermediate_size: 10240, num_hidden_layers: 34 },
+        ...{ rope_scaling: { factor: 8, rope_type: "linear" }, sliding_window: 1024, new_key: 1 },
+      },
+    };
+    const { config: found, unused } = readModelConfig(config, "config.json");
+    expect(found).toMatchObject({
+      heads: 8,
+      keyValueHeads: 4,
+      vocabSize: 262_208,
+      slidingWindow: 1024,
+      tiedHead: true,
+    });
+    expect(unused).toHaveLength(2);
+    expect(unused[0]).toBe("text_config.new_key 1");
   });
 
   test("SmolLM3: every fourth layer without positions", () => {
@@ -137,13 +166,13 @@ describe("what the families' config classes default to", () => {
       /"use_bidirectional_attention"/,
     ],
     ["a cap that Gemma 3 has no place for", "Gemma3", { attn_logit_softcapping: 50 }, /"attn_logit_softcapping": 50/],
-    ["a model of text and images", "Gemma3", { text_config: {} }, /text and images/],
     [
       "a list of divisors of another length",
       "Phi3",
       { rope_scaling: { type: "longrope", short_factor: [1] } },
       /4 numbers/,
     ],
+    ["a bias that Phi has no place for", "Phi3", { mlp_bias: true }, /"mlp_bias": true/],
     ["a list of layers that is too short", "SmolLM3", { no_rope_layers: [1] }, /"no_rope_layers"/],
     [
       "a rope parameter that is not known",

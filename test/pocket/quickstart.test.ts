@@ -71,9 +71,11 @@ test("the run comes to its end and tells prediction beside measurement", () => {
   const verdict = expect.stringMatching(/^(held|not held|undecided)$/);
   expect(done).toEqual({
     event: "done",
+    kind: "run",
     lambda: [expect.any(Number)],
     verdicts: [{ constraint: "harmless", margin: 0.5, ...figures, verdict }],
     reward: figures,
+    training: { share: expect.any(Number), basis: "trained on", kl: expect.any(Object), cautions: expect.any(Array) },
     report: join(folder, "whole", "report.html"),
   });
   // The constraint binds: a price is paid, and the margin is met exactly.

@@ -5,9 +5,9 @@ import { afterAll, describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { readAdapter } from "../../src/files/adapter.js";
 import { readHeader, readTensor, type TensorToWrite, writeSafetensors } from "../../src/files/safetensors.js";
-import { freshAdapter } from "../../src/models/lora.js";
+import { allParameters, freshAdapter } from "../../src/models/lora.js";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
-import { openModel, saveAdapter } from "../../src/providers/onnx/openModel.js";
+import { asScoreModel, openModel, saveAdapter } from "../../src/providers/onnx/openModel.js";
 import { forward, golden, openGolden } from "../models/golden.js";
 import { difference } from "../numbers.js";
 
@@ -119,7 +119,9 @@ describe("what a folder holds or asks for and is not used is listed", () => {
 
   test("nothing, for folders as transformers and PEFT write them", async () => {
     for (const name of readdirSync(golden("models")))
-      expect((await openGolden(`models/${name}`)).notices.filter((one) => !/long_factor|_pdrop/.test(one))).toEqual([]);
+      expect(
+        (await openGolden(`models/${name}`)).notices.filter((one) => !/long_factor|_pdrop|vision/.test(one)),
+      ).toEqual([]);
     for (const name of readdirSync(golden("scores")))
       expect((await openGolden(`scores/${name}`)).notices.filter((one) => !/_pdrop/.test(one))).toEqual([]);
     for (const name of readdirSync(golden("adapters"))) {
@@ -188,6 +190,17 @@ describe("what a folder holds or asks for and is not used is listed", () => {
 });
 
 describe("adapters", () => {
+  test("of a model of text and images name the language model's modules, as PEFT does", async () => {
+    const model = await openGolden("models/gemma3-images", "adapters/gemma3-images-q");
+    const copy = join(dir, "images-adapter");
+    saveAdapter(copy, model, model.adapter!, { rank: 4, alpha: 8, dropout: 0.05, targetModules: ["q_proj"] });
+    const [given, written] = [readAdapter(golden("adapters/gemma3-images-q")), readAdapter(copy)];
+    expect([...written.tensors.keys()].sort()).toEqual([...given.tensors.keys()].sort());
+    expect(written.config.targetModules).toEqual(given.config.targetModules.map((name) => `model.${name}`));
+    expect(() => asScoreModel(model)).toThrow(InputError);
+    expect(() => allParameters(model, readTensor, 0)).toThrow(InputError);
+  });
+
   const options = { rank: 4, alpha: 8, dropout: 0.05, targetModules: ["q_proj"] };
 
   test("of another model are refused, with the module that does not fit", async () => {

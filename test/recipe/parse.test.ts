@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { parseRecipe } from "../../src/methods/recipe.js";
 import { differingKeys } from "../../src/recipe/parse.js";
+import { guidanceOf, heldBackShare, trainingOptions } from "../../src/recipe/train.js";
 
 const good = `model: org/model
 prompts:
@@ -175,4 +176,22 @@ test("differing keys of two recipes are named with their dots", () => {
   const b = parse(good, "beta=0.2", "safety.0.margin=3", "train.lora_r=4");
   expect(differingKeys(a, b).sort()).toEqual(["beta", "safety.0.margin", "train.lora_r"]);
   expect(differingKeys(a, parse(good))).toEqual([]);
+});
+
+test("rate and length are found where they are left out, and what contradicts that is refused", () => {
+  expect(guidanceOf(parse(good).train)).toEqual({ learningRate: true, length: true });
+  expect(heldBackShare(parse(good).train)).toBe(0.1);
+  const given = parse(`${good}train: { learning_rate: 0.001, max_steps: 5 }\n`).train;
+  expect(guidanceOf(given)).toEqual({ learningRate: false, length: false });
+  expect(heldBackShare(given)).toBe(0);
+  // What was not given is as `dualign train` has it.
+  expect(trainingOptions(given)).toMatchObject({ learning_rate: 0.001, max_steps: 5, lr_scheduler_type: "cosine" });
+  expect(parse(`${good}train: { learning_rate: auto, num_train_epochs: 2 }\n`).train.num_train_epochs).toBe(2);
+  expect(failure(`${good}train: { lr_scheduler_type: linear }\n`)).toMatch(
+    /'train\.lr_scheduler_type' linear needs a length/,
+  );
+  expect(failure(`${good}train: { eval_split: 0 }\n`)).toMatch(/'train\.eval_split' 0 holds back nothing/);
+  expect(failure(`${good}train: { learning_rate: fast }\n`)).toMatch(
+    /'train\.learning_rate' must be auto or a number above 0/,
+  );
 });

@@ -21,25 +21,18 @@ export class Notices {
   }
 }
 
-/** Rows written with what was found for each; the command's last event. */
-export async function* finish(
+/** Rows written with what was found for each, and the figures of the command's last event. */
+export async function writeFound(
   output: string,
   rows: readonly PlacedRow[],
-  { name, values, start, more = {} }: { name: string; values: Float64Array; start: number; more?: object },
-): AsyncGenerator<CommandEvent> {
+  { name, values, start }: { name: string; values: Float64Array; start: number },
+) {
   await writeRows(
     output,
     rows.map(({ row }, i) => ({ ...row, [name]: values[i] })),
   );
-  const mean = values.reduce((a, b) => a + b, 0) / rows.length;
-  const seconds = secondsSince(start);
-  yield {
-    event: "done",
-    output,
-    rows: rows.length,
-    [`mean_${name}`]: mean,
-    ...more,
-    seconds,
-    peak_memory_bytes: peakMemory(),
+  return {
+    mean: values.reduce((a, b) => a + b, 0) / rows.length,
+    end: { output, rows: rows.length, seconds: secondsSince(start), peak_memory_bytes: peakMemory() },
   };
 }

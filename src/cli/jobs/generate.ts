@@ -49,6 +49,7 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   await writeRows(output, rows);
   yield {
     event: "done",
+    kind: "generate",
     output,
     samples: rows.length,
     new_tokens,

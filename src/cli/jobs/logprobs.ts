@@ -4,7 +4,7 @@ import { asChat } from "../../text/rows.js";
 import type { LogprobsJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { finish, Notices } from "./common.js";
+import { Notices, writeFound } from "./common.js";
 import { givenResponse } from "./responses.js";
 
 /** Events of log-probabilities: progress, then `done`. */
@@ -25,5 +25,6 @@ export async function* runLogprobs(job: LogprobsJob): AsyncGenerator<CommandEven
   } finally {
     await model.close();
   }
-  yield* finish(job.output, rows, { name: "logprob", values, start });
+  const { mean, end } = await writeFound(job.output, rows, { name: "logprob", values, start });
+  yield { event: "done", kind: "logprobs", ...end, mean_logprob: mean };
 }

@@ -5,7 +5,7 @@ import { asChat } from "../../text/rows.js";
 import type { ScoreJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { finish, Notices } from "./common.js";
+import { Notices, writeFound } from "./common.js";
 import { givenResponse } from "./responses.js";
 
 /** Events of scoring: progress, then `done`. */
@@ -37,5 +37,6 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
       event: "notice",
       message: `${cutRows} of ${rows.length} rows are longer than --max-length ${spec.max_length} and were scored without their beginning`,
     };
-  yield* finish(job.output, rows, { name: "score", values, start, more: { rows_cut: cutRows } });
+  const { mean, end } = await writeFound(job.output, rows, { name: "score", values, start });
+  yield { event: "done", kind: "score", ...end, mean_score: mean, rows_cut: cutRows };
 }

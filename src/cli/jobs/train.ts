@@ -53,6 +53,7 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const [train_seconds, step_seconds] = [secondsSince(begin), secondsSince(stepsBegin)];
   yield {
     event: "done",
+    kind: "train",
     output_dir: outputDir,
     rows,
     ...(left > 0 ? { rows_left_out: left } : {}),

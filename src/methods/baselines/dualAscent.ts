@@ -1,6 +1,7 @@
 /** Dual ascent, the loop that one shot replaces: train for a λ, measure the violation with that policy, move λ, train again. */
 import { z } from "zod";
 import { improvement } from "../../evaluate/improvement.js";
+import { snakeRow } from "../../ports/columns.js";
 import type { RunStore } from "../../ports/store.js";
 import type { TrainStep } from "../../ports/trainer.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
@@ -104,7 +105,7 @@ async function ascend(
         flops: null,
       };
       await run.setMultiplier(row);
-      emit({ event: "multiplier", ...row });
+      emit({ event: "multiplier", ...snakeRow(row) });
     }
     const { gain } = row;
     lambda = lambda.map((value, j) => Math.max(0, value + rate * (recipe.safety[j].margin - gain[j])));

@@ -1,6 +1,7 @@
 /** Safe-RLHF (Dai et al. 2024): PPO-Lagrangian, which moves λ by the measured cost while the policy trains. */
 import type { z } from "zod";
 import type { Scores } from "../../dual/index.js";
+import { snakeRow } from "../../ports/columns.js";
 import type { PpoJob } from "../../ports/trainer.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
 import { type SafeRlhfOptions, safeRlhfSchema } from "../../recipe/safeRlhf.js";
@@ -108,7 +109,7 @@ async function train(context: Context, recipe: CompareRecipe, options: SafeRlhfO
       if (event.event !== "iteration") return;
       const { event: _, reward: __, kl: ___, ...row } = event;
       await run.setMultiplier({ policy, ...row });
-      emit({ event: "multiplier", policy, ...row });
+      emit({ event: "multiplier", policy, ...snakeRow(row) });
     }),
   );
   const seconds = (performance.now() - start) / 1000;

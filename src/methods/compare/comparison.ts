@@ -68,6 +68,7 @@ export function comparison(recipe: CompareRecipe): Method {
       const exact = await exactOptima(run, recipe);
       return {
         event: "done",
+        kind: "comparison",
         policies: await compare(run, recipe),
         ...(exact && { exact }),
         report: `${run.path}/report.html`,
@@ -109,7 +110,7 @@ async function compareExactly(context: Context, problems: Problems, policies: re
       weighed.push({
         policy,
         lambda: aims ? await lambdaOf(run, contender) : null,
-        predicted: (aims && (await run.solve(policy))?.safetyGain) || null,
+        predicted: (aims && (await run.prediction(policy))?.safetyGain) || null,
       });
     }
     rows.push(...(await exactRows(run, name, problems[name], weighed)));

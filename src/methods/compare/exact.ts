@@ -6,6 +6,7 @@ import { type DualOptions, solveWeighted, type WeightedScores } from "../../dual
 import { promptOffsets } from "../../dual/offsets.js";
 import { InputError } from "../../errors.js";
 import { type Distribution, divergence, expectation, normalized, tilted, totals } from "../../evaluate/exact.js";
+import { snakeRow } from "../../ports/columns.js";
 import type { ExactFigures, ExactProblem } from "../../ports/events.js";
 import type { EnumeratedResponse, PolicyRef } from "../../ports/policy.js";
 import type { ExactRow, ProblemName, PromptRow } from "../../ports/rows.js";
@@ -200,18 +201,7 @@ export function exactProblems(
 }
 
 /** Exact figures of a policy, as a comparison's last event has them. */
-export const exactFigures = (row: ExactRow): ExactFigures => ({
-  problem: row.problem,
-  kl_to_optimum: row.klToOptimum,
-  kl_to_own: row.klToOwn,
-  kl: row.kl,
-  reward_gain: row.rewardGain,
-  safety_gain: row.safetyGain,
-  violation: row.violation,
-  own_violation: row.ownViolation,
-  predicted_violation: row.predictedViolation,
-  objective_gap: row.objectiveGap,
-});
+export const exactFigures = ({ policy: _, lambda: __, ...row }: ExactRow): ExactFigures => snakeRow(row);
 
 /** Counts of the held-out prompts and of the responses that the run has enumerated for them. */
 export async function enumeratedCounts(run: RunStore): Promise<{ prompts: number; responses: number }> {

@@ -1,11 +1,12 @@
 /** Contenders that several baselines put up: a policy trained on labelled pairs, and a model of preferences. */
 import { z } from "zod";
-import { dualCurve, InfeasibleError, predict, summarize } from "../../dual/index.js";
+import { InfeasibleError, predict } from "../../dual/index.js";
 import type { ProblemName } from "../../ports/rows.js";
 import type { CompareRecipe, PreferenceSpec } from "../../recipe/parse.js";
 import { billed } from "../../stages/bill.js";
 import type { Context, Problem } from "../../stages/context.js";
 import { trainedPolicy } from "../../stages/policies.js";
+import { keepPrediction } from "../../stages/prediction.js";
 import { labelPolicy } from "../../stages/relabel.js";
 import { trainScores } from "../../stages/score.js";
 import { solveProblem } from "../../stages/solve.js";
@@ -185,32 +186,22 @@ async function solveNamed(context: Context, problem: Problem, policy: string): P
   }
 }
 
-/** Prediction of a given λ: it is the λ* of the margins that it reaches. */
+/** Prediction of a given λ. */
 async function predictPolicy(
   { run, emit }: Context,
   problem: Problem,
   policy: string,
   lambda: readonly number[],
 ): Promise<void> {
-  const { beta } = run.recipe;
   const scores = await trainScores(run, problem);
-  const { rewardGain, safetyGain, kl, ess } = predict(scores, beta, lambda);
-  const margins = [...safetyGain];
-  await run.setSolve({
+  const predicted = predict(scores, run.recipe.beta, lambda);
+  await keepPrediction(run, { policy, lambda, predicted });
+  const { rewardGain, safetyGain, kl, ess } = predicted;
+  emit({
+    event: "prediction",
     policy,
-    beta,
-    margins,
-    lambda,
-    dual: dualCurve(scores, { beta, margins }, [lambda])[0],
-    kkt: 0,
-    maxMargin: summarize(scores).safety.map(({ largestGain }) => largestGain),
-    rewardGain,
-    safetyGain,
-    kl,
-    essMean: ess.mean,
-    essMin: ess.min,
-    klTerms: null,
+    lambda: [...lambda],
+    predicted: { reward_gain: rewardGain, safety_gain: [...safetyGain], kl },
+    ess,
   });
-  const predicted = { reward_gain: rewardGain, safety_gain: [...safetyGain], kl };
-  emit({ event: "solve", policy, lambda: [...lambda], kkt: 0, predicted, ess });
 }

@@ -1,11 +1,9 @@
 /** The table of a comparison, from the rows of its run. */
-import { bootstrap, solveDual } from "../../dual/index.js";
 import { verdictOn } from "../../evaluate/improvement.js";
 import type { ComparedGain, ComparisonRow, ExactProblem } from "../../ports/events.js";
 import type { EvaluationRow } from "../../ports/rows.js";
 import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
-import { trainScores } from "../../stages/score.js";
 import { contenders } from "../baselines/index.js";
 import { billOf } from "./bill.js";
 import type { Contender } from "./contender.js";
@@ -63,27 +61,24 @@ export async function lambdaOf(run: RunStore, { policy, lambda }: Contender): Pr
   return lambda === "solved" ? (await run.solve(policy))!.lambda : lambda;
 }
 
-/** Reward and safety gains that the dual predicts, with bootstrap intervals over the training prompts. */
+/** Reward and safety gains that are predicted, with bootstrap intervals over the training prompts. */
 async function predictions(
   run: RunStore,
   recipe: CompareRecipe,
   { policy, problem }: Contender,
 ): Promise<ComparedGain[] | null> {
-  const solve = await run.solve(policy);
-  if (!solve) return null;
+  const row = await run.prediction(policy);
+  if (!row) return null;
   const aim = problem === "preferences" ? recipe.preferences! : recipe;
-  const scores = await trainScores(run, { reward: aim.reward.name, safety: aim.safety });
-  const solution = solveDual(scores, { beta: solve.beta, margins: solve.safetyGain });
-  const { bootstrap: replicates, confidence } = recipe.evaluate;
-  const { rewardGain, safetyGain } = bootstrap(scores, solution, { replicates, confidence, seed: recipe.seed });
-  const gain = (scorer: string, value: number, [low, high]: readonly [number, number]): ComparedGain => ({
-    scorer,
-    gain: value,
-    interval: [low, high],
-  });
   return [
-    gain(aim.reward.name, solve.rewardGain, rewardGain),
-    ...aim.safety.map(({ name }, j) => gain(name, solve.safetyGain[j], safetyGain[j])),
+    { scorer: aim.reward.name, gain: row.rewardGain, interval: [row.rewardLow, row.rewardHigh] },
+    ...aim.safety.map(
+      ({ name }, j): ComparedGain => ({
+        scorer: name,
+        gain: row.safetyGain[j],
+        interval: [row.safetyLow[j], row.safetyHigh[j]],
+      }),
+    ),
   ];
 }
 

@@ -11,6 +11,8 @@ export interface ModelFamily {
   readonly names: FamilyNames;
   /** Whether a linear weight is stored [in, out], which PEFT calls fan_in_fan_out, instead of torch.nn.Linear's [out, in]. */
   readonly fanInFanOut: boolean;
+  /** Whether the record covers only a part of its checkpoints, so that a whole model cannot be written: adapters can. */
+  readonly adaptersOnly?: boolean;
   /** The linear modules of one block, in the order of the forward pass: name below the layer, input width, output width. */
   readonly linearModules: (
     config: ModelConfig,
@@ -28,6 +30,8 @@ export type FamilyConfig = Omit<ModelConfig, "architecture" | "family" | "score"
 export interface FamilyNames {
   /** The backbone in the whole model, such as "model": PEFT names modules with it, some checkpoints leave it out. */
   readonly backbone: string;
+  /** The backbone in checkpoints of earlier transformers, where it has been renamed. */
+  readonly formerBackbone?: string;
   readonly embedding: string;
   /** The table of learned positions, where there is one. */
   readonly positions?: string;

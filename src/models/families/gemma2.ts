@@ -5,13 +5,27 @@ import type { ConfigReader } from "../configReader.js";
 import type { Parameters } from "../parameters.js";
 import { readRope } from "../readRope.js";
 import type { FamilyConfig, Layer, ModelFamily } from "./family.js";
-import { gatedMlp, llamaLike, type Prepare, readSizes, readWindows, selfAttention } from "./llamaLike.js";
+import {
+  type Defaults,
+  gatedMlp,
+  llamaLike,
+  type Prepare,
+  readSizes,
+  readWindows,
+  selfAttention,
+} from "./llamaLike.js";
+
+/** Sizes that some of the published configs leave out. */
+const DEFAULTS: Defaults = {
+  ...{ hiddenSize: 2304, intermediateSize: 9216, layers: 26, heads: 8, keyValueHeads: 4 },
+  ...{ headDim: 256, tiedHead: true },
+};
 
 /** Config that Gemma 2 and 3 share, without windows and rotary embedding. */
-export function readGemma(c: ConfigReader, maxPositions: number): FamilyConfig {
+export function readGemma(c: ConfigReader, own: Pick<Defaults, "maxPositions" | "vocabSize">): FamilyConfig {
   c.only("hidden_activation", "gelu_pytorch_tanh");
   c.only("use_bidirectional_attention", false);
-  const sizes = readSizes(c, { headDim: 256, maxPositions, tiedHead: true });
+  const sizes = readSizes(c, { ...DEFAULTS, ...own });
   return {
     ...sizes,
     attentionScale: 1 / Math.sqrt(c.number("query_pre_attn_scalar", 256)),
@@ -37,7 +51,7 @@ export function gemmaBlock(layer: Layer, x: Tensor, prepare?: Prepare): Tensor {
 export const gemma2: ModelFamily = {
   ...llamaLike,
   readConfig(c) {
-    const config = readGemma(c, 8192);
+    const config = readGemma(c, { maxPositions: 8192, vocabSize: 256_000 });
     return {
       ...config,
       rope: readRope(c, config),

@@ -10,11 +10,9 @@ import { readWindows } from "./llamaLike.js";
 export const gemma3: ModelFamily = {
   ...gemma2,
   readConfig(c) {
-    if (c.get("text_config") !== undefined)
-      c.fail("a model of text and images is not supported; extract its language model as a Gemma3ForCausalLM");
     // transformers' Gemma 3 has the key and does not cap attention.
     c.only("attn_logit_softcapping");
-    const config = readGemma(c, 131_072);
+    const config = readGemma(c, { maxPositions: 131_072, vocabSize: 262_208 });
     const pattern = c.number("sliding_window_pattern", 6);
     const { full_attention, sliding_attention } = c.object("rope_parameters") as Record<string, RawConfig>;
     const scaling = c.object("rope_scaling");
@@ -33,4 +31,18 @@ export const gemma3: ModelFamily = {
       const perHead = reshape(t, [t.shape[0], Number(t.shape[1]) / config.headDim, config.headDim]);
       return reshape(gemmaRms(config, p, perHead, `${name}.${norm}`), t.shape);
     }),
+};
+
+/** Family record of the language model in a Gemma 3 of text and images; its images' part is not used. */
+export const gemma3WithImages: ModelFamily = {
+  ...gemma3,
+  adaptersOnly: true,
+  readConfig(c) {
+    const ofImages = ["image_token_index", "boi_token_index", "eoi_token_index", "mm_tokens_per_image"];
+    for (const key of ["vision_config", ...ofImages]) c.get(key);
+    c.note("vision_config", "the language model alone is used, without images");
+    const config = gemma3.readConfig(c.part("text_config"));
+    return { ...config, tiedHead: c.flag("tie_word_embeddings", config.tiedHead) };
+  },
+  names: { ...gemma3.names, backbone: "model.language_model", formerBackbone: "language_model.model" },
 };

@@ -46,20 +46,23 @@ export async function openPolicyModel({ model: path, adapter, temperature }: Pol
 }
 
 /**
- * What PEFT puts before the names of this model's modules: it names them from the root of the whole model, while some
- * checkpoints leave the backbone's own name out.
+ * Names of tensors in PEFT's files and in the model's: PEFT names modules from the root of the whole model, while some
+ * checkpoints leave the backbone's own name out, or have an earlier one.
  */
-function impliedPrefix({ config, weights }: Model): string {
+function peftNames({ config, weights }: Model): { stored: (peft: string) => string; peft: (stored: string) => string } {
   const { prefix } = moduleNames(config, (name) => weights.has(name));
-  return prefix === "" ? `${familyOf(config).names.backbone}.` : "";
+  const root = `${familyOf(config).names.backbone}.`;
+  const heads = ["lm_head.", `${config.score?.module}.`];
+  return {
+    stored: (name) => (name.startsWith(root) ? prefix + name.slice(root.length) : name),
+    peft: (name) => (heads.some((head) => name.startsWith(head)) ? name : root + name.slice(prefix.length)),
+  };
 }
 
 function withAdapter(model: OpenModel, { config, tensors: named, unused }: AdapterFile, where: string): OpenModel {
   const modules = linearModules(model);
-  const prefix = impliedPrefix(model);
-  const tensors = new Map(
-    [...named].map(([name, t]) => [name.startsWith(prefix) ? name.slice(prefix.length) : name, t]),
-  );
+  const { stored } = peftNames(model);
+  const tensors = new Map([...named].map(([name, t]) => [stored(name), t]));
   const adapted = modules.filter((m) => tensors.has(loraA(m.name)));
   const ordered = adapted.flatMap((m) => [loraA(m.name), loraB(m.name)]);
   const known = new Set(ordered);
@@ -103,6 +106,10 @@ function withAdapter(model: OpenModel, { config, tensors: named, unused }: Adapt
  */
 export function asScoreModel(model: OpenModel): OpenModel {
   if (model.config.score) return model;
+  if (familyOf(model.config).adaptersOnly)
+    throw new InputError(
+      `${model.where}: a ${model.config.architecture} cannot be made a score model; take a …ForCausalLM of the family`,
+    );
   const architecture = model.config.architecture.replace(/ForCausalLM|LMHeadModel/, "ForSequenceClassification");
   const score = { module: "score", padId: model.tokenizer.padId };
   return { ...model, config: { ...model.config, architecture, score } };
@@ -118,26 +125,27 @@ export function asTrainedScoreModel(model: OpenModel): OpenModel {
 /** Writes an adapter as PEFT loads it. */
 export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, options: LoraOptions): void {
   const { layout, values } = adapter;
-  const implied = impliedPrefix(model);
-  const heads = ["lm_head.", `${model.config.score?.module}.`];
-  const prefixed = (name: string) => (heads.some((head) => name.startsWith(head)) ? name : implied + name);
+  const { peft } = peftNames(model);
   const modulesToSave = layout.entries.flatMap(({ name }) =>
     name.includes(".lora_") ? [] : [name.replace(/\.(weight|bias)$/, "")],
   );
+  // A name's last part would fit modules of the rest of the checkpoint too, where this is a part of it.
+  const modules = [...adapter.plan.modules];
+  const targets = familyOf(model.config).adaptersOnly
+    ? modules.map(peft)
+    : [...new Set(modules.map((name) => name.split(".").at(-1)!))];
   writeAdapter(dir, {
     config: {
       r: options.rank,
       loraAlpha: options.alpha,
       loraDropout: options.dropout,
-      targetModules: [...new Set([...adapter.plan.modules].map((name) => name.split(".").at(-1)!))],
+      targetModules: targets,
       taskType: model.config.score ? "SEQ_CLS" : "CAUSAL_LM",
       baseModelNameOrPath: publicName(model.folder.path),
       modulesToSave: modulesToSave.length > 0 ? [...new Set(modulesToSave)] : null,
       fanInFanOut: familyOf(model.config).fanInFanOut,
       useRslora: false,
     },
-    tensors: new Map(
-      layout.entries.map(({ name, shape }) => [prefixed(name), { shape, data: layout.view(values, name) }]),
-    ),
+    tensors: new Map(layout.entries.map(({ name, shape }) => [peft(name), { shape, data: layout.view(values, name) }])),
   });
 }
