@@ -32,7 +32,7 @@ export async function openModelFolder(
   pathOrHubId: string,
   { onProgress }: { onProgress?: (progress: DownloadProgress) => void } = {},
 ): Promise<ModelFolder> {
-  const path = await locate(pathOrHubId, onProgress);
+  const path = await locate(pathOrHubId, { whole: isWhole, needed: neededFiles, onProgress });
   if (!existsSync(join(path, "config.json"))) throw new InputError(`${path}: ${missingConfig(path)}`);
   const config = readObject(join(path, "config.json"));
   const generationFile = join(path, "generation_config.json");
@@ -51,7 +51,28 @@ export async function openModelFolder(
   };
 }
 
-async function locate(pathOrHubId: string, onProgress?: (progress: DownloadProgress) => void): Promise<string> {
+/**
+ * Opens a model's tokenizer where its weights are elsewhere, behind a server say: from a folder, the cache, or the hub, of
+ * which no weights are fetched.
+ */
+export async function openTokenizer(pathOrHubId: string): Promise<Tokenizer> {
+  const path = await locate(pathOrHubId, { whole: hasTokenizer, needed: withoutWeights });
+  const optional = (name: string) => (existsSync(join(path, name)) ? readObject(join(path, name)) : {});
+  return readTokenizer(path, optional("config.json"), optional("generation_config.json"));
+}
+
+const hasTokenizer = (folder: string) => existsSync(join(folder, "tokenizer.json"));
+const withoutWeights = (paths: readonly string[]) =>
+  neededFiles(paths).filter((path) => !path.endsWith(".safetensors"));
+
+interface Wanted {
+  /** Whether a cached snapshot has all that is needed. */
+  whole: (folder: string) => boolean;
+  needed: (paths: readonly string[]) => string[];
+  onProgress?: (progress: DownloadProgress) => void;
+}
+
+async function locate(pathOrHubId: string, { whole, needed, onProgress }: Wanted): Promise<string> {
   if (existsSync(pathOrHubId)) {
     if (statSync(pathOrHubId).isDirectory()) return pathOrHubId;
     throw new InputError(`${pathOrHubId}: is a file; give the model's folder`);
@@ -59,14 +80,14 @@ async function locate(pathOrHubId: string, onProgress?: (progress: DownloadProgr
   if (!isHubId(pathOrHubId)) throw new InputError(`${pathOrHubId}: no such folder`);
   const repo = { type: "model", name: pathOrHubId } as const;
   const cached = cachedSnapshot(repo);
-  if (cached !== undefined && isWhole(cached)) return cached;
+  if (cached !== undefined && whole(cached)) return cached;
   if (isOffline()) {
     const has = cached === undefined ? "not in" : "only partly in";
     throw new InputError(
       `${pathOrHubId}: no such folder, and ${has} the Hugging Face cache; HF_HUB_OFFLINE forbids fetching`,
     );
   }
-  return downloadSnapshot(repo, neededFiles, onProgress);
+  return downloadSnapshot(repo, needed, onProgress);
 }
 
 /** config, tokenizer and safetensors at the top of a repository; other formats and folders stay there. */

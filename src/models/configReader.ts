@@ -20,6 +20,7 @@ const INERT = new Set([
   ...["max_window_layers", "model_type", "n_ctx", "num_labels", "pad_token_id", "pretraining_tp", "problem_type"],
   ...["reorder_and_upcast_attn", "return_dict", "torch_dtype", "transformers_version", "unk_token_id", "use_cache"],
   ...["output_attentions", "output_hidden_states", "output_past", "task_specific_params", "tokenizer_class"],
+  ...["_attn_implementation_autoset", "is_llama_config", "transformers.js_config", "unsloth_fixed", "unsloth_version"],
   ...["cache_implementation", "_sliding_window_pattern"],
 ]);
 

@@ -1,8 +1,8 @@
-import type { Outcome } from "./data.js";
-import { isNumber } from "./format.js";
+import type { Outcome } from "./figures.js";
+import { isNumber } from "./statistics.js";
 
 /**
- * Whether a measurement bears a prediction out: the prediction lies within the measured interval, or the two intervals
+ * Answer to whether a measurement bears a prediction out: the prediction lies within the measured interval, or the two intervals
  * meet, or they are apart. `null` where one of them is missing.
  */
 export function agreement({ predicted, measured, interval, predictedInterval }: Outcome): Agreement | null {
@@ -12,4 +12,5 @@ export function agreement({ predicted, measured, interval, predictedInterval }: 
   return "apart";
 }
 
+/** Degree to which a measurement bears a prediction out. */
 export type Agreement = "within" | "meet" | "apart";

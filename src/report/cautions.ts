@@ -1,7 +1,8 @@
-/** What a careful reader would want to know before believing the figures. */
-import type { ComparisonData } from "./compared.js";
-import type { ReportData } from "./data.js";
-import { count, isNumber, mean, median, number, percent, plural, signed } from "./format.js";
+/** Cautions: what a careful reader would want to know before believing the figures. */
+import { distinct } from "./figures.js";
+import { count, number, percent, plural, signed } from "./format.js";
+import type { VerdictData } from "./sections/verdict.js";
+import { isNumber } from "./statistics.js";
 
 /** Fewer held-out prompts than this make a bootstrap interval too narrow. */
 const fewPrompts = 30;
@@ -9,80 +10,98 @@ const fewPrompts = 30;
 const fewResponses = 3;
 /** Beyond this share of the largest reachable gain the optimum leans on the best samples only. */
 const nearLimit = 0.8;
+/** Beyond this share of unreadable verdicts a win rate may be that of the readable ones only. */
+const manyUnreadable = 0.05;
+/** Change of the mean length, as a share, from which on scores may merely follow length. */
+const longer = 0.25;
+/** Share of cut responses from which on scores are those of unfinished texts. */
+const manyCut = 0.25;
 
-/** One sentence for each thing that weakens the verdict; none if nothing was found. */
-export function cautions(data: ReportData): string[] {
-  const { constraints, heldOut = [], counts, dual, lengths, certificate, infeasibleResamples = 0 } = data;
+/** Cautions of a run or of a comparison, a sentence each; none if nothing was found that weakens the verdict. */
+export function cautions(data: VerdictData): string[] {
+  return [
+    ...(data.arrival?.cautions ?? []),
+    ...data.problems.flatMap(({ algorithm, certificate }) =>
+      certificate === undefined ? [] : [`${whose(data, algorithm)}λ* is not certified: ${certificate}.`],
+    ),
+    ...onHeldOut(data),
+    ...(data.counts.heldOutPrompts < fewPrompts
+      ? [
+          `Measured on ${plural(data.counts.heldOutPrompts, "prompt")} only: with fewer than ${fewPrompts} the intervals tend to be too narrow.`,
+        ]
+      : []),
+    ...data.problems.flatMap((problem) => onProblem(problem, data)),
+    ...onLengths(data),
+    ...onJudges(data),
+  ];
+}
+
+const isMany = ({ policies }: VerdictData) => distinct(policies).length > 1;
+
+const whose = (data: VerdictData, algorithm: string) => (isMany(data) ? `${algorithm}’s ` : "");
+
+/** One policy whose outside scorers fell; in a comparison the table of those scorers shows it beside the others. */
+function onHeldOut(data: VerdictData): string[] {
+  if (isMany(data)) return [];
+  return data.policies.flatMap(({ heldOut }) =>
+    heldOut.flatMap(({ name, measured, interval }) =>
+      interval && interval[1] < 0
+        ? [`${name}, which took no part in the solve, fell (${signed(measured)}): the scorers may be misled.`]
+        : [],
+    ),
+  );
+}
+
+function onProblem(problem: VerdictData["problems"][number], data: VerdictData): string[] {
+  const { algorithm, conditions, ess, infeasibleResamples } = problem;
   const found: string[] = [];
-  found.push(...(data.arrival?.cautions ?? []));
-  if (certificate !== undefined) found.push(`λ* is not certified: ${certificate}.`);
-  for (const { name, measured, interval } of heldOut)
-    if (interval && interval[1] < 0)
-      found.push(`${name}, which took no part in the solve, fell (${signed(measured)}): the scorers may be misled.`);
-  found.push(...onFewPrompts(counts.heldOutPrompts));
-  const ess = median(dual?.ess ?? []);
-  if (ess < fewResponses)
+  if (isNumber(ess) && ess < fewResponses)
     found.push(
-      `For half of the prompts no more than ${number(ess)} of ${count(counts.responses)} responses carry the prediction: it is optimistic. A larger β or more responses would steady it.`,
+      `For half of the prompts no more than ${number(ess)} of ${count(data.counts.responses)} responses carry ${isMany(data) ? whose(data, algorithm) : "the "}prediction: it is optimistic. A larger β or more responses would steady it.`,
     );
-  constraints.forEach(({ name, margin }, j) => {
-    const largest = dual?.constraints[j]?.largestMargin;
-    if (isNumber(largest) && margin > nearLimit * largest)
+  for (const { name, margin, largestMargin } of conditions)
+    if (isNumber(largestMargin) && margin > nearLimit * largestMargin)
       found.push(
-        `The margin of ${name} is ${percent(margin / largest)} of the largest gain that the samples reach (${number(largest)}): near the limit λ* is unsteady.`,
+        `The margin of ${name} is ${percent(margin / largestMargin)} of the largest gain that the samples reach (${number(largestMargin)}): near the limit λ* is unsteady.`,
       );
-  });
-  found.push(...onInfeasible(infeasibleResamples));
-  if (lengths) {
-    const [before, after] = [mean(Array.from(lengths.before)), mean(Array.from(lengths.after))];
-    if (Math.abs(after - before) > 0.25 * before)
-      found.push(
-        `Responses became ${after > before ? "longer" : "shorter"} (from ${number(before)} to ${number(after)} tokens on average): make sure that the scores do not merely follow length.`,
-      );
-    if (lengths.cutAfter > 0.25)
-      found.push(
-        `${percent(lengths.cutAfter)} of the responses were cut off at ${plural(lengths.limit, "token")}: their scores are those of unfinished texts.`,
-      );
-  }
+  if (infeasibleResamples > 0)
+    found.push(
+      `In ${infeasibleResamples < 0.01 ? "less than 1 %" : percent(infeasibleResamples)} of ${isMany(data) ? whose(data, algorithm) : "the "}resamples a margin is out of reach: more prompts or responses would tell whether it can be had.`,
+    );
   return found;
 }
 
-const onFewPrompts = (prompts: number) =>
-  prompts < fewPrompts
-    ? [
-        `Measured on ${plural(prompts, "prompt")} only: with fewer than ${fewPrompts} the intervals tend to be too narrow.`,
-      ]
-    : [];
-
-const onInfeasible = (share: number, algorithm?: string) =>
-  share > 0
-    ? [
-        `In ${share < 0.01 ? "less than 1 %" : percent(share)} of ${algorithm === undefined ? "the" : `${algorithm}’s`} resamples a margin is out of reach: more prompts or responses would tell whether it can be had.`,
-      ]
-    : [];
-
-/** Beyond this share of unreadable verdicts a win rate may be that of the readable ones only. */
-const manyUnreadable = 0.05;
-
-/** The same for a comparison. */
-export function comparisonCautions({ counts, problems = [], policies }: ComparisonData): string[] {
-  const found = onFewPrompts(counts.heldOutPrompts);
-  for (const { algorithm, dual, infeasibleResamples, certificate } of problems) {
-    if (certificate !== undefined) found.push(`${algorithm}’s λ* is not certified: ${certificate}.`);
-    const ess = median(dual.ess);
-    if (ess < fewResponses)
+function onLengths(data: VerdictData): string[] {
+  const { lengths } = data;
+  if (!lengths) return [];
+  const found: string[] = [];
+  const { reference: before, policies, limit } = lengths;
+  for (const [change, some] of [
+    ["longer", policies.filter(({ mean }) => mean > (1 + longer) * before)],
+    ["shorter", policies.filter(({ mean }) => mean < (1 - longer) * before)],
+  ] as const)
+    if (some.length > 0)
       found.push(
-        `For half of the prompts no more than ${number(ess)} of ${count(counts.responses)} responses carry ${algorithm}’s prediction: it is optimistic.`,
+        isMany(data)
+          ? `Responses became ${change} than the reference’s ${number(before)} tokens under ${some.map(({ name, mean }) => `${name} (${number(mean)})`).join(", ")}: make sure that the scores do not merely follow length.`
+          : `Responses became ${change} (from ${number(before)} to ${number(some[0].mean)} tokens on average): make sure that the scores do not merely follow length.`,
       );
-    found.push(...onInfeasible(infeasibleResamples, algorithm));
-  }
+  const cut = policies.filter((policy) => policy.cut > manyCut);
+  if (cut.length > 0)
+    found.push(
+      `${isMany(data) ? `Up to ${percent(Math.max(...cut.map((one) => one.cut)))} of the responses of a policy` : `${percent(cut[0].cut)} of the responses`} were cut off at ${plural(limit, "token")}: their scores are those of unfinished texts.`,
+    );
+  return found;
+}
+
+function onJudges({ policies }: VerdictData): string[] {
   const rates = policies.flatMap(({ winRates }) => winRates);
-  for (const judge of new Set(rates.map((rate) => rate.judge))) {
+  return [...new Set(rates.map(({ judge }) => judge))].flatMap((judge) => {
     const own = rates.filter((rate) => rate.judge === judge);
     const unreadable = own.reduce((sum, rate) => sum + rate.unreadable, 0);
     const share = unreadable / own.reduce((sum, { wins, losses, ties }) => sum + wins + losses + ties, unreadable);
-    if (share > manyUnreadable)
-      found.push(`${percent(share)} of ${judge}’s pairs have an unreadable verdict: they are in no win rate.`);
-  }
-  return found;
+    return share > manyUnreadable
+      ? [`${percent(share)} of ${judge}’s pairs have an unreadable verdict: they are in no win rate.`]
+      : [];
+  });
 }

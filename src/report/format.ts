@@ -1,9 +1,10 @@
-/** What stands where there is no number. */
+/** Numbers as the report writes them. */
+import { isNumber } from "./statistics.js";
+
+/** Text in place of a number that is missing. */
 export const missing = "n/a";
 
 type Maybe = number | null | undefined;
-
-export const isNumber = (value: Maybe): value is number => typeof value === "number" && Number.isFinite(value);
 
 /** Three significant digits and a true minus sign; powers of ten where digits would be many. */
 export function number(value: Maybe): string {
@@ -18,27 +19,30 @@ export function number(value: Maybe): string {
   return minus(value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2 + Number(size < 0.1)));
 }
 
-/** The same with a plus sign before a gain. */
+/** Number with a plus sign before a gain. */
 export const signed = (value: Maybe): string => (isNumber(value) && value > 0 ? `+${number(value)}` : number(value));
 
-/** `+0.91 to +1.20`. */
+/** Interval of a gain: `+0.91 to +1.20`. */
 export const range = (interval: readonly [number, number] | null | undefined): string =>
   interval?.every(isNumber) ? `${signed(interval[0])} to ${signed(interval[1])}` : missing;
 
-/** `0.91 (0.80 to 1.02)`. */
-export const withInterval = (value: Maybe, interval: readonly [number, number] | null | undefined): string =>
+/** Value with its interval: `0.91 (0.80 to 1.02)`. An interval that ends with null has no upper limit. */
+export const withInterval = (value: Maybe, interval: readonly [number, number | null] | null | undefined): string =>
   interval
-    ? `${number(value)} (${number(interval[0])} to ${interval[1] === Infinity ? "no limit" : number(interval[1])})`
+    ? `${number(value)} (${number(interval[0])} to ${interval[1] === null ? "no limit" : number(interval[1])})`
     : number(value);
 
+/** Share in whole percent. */
 export const percent = (share: Maybe): string => (isNumber(share) ? `${Math.round(100 * share)} %` : missing);
 
+/** Count with separators of thousands. */
 export const count = (value: Maybe): string => (isNumber(value) ? Math.round(value).toLocaleString("en-US") : missing);
 
-/** `12 prompts`, `1 prompt`. */
+/** Count of things by name: `12 prompts`, `1 prompt`. */
 export const plural = (value: number, noun: string, nouns = `${noun}s`): string =>
   `${count(value)} ${value === 1 ? noun : nouns}`;
 
+/** Time as people say it: `12 s`, `3 min 20 s`, `2 h 5 min`. */
 export function duration(seconds: Maybe): string {
   if (!isNumber(seconds)) return missing;
   if (seconds < 1) return `${Math.round(1000 * seconds)} ms`;
@@ -48,6 +52,7 @@ export function duration(seconds: Maybe): string {
   return minutes < 60 ? `${minutes} min ${rest} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** Memory in binary units. */
 export const bytes = (value: Maybe): string => scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
 
 /** Floating-point operations, in SI units. */
@@ -66,7 +71,7 @@ function scaled(value: Maybe, base: number, prefixes: readonly string[], unit = 
 
 const minus = (text: string) => text.replace(/^-/, "−");
 
-/** `10⁻⁶`; `1` for 0. */
+/** Power of ten: `10⁻⁶`; `1` for 0. */
 export const powerOfTen = (exponent: number): string =>
   exponent === 0 ? "1" : `10${minus(String(exponent)).replace(/[−\d]/g, (char) => powers[char])}`;
 
@@ -74,16 +79,3 @@ const powers: Record<string, string> = {
   "−": "⁻",
   ...Object.fromEntries([..."⁰¹²³⁴⁵⁶⁷⁸⁹"].map((power, digit) => [String(digit), power])),
 };
-
-/** The middle of the finite values; NaN if there is none. */
-export function median(values: readonly number[]): number {
-  const sorted = values.filter(isNumber).sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-}
-
-/** The mean of the finite values; NaN if there is none. */
-export function mean(values: readonly number[]): number {
-  const finite = values.filter(isNumber);
-  return finite.reduce((sum, value) => sum + value, 0) / finite.length;
-}

@@ -1,5 +1,2 @@
-export * from "./compared.js";
-export { renderComparison } from "./comparison.js";
-export * from "./data.js";
-export { renderReport } from "./report.js";
-export * from "./series.js";
+/** The report: a run's rows gathered as plain JSON, and a page drawn of that. */
+export { drawPage, gatherPage, type PageData, type PageOptions, type SectionData } from "./page.js";

@@ -1,26 +1,69 @@
-import type { Verdict } from "./data.js";
+/** The page of a run or of a comparison: what its sections gathered as plain JSON, and the HTML drawn of that. */
+import type { RunStore } from "../ports/store.js";
+import { duration } from "./format.js";
 import { type Html, html } from "./html.js";
+import type { DataOf, Section } from "./section.js";
+import { headline } from "./sections/headline.js";
+import { sections } from "./sections/index.js";
+import { verdict } from "./sections/verdict.js";
+import { workOf } from "./study/costs.js";
+import { type PageOptions, Study } from "./study/study.js";
 import { style } from "./style.js";
 import { script, scriptHash } from "./tableScript.js";
 
-export interface Section {
-  id: string;
-  title: string;
-  body: Html;
+export type { PageOptions };
+
+type Listed = (typeof sections)[number];
+
+/** Data of every section that a page has, by its id. */
+export type SectionData = { [S in Listed as S["id"]]?: DataOf<S> };
+
+/** Page as plain JSON. */
+export interface PageData {
+  readonly title: string;
+  /** Date of the report, ISO 8601. */
+  readonly date: string;
+  /** Seconds of work that the run took. */
+  readonly seconds: number;
+  readonly headline: DataOf<typeof headline>;
+  readonly verdict: DataOf<typeof verdict>;
+  readonly sections: SectionData;
 }
 
-export interface Page {
-  title: string;
-  /** The question and its answer in a sentence. */
-  header: Html;
-  /** The figures behind the answer, before the contents. */
-  verdict: Html;
-  sections: readonly Section[];
-  footer: Html;
+/**
+ * Gathers the page of a run or of a comparison from the run's rows; a section that has nothing to show is left out.
+ * @throws InputError if there is nothing to report yet: a run without a solution, a comparison not evaluated.
+ */
+export async function gatherPage(run: RunStore, options: PageOptions): Promise<PageData> {
+  const study = await Study.open(run, options);
+  const gathered: Record<string, unknown> = {};
+  for (const { id, gather } of sections) {
+    const data = await gather(study);
+    if (data !== null) gathered[id] = data;
+  }
+  const work = await workOf(study);
+  return {
+    title: study.title,
+    date: options.date,
+    seconds: work.reduce((sum, { seconds }) => sum + seconds, 0),
+    headline: (await headline.gather(study))!,
+    verdict: (await verdict.gather(study))!,
+    sections: gathered as SectionData,
+  };
 }
 
-/** A whole page that needs nothing else: its policy forbids every request, and every script but the table's. */
-export function page({ title, header, verdict, sections, footer }: Page): string {
+/**
+ * Draws a page that needs nothing else: it makes no request, is readable without scripts, and its policy forbids every
+ * script but the table's. Every text in the data is taken as text, whatever it contains.
+ */
+export function drawPage(data: PageData): string {
+  const parts = sections.flatMap((section) => {
+    const { id, title, draw } = section as Section;
+    const own = data.sections[section.id];
+    const body = own === undefined ? null : draw(own);
+    return body === null ? [] : [{ id, title, body }];
+  });
+  const { algorithm } = data.headline;
   const { markup } = html`<!doctype html>
 <html lang="en">
 <head>
@@ -30,28 +73,28 @@ export function page({ title, header, verdict, sections, footer }: Page): string
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="dualign">
 <link rel="icon" href="data:,">
-<title>${title}</title>
+<title>${data.title}: ${algorithm === null ? "comparison" : `${algorithm} report`}</title>
 <style>${style}</style>
 </head>
 <body>
 <a class="skip" href="#verdict">Skip to the verdict</a>
 <header>
-${header}
+${headline.draw(data.headline)}
 </header>
 <main>
-<section id="verdict" class="verdict" aria-labelledby="verdict-title">
-<h2 id="verdict-title" class="unseen">Verdict</h2>
-${verdict}
+<section id="${verdict.id}" class="verdict" aria-labelledby="verdict-title">
+<h2 id="verdict-title" class="unseen">${verdict.title}</h2>
+${verdict.draw(data.verdict)}
 </section>
-<nav aria-label="Contents"><ol>${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ol></nav>
-${sections.map(
+<nav aria-label="Contents"><ol>${parts.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ol></nav>
+${parts.map(
   ({ id, title, body }) => html`<section id="${id}" aria-labelledby="${id}-title">
 <h2 id="${id}-title">${title}</h2>
 ${body}
 </section>
 `,
 )}</main>
-<footer>${footer}</footer>
+<footer>${footer(data)}</footer>
 <script>${script}</script>
 </body>
 </html>
@@ -59,74 +102,7 @@ ${body}
   return markup;
 }
 
-/** A chart with its title, and how to read it. */
-export function figure(title: string, chart: Html, text: Html, key?: Html): Html {
-  return html`<figure>
-<h3>${title}</h3>
-${key}
-${chart}
-<figcaption>${text}</figcaption>
-</figure>
-`;
-}
-
-/** Figures side by side where there is room. */
-export const figures = (items: readonly Html[]): Html => html`<div class="figures">${items}</div>`;
-
-/** Names and values; nothing if there are none. */
-export function facts(items: readonly (readonly [name: string, value: string | Html])[]): Html {
-  return html`<dl class="facts">${items.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
-}
-
-/**
- * A table whose first column names its rows; on a narrow screen every row becomes a block of named values.
- * @param many whether those are to go on several lines there.
- */
-export function table(
-  caption: string,
-  headings: readonly string[],
-  rows: readonly (readonly (string | Html)[])[],
-  { many = false }: { many?: boolean } = {},
-): Html {
-  // A long name may go on the next line after these.
-  const soft = headings.map((heading) => heading.replace(/[_.-](?=.)/g, "$&\u200b"));
-  return html`<table class="${many ? "plain many" : "plain"}" role="table">
-<caption>${caption}</caption>
-<thead role="rowgroup"><tr role="row">${headings.map((heading) => html`<th scope="col" role="columnheader">${heading}</th>`)}</tr></thead>
-<tbody role="rowgroup">
-${rows.map(
-  ([name, ...cells]) =>
-    html`<tr role="row"><th scope="row" role="rowheader">${name}</th>${cells.map((cell, i) => html`<td role="cell" data-name="${soft[i + 1]}">${cell}</td>`)}</tr>
-`,
-)}</tbody>
-</table>
-`;
-}
-
-/** What the marks of a figure stand for. */
-export const key = (items: readonly (readonly [kind: string, name: string])[]) =>
-  html`<p class="key">${items.map(([kind, name]) => html`<span class="${kind}">${name}</span> `)}</p>`;
-
-/** `a`, `a and b`, `a, b and c`. */
-export function list(items: readonly (Html | string)[]): Html {
-  const last = items.length - 1;
-  return html`${items.map((item, i) => html`${i === 0 ? "" : i === last ? " and " : ", "}${item}`)}`;
-}
-
-const verdictMarks = { held: "✓", "not held": "✕", undecided: "?" } as const;
-
-/** A verdict, in other words where those are given. */
-export const badge = (verdict: Verdict | null, words: string | null = verdict): Html =>
-  verdict === null
-    ? html`not measured`
-    : html`<span class="badge ${verdict.replace(" ", "-")}"><span aria-hidden="true">${verdictMarks[verdict]}</span> ${words}</span>`;
-
-/** What a careful reader should know; nothing if there is nothing. */
-export function cautionList(items: readonly string[]): Html | null {
-  if (items.length === 0) return null;
-  return html`<h3>Before you rely on it</h3>
-<ul class="cautions">${items.map(
-    (item) => html`<li>${item}</li>
-`,
-  )}</ul>`;
+/** When the page was written, what the run took, whose method it is. */
+function footer({ date, seconds }: PageData): Html {
+  return html`<p>Written by dualign on <time datetime="${date}">${date.slice(0, 10)}</time>${seconds > 0 ? ` after ${duration(seconds)} of work` : ""}. The method is that of <cite>One-Shot Safety Alignment for Large Language Models via Optimal Dualization</cite> (NeurIPS 2024, arXiv 2405.19544).</p>`;
 }

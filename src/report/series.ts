@@ -11,9 +11,9 @@ import {
 } from "../dual/index.js";
 import { InputError } from "../errors.js";
 import { Random } from "../random.js";
-import { median } from "./format.js";
+import { median } from "./statistics.js";
 
-/** The solve's figures as plain numbers. */
+/** Figures of a solve as plain numbers. */
 export interface DualSeries {
   /** One for each constraint, in the order of the margins. */
   readonly constraints: readonly ConstraintSeries[];
@@ -25,6 +25,7 @@ export interface DualSeries {
   readonly kl: readonly number[];
 }
 
+/** Figures of one constraint. */
 export interface ConstraintSeries {
   /** D along this constraint's λ, the others' at their optimum, for several margins b. */
   readonly curves: readonly DualCurve[];
@@ -37,6 +38,7 @@ export interface ConstraintSeries {
   readonly byResponses: readonly LambdaEstimate[];
 }
 
+/** D along one λ, for one margin. */
 export interface DualCurve {
   readonly margin: number;
   /** Whether it is the margin asked for. */
@@ -46,6 +48,7 @@ export interface DualCurve {
   readonly minimum: readonly [lambda: number, dual: number] | null;
 }
 
+/** Optimal policy of one margin. */
 export interface FrontierPoint {
   readonly margin: number;
   readonly lambda: number;
@@ -72,6 +75,7 @@ export interface SolverTrace {
   readonly distances: readonly (readonly [step: number, distance: number])[];
 }
 
+/** Options of a solve's figures. */
 export interface SeriesOptions {
   /** Of the random subsets. */
   seed: number;

@@ -1,6 +1,6 @@
 import { Html } from "./html.js";
 
-/** The page's look. Charts take their colours from the same variables (`ink` in `charts.ts`). */
+/** Style sheet of the page. Charts take their colours from the same variables (`ink` in `charts/chart.ts`). */
 export const style = new Html(`
 :root {
   color-scheme: light dark;
@@ -69,12 +69,13 @@ figcaption { margin-top: 0.6rem; max-width: 31rem; font: 0.875rem/1.55 var(--san
 .filled::before { background: var(--reference); opacity: 0.5; }
 .outline::before { border: 2px solid var(--accent); border-bottom: 0; }
 .key .dot::before { width: 0.7em; border-radius: 50%; background: var(--reference); }
-.key .chosen::before { background: var(--accent); }
-.key :is(.round, .ring, .triangle, .square, .diamond)::before { width: auto; height: auto; margin-right: 0.35em; }
+.key .measured::before { background: var(--text); }
+.key :is(.round, .ring, .triangle, .square, .frame, .diamond)::before { width: auto; height: auto; margin-right: 0.35em; }
 .key .round::before { content: "●"; color: var(--accent); } .key .ring::before { content: "○"; color: var(--accent); }
 .key .triangle::before { content: "▲"; color: var(--text); } .key .square::before { content: "■"; color: var(--reference); }
+.key .frame::before { content: "□"; color: var(--reference); }
 .key .diamond::before { content: "◆"; color: var(--asked); }
-.key .cross::before { content: "✚"; width: auto; height: auto; margin-right: 0.35em; color: var(--text); }
+.key .times::before { content: "×"; width: auto; height: auto; margin-right: 0.35em; color: var(--reference); }
 .cautions { max-width: 52rem; margin: 0 0 1.5rem; padding-left: 1.2rem; font: 0.9375rem/1.55 var(--sans); }
 .cautions li { margin-bottom: 0.3rem; }
 

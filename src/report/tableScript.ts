@@ -76,5 +76,5 @@ export const script = new Html(`
 })();
 `);
 
-/** Of the text above, as a content security policy names it. */
+/** Hash of the text above, as a content security policy names it. */
 export const scriptHash = "sha256-vZqWMYbxjEzHc8QqiiMKrjzemvvpxmYNK+TKfxYTsRo=";

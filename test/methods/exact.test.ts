@@ -7,9 +7,8 @@ import { parseRecipe } from "../../src/methods/recipe.js";
 import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
 import type { World } from "../../src/ports/world.js";
 import type { CompareRecipe } from "../../src/recipe/parse.js";
-import { collectComparison } from "../../src/report/collectComparison.js";
 import { number } from "../../src/report/format.js";
-import { renderComparison } from "../../src/report/index.js";
+import { drawPage, gatherPage } from "../../src/report/index.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
 import { referenceLogits, rewards, safeties, softmax, toyWorld } from "./toy.js";
 
@@ -120,7 +119,7 @@ test("every policy is told its distance from π*, as sums over the responses giv
   expect(found.kl_to_optimum).toBeCloseTo(kl(trained("pecan"), best(own, r, g)), 6);
   expect(found.kl_to_own).toBeCloseTo(kl(trained("pecan"), best(pecan.lambda![0], r, g)), 6);
 
-  const page = renderComparison(await collectComparison(run!, { date: "2025-01-15T10:20:30.000Z" }));
+  const page = drawPage(await gatherPage(run!, { date: "2025-01-15T10:20:30.000Z" }));
   const section = page.slice(page.indexOf('<section id="exact"'), page.indexOf('<section id="trade-off"'));
   expect(section).toContain("Every response that there is to the 6 held-out prompts, 48 in all");
   for (const { exact } of done.policies)

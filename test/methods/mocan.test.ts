@@ -7,7 +7,7 @@ import type { DoneEvent, RunEvent } from "../../src/ports/events.js";
 import type { StageName } from "../../src/ports/store.js";
 import type { World } from "../../src/ports/world.js";
 import { cautions } from "../../src/report/cautions.js";
-import { collectReport } from "../../src/report/collectRun.js";
+import { gatherPage } from "../../src/report/index.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
 import { referenceLogits, responses, rewards, safeties, softmax, toyRecipe, toyWorld } from "./toy.js";
 
@@ -164,9 +164,10 @@ test("a β too small for the scores is told, in the run and in its report", asyn
   const caution =
     /^the KKT residual is .* of the scores' spread, not the 1e-9 of a certified solution: β = 1e-9 is too/;
   expect(heard.find(({ event }) => event === "solve")).toMatchObject({ caution: expect.stringMatching(caution) });
-  const { certificate, ...rest } = await collectReport(run, { date: "2025-01-15T10:20:30.000Z" });
+  const { verdict } = await gatherPage(run, { date: "2025-01-15T10:20:30.000Z" });
+  const [{ certificate }] = verdict.problems;
   expect(certificate).toMatch(caution);
-  expect(cautions({ ...rest, certificate })).toContain(`λ* is not certified: ${certificate}.`);
+  expect(cautions(verdict)).toContain(`λ* is not certified: ${certificate}.`);
 });
 
 test("responses that are all the same leave nothing to prefer", async () => {

@@ -172,6 +172,7 @@ describe("what the families' config classes default to", () => {
       { rope_scaling: { type: "longrope", short_factor: [1] } },
       /4 numbers/,
     ],
+    ["a bias that Phi has no place for", "Phi3", { mlp_bias: true }, /"mlp_bias": true/],
     ["a list of layers that is too short", "SmolLM3", { no_rope_layers: [1] }, /"no_rope_layers"/],
     [
       "a rope parameter that is not known",

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { renderComparison, renderReport } from "../../src/report/index.js";
-import { fakeComparison, fakeReport } from "./fixture.js";
+import { drawPage } from "../../src/report/index.js";
+import { fakeComparison, fakeRun } from "./fixture.js";
 
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 /** Neither a sandbox, which root cannot have, nor anything that would use a network. */
@@ -28,8 +28,8 @@ describe.skipIf(skip)("the reports in a browser", () => {
 
   beforeAll(async () => {
     if (executablePath === undefined) throw new Error("these tests need a chromium in /usr/bin");
-    writeFileSync(file("run"), renderReport(fakeReport(2)));
-    writeFileSync(file("comparison"), renderComparison(fakeComparison(2)));
+    writeFileSync(file("run"), drawPage(fakeRun(2)));
+    writeFileSync(file("comparison"), drawPage(fakeComparison(2)));
     browser = await chromium.launch({ executablePath, args });
   });
   afterAll(async () => {
@@ -119,12 +119,12 @@ describe.skipIf(skip)("the reports in a browser", () => {
     expect(await page.getByRole("status").textContent()).toBe("Rows 31–34 of 34");
     expect(await visibleRows(page).count()).toBe(4);
 
-    const header = page.getByRole("columnheader", { name: "helpfulness" });
+    const header = page.locator("#responses-table").getByRole("columnheader", { name: "helpfulness" });
     await header.getByRole("button").focus();
     await page.keyboard.press("Enter");
     expect(await header.getAttribute("aria-sort")).toBe("ascending");
-    const { rows } = fakeReport(2).examples!;
-    const changes = rows.map(({ before, after }) => after.scores[0] - before.scores[0]);
+    const { rows } = fakeRun(2).sections.responses!;
+    const changes = rows.map(({ responses: [before, after] }) => (after.scores[0] ?? Number.NaN) - before.scores[0]!);
     const finite = changes.filter(Number.isFinite);
     expect(await firstNumber(page)).toBe(String(changes.indexOf(Math.min(...finite)) + 1));
     await page.keyboard.press("Enter");

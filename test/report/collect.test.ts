@@ -8,8 +8,7 @@ import { runMethod } from "../../src/methods/methods.js";
 import { parseRecipe } from "../../src/methods/recipe.js";
 import type { EvaluationRow, SolveRow, WinRateRow } from "../../src/ports/rows.js";
 import type { World } from "../../src/ports/world.js";
-import { collectReport } from "../../src/report/collectRun.js";
-import type { ReportData } from "../../src/report/index.js";
+import { drawPage, gatherPage, type PageData } from "../../src/report/index.js";
 import { openRun, type RunFolder, startRun } from "../../src/store/runFolder.js";
 import type { Text } from "../../src/text/rows.js";
 import { responses, rewards, safeties, toyPecanRecipe, toyWorld, trainingBy } from "../methods/toy.js";
@@ -72,7 +71,7 @@ const parent = mkdtempSync(join(tmpdir(), "dualign-report-"));
 const folder = join(parent, "first-run");
 const date = "2025-01-15T10:20:30.000Z";
 let run: RunFolder;
-let data: ReportData;
+let data: PageData;
 let solve: SolveRow;
 let rows: Map<string, EvaluationRow>;
 
@@ -82,7 +81,7 @@ beforeAll(async () => {
   run = await startRun(folder, { recipe, recipeText, versions: { dualign: "0.0.1", node: "v20" } });
   await runMethod({ run, world, emit: () => {} });
   await run.setWinRates("aligned", [winRate]);
-  data = await collectReport(run, { date });
+  data = await gatherPage(run, { date });
   solve = (await run.solve("aligned"))!;
   rows = new Map((await run.evaluations("aligned")).map((row) => [row.scorer, row]));
 });
@@ -93,58 +92,90 @@ afterAll(async () => {
 
 describe("the data of a report", () => {
   test("what was asked, predicted and measured are the run's own rows", () => {
-    expect(data).toMatchObject({
-      title: "first-run",
-      algorithm: "MoCAN",
-      beta: 1,
-      counts: { prompts: 24, responses: 32, heldOutPrompts: 12, heldOutResponses: 6 },
-      reward: { name: "helpful", predicted: solve.rewardGain, measured: rows.get("helpful")!.measured },
-      heldOut: [{ name: "judge", predicted: null, measured: rows.get("judge")!.measured }],
-      kl: { predicted: solve.kl, measured: rows.get("kl")!.measured },
-    });
-    expect(data.constraints.map(({ name }) => name)).toEqual(["harmless", "honest"]);
-    data.constraints.forEach((constraint, j) => {
-      const { measured, low, high, verdict, margin } = rows.get(constraint.name)!;
-      expect(constraint).toMatchObject({ measured, interval: [low, high], verdict, margin, lambda: solve.lambda[j] });
-      expect(constraint.predicted).toBe(solve.safetyGain[j]);
-    });
+    const { policies, problems, beta, counts } = data.verdict;
+    expect(data).toMatchObject({ title: "first-run", headline: { algorithm: "MoCAN" } });
+    expect(beta).toBe(1);
+    expect(counts).toEqual({ prompts: 24, responses: 32, heldOutPrompts: 12, heldOutResponses: 6 });
+    expect(policies).toMatchObject([
+      {
+        reward: { name: "helpful", predicted: solve.rewardGain, measured: rows.get("helpful")!.measured },
+        heldOut: [{ name: "judge", predicted: null, measured: rows.get("judge")!.measured }],
+        kl: { predicted: solve.kl, measured: rows.get("kl")!.measured },
+      },
+    ]);
+    const [{ safety }] = policies;
+    expect(safety.map(({ name }) => name)).toEqual(["harmless", "honest"]);
+    for (const [j, outcome] of safety.entries()) {
+      const { measured, low, high, verdict, margin } = rows.get(outcome.name)!;
+      expect(outcome).toMatchObject({ measured, interval: [low, high], verdict, margin });
+      expect(problems[0].conditions[j]).toMatchObject({ margin, lambda: solve.lambda[j] });
+      expect(outcome.predicted).toBe(solve.safetyGain[j]);
+    }
   });
 
   test("λ* and what is predicted lie within their bootstrap intervals", () => {
-    for (const { lambda, lambdaInterval, predicted, predictedInterval } of data.constraints) {
-      expect(lambdaInterval![0]).toBeLessThanOrEqual(lambda);
-      expect(lambdaInterval![1]).toBeGreaterThanOrEqual(lambda);
+    const [{ safety, reward }] = data.verdict.policies;
+    for (const { lambda, lambdaInterval } of data.verdict.problems[0].conditions) {
+      expect(lambdaInterval[0]).toBeLessThanOrEqual(lambda);
+      expect(lambdaInterval[1]).toBeGreaterThanOrEqual(lambda);
+    }
+    for (const { predicted, predictedInterval } of [...safety, reward]) {
       expect(predictedInterval![0]).toBeLessThan(predicted!);
       expect(predictedInterval![1]).toBeGreaterThan(predicted!);
     }
-    expect(data.reward.predictedInterval![0]).toBeLessThan(data.reward.predicted!);
-    expect(data.reward.predictedInterval![1]).toBeGreaterThan(data.reward.predicted!);
   });
 
   test("every held-out score is in the distributions, whose means differ by the measured gain", () => {
-    const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, v) => sum + v, 0) / values.length;
-    expect(data.distributions!.map(({ name, role }) => [name, role])).toEqual([
+    const { scores } = data.sections.scores!;
+    expect(scores.map(({ name, role }) => [name, role])).toEqual([
       ["helpful", "reward"],
       ["harmless", "safety"],
       ["honest", "safety"],
       ["judge", "held-out"],
     ]);
-    for (const { name, before, after } of data.distributions!) {
-      expect([before.length, after.length]).toEqual([72, 72]);
-      expect(mean(after) - mean(before)).toBeCloseTo(rows.get(name)!.measured, 12);
+    for (const { name, reference, policies } of scores) {
+      const [{ histogram }] = policies;
+      expect([reference.count, histogram.count]).toEqual([72, 72]);
+      expect(histogram.mean - reference.mean).toBeCloseTo(rows.get(name)!.measured, 12);
+    }
+  });
+
+  test("gains by prompt come to the measured means, and name the prompts that lost most", async () => {
+    const { gains } = data.sections["by-prompt"]!;
+    expect(gains.map(({ name, margin }) => [name, margin])).toEqual([
+      ["harmless", 0.3],
+      ["honest", -0.1],
+    ]);
+    const scores = async (policy: string, name: string) =>
+      (await run.scoreTable(policy, "held-out", [name])).columns[0];
+    for (const { name, means, points, prompts, safer, lessSafe, lost } of gains) {
+      expect(means[0]).toBeCloseTo(rows.get(name)!.measured, 12);
+      expect(means[1]).toBeCloseTo(rows.get("helpful")!.measured, 12);
+      const [before, after] = [await scores("reference", name), await scores("aligned", name)];
+      const own = Array.from({ length: 12 }, (_, x) => {
+        const sum = (values: Float64Array) => values.subarray(6 * x, 6 * x + 6).reduce((total, value) => total + value);
+        return (sum(after) - sum(before)) / 6;
+      });
+      expect(prompts).toBe(12);
+      for (const [x, [gain]] of points.entries()) expect(gain).toBeCloseTo(own[x], 12);
+      expect(safer).toBe(own.filter((gain) => gain > 1e-6).length / 12);
+      expect(lessSafe).toBe(own.filter((gain) => gain < -1e-6).length / 12);
+      const worst = own.filter((gain) => gain < -1e-6).sort((a, b) => a - b);
+      expect(lost).toHaveLength(Math.min(5, worst.length));
+      for (const [i, { gains }] of lost.entries()) expect(gains[0]).toBeCloseTo(worst[i], 12);
     }
   });
 
   test("examples pair the two models' responses to one prompt, with the scores of each", async () => {
-    const { scorers, rows: shown, total } = data.examples!;
+    const { scorers, rows: shown, total } = data.sections.responses!;
     expect(scorers).toEqual(["helpful", "harmless", "honest", "judge"]);
     expect(total).toBe(72);
     expect(shown).toHaveLength(72);
-    for (const { before, after } of shown)
-      for (const { response, scores } of [before, after])
+    for (const { responses: pair } of shown)
+      for (const { response, scores } of pair)
         expect(scores).toEqual(scorers.map((name) => scoreBy[name][responses.indexOf(response)]));
     const [first] = await run.samples("aligned", "held-out");
-    expect(shown[0].after.response).toBe(first.response);
+    expect(shown[0].responses[1].response).toBe(first.response);
   });
 
   test("a chat of one turn reads as its text, a longer one with its roles", () => {
@@ -152,26 +183,26 @@ describe("the data of a report", () => {
       ...Array.from({ length: 36 }, (_, i) => (i % 3 === 0 ? `turn ${i}` : `plain ${i}`)),
       "system: Be brief.\n\nuser: chat prompt",
     ]);
-    for (const { prompt } of data.examples!.rows) expect(known).toContain(prompt);
+    for (const { prompt } of data.sections.responses!.rows) expect(known).toContain(prompt);
   });
 
   test("where there are more responses than rows, it takes every prompt alike and says how many there are", async () => {
-    const some = (await collectReport(run, { date, maxExamples: 26 })).examples!;
+    const some = (await gatherPage(run, { date, maxResponses: 26 })).sections.responses!;
     expect([some.rows.length, some.total]).toEqual([24, 72]);
-    const few = (await collectReport(run, { date, maxExamples: 5 })).examples!;
+    const few = (await gatherPage(run, { date, maxResponses: 5 })).sections.responses!;
     expect(new Set(few.rows.map(({ prompt }) => prompt)).size).toBe(5);
   });
 
   test("the loss of the optimum is what a toy that trains to the end comes to", () => {
-    const { steps, optimum, pairs } = data.training!;
+    const [{ curve, optimum, pairs }] = data.sections.training!.trainings;
     expect(pairs).toBe(24 * 12);
-    expect(steps[0].loss).toBeCloseTo(Math.LN2, 9);
-    expect(steps.at(-1)!.loss).toBeCloseTo(optimum!, 2);
-    expect(steps.at(-1)!.loss).toBeGreaterThanOrEqual(optimum! - 1e-6);
+    expect(curve[0][1]).toBeCloseTo(Math.LN2, 9);
+    expect(curve.at(-1)![1]).toBeCloseTo(optimum!, 2);
+    expect(curve.at(-1)![1]).toBeGreaterThanOrEqual(optimum! - 1e-6);
   });
 
   test("costs name every piece of work with what it took", () => {
-    const costs = new Map(data.costs!.map((cost) => [cost.stage, cost]));
+    const costs = new Map(data.sections.bill!.work.map((cost) => [cost.name, cost]));
     expect([...costs.keys()]).toEqual([
       "sample",
       "score helpful",
@@ -195,18 +226,23 @@ describe("the data of a report", () => {
   });
 
   test("win rates are the judges' own", () => {
-    expect(data.winRates).toHaveLength(1);
-    expect(data.winRates![0]).toMatchObject({ judge: "panel", rate: 0.72, interval: [0.5, 0.9], wins: 7 });
+    const [{ winRates }] = data.sections.judges!.policies;
+    expect(winRates).toHaveLength(1);
+    expect(winRates[0]).toMatchObject({ judge: "panel", rate: 0.72, interval: [0.5, 0.9], wins: 7 });
   });
 
   test("recipe, settings, seed and versions are those of the run", () => {
-    expect(data.recipe).toBe(recipeText);
-    expect(data.settings).toMatch(/^ {2}per_prompt: 12$/m);
-    expect(Object.values(data.seeds!)).toEqual([3]);
-    expect(data.versions).toMatchObject({ dualign: "0.0.1", node: "v20", "reference model": "toy" });
+    const { recipe, settings, seeds, versions } = data.sections.recipe!;
+    expect(recipe).toBe(recipeText);
+    expect(settings).toMatch(/^ {2}per_prompt: 12$/m);
+    expect(Object.values(seeds)).toEqual([3]);
+    expect(versions).toMatchObject({ dualign: "0.0.1", node: "v20", "reference model": "toy" });
   });
 
-  test("the same run gives the same data", async () => expect(await collectReport(run, { date })).toEqual(data));
+  test("the same run gives the same data", async () => expect(await gatherPage(run, { date })).toEqual(data));
+
+  test("the data are plain JSON, from which the same page is drawn", () =>
+    expect(drawPage(JSON.parse(JSON.stringify(data)))).toBe(drawPage(data)));
 });
 
 describe("the report of a run", () => {
@@ -216,7 +252,9 @@ describe("the report of a run", () => {
     expect(readdirSync(folder).filter((name) => name.startsWith("report"))).toEqual(["report.html"]);
     const document = page();
     const verdicts = [...document.querySelectorAll("#verdict tbody .badge")].map(({ textContent }) => textContent);
-    expect(verdicts.map((text) => text!.slice(2))).toEqual(data.constraints.map(({ verdict }) => verdict));
+    expect(verdicts.map((text) => text!.slice(2))).toEqual(
+      data.verdict.policies[0].safety.map(({ verdict }) => verdict),
+    );
     expect(document.querySelector(".cautions")!.textContent).toContain("Measured on 12 prompts only");
   });
 
@@ -232,9 +270,12 @@ describe("the report of a run", () => {
       "honest",
       "judge (not in the solve)",
       "Length of the responses",
+      "helpful against harmless, by prompt",
       "The dual of harmless",
       "The dual of honest",
       "Convergence",
+      "Residual",
+      "harmless under the reference",
       "What harmless costs",
       "λ* of harmless by prompts",
       "λ* of harmless by responses per prompt",
@@ -260,14 +301,15 @@ test("a run that has only solved reports its prediction; one that has not says w
   const early = join(parent, "early");
   const recipe = parseRecipe(recipeText, { source: "toy.yaml" });
   const started = await startRun(early, { recipe, recipeText: "", versions: {} });
-  await expect(collectReport(started, { date })).rejects.toThrow(/has no solution to report: dualign dual /);
+  await expect(gatherPage(started, { date })).rejects.toThrow(/has no solution to report: dualign dual /);
   await runMethod({ run: started, world, emit: () => {} }, ["sample", "score", "dual"]);
   await started.close();
   const again = await openRun(early);
-  const { constraints, examples, distributions, training } = await collectReport(again, { date });
-  expect(constraints[0]).toMatchObject({ measured: null, interval: null, verdict: null });
-  expect(constraints[0].predicted).toBeCloseTo(0.3, 6);
-  expect([examples, training, distributions]).toEqual([undefined, undefined, []]);
+  const { verdict, sections } = await gatherPage(again, { date });
+  const [{ safety }] = verdict.policies;
+  expect(safety[0]).toMatchObject({ measured: null, interval: null, verdict: null });
+  expect(safety[0].predicted).toBeCloseTo(0.3, 6);
+  expect([sections.responses, sections.training, sections.scores]).toEqual([undefined, undefined, undefined]);
   await writeReportFile(again);
   await again.close();
 });
@@ -277,15 +319,16 @@ test("a run from preferences alone says what its margins ask for, and bills the 
   const recipe = toyPecanRecipe();
   const started = await startRun(folder, { recipe, recipeText: "", versions: {} });
   await runMethod({ run: started, world: { ...toyWorld(), writeReport: writeReportFile }, emit: () => {} });
-  const { algorithm, constraints, costs, recipe: written } = await collectReport(started, { date });
+  const { headline, verdict, sections } = await gatherPage(started, { date });
+  const [{ algorithm, conditions }] = verdict.problems;
   await started.close();
-  expect(algorithm).toBe("PeCAN");
-  expect(constraints.map(({ name }) => name)).toEqual(recipe.safety.map(({ name }) => name));
-  expect(constraints[0].meaning).toMatch(/^.+: margin .+ asks that /);
+  expect([headline.algorithm, algorithm]).toEqual(["PeCAN", "PeCAN"]);
+  expect(conditions.map(({ name }) => name)).toEqual(recipe.safety.map(({ name }) => name));
+  expect(conditions[0].meaning).toMatch(/^.+: margin .+ asks that /);
   const names = [recipe.reward, ...recipe.safety].map(({ name }) => `pretrain ${name}`);
-  expect(costs!.map(({ stage }) => stage)).toEqual(expect.arrayContaining(names));
-  expect(written).toBe("");
+  expect(sections.bill!.work.map(({ name }) => name)).toEqual(expect.arrayContaining(names));
+  expect(sections.recipe!.recipe).toBe("");
   const page = readFileSync(join(folder, "report.html"), "utf8");
   expect(page).toContain("PeCAN");
-  expect(parseHTML(page).document.querySelector("#verdict")!.textContent).toContain(constraints[0].meaning!);
+  expect(parseHTML(page).document.querySelector("#verdict")!.textContent).toContain(conditions[0].meaning!);
 });

@@ -8,8 +8,10 @@ import { runMethod } from "../../src/methods/methods.js";
 import { parseRecipe } from "../../src/methods/recipe.js";
 import type { ComparisonEvent, RunEvent } from "../../src/ports/events.js";
 import type { World } from "../../src/ports/world.js";
-import { collectComparison } from "../../src/report/collectComparison.js";
-import type { ComparisonData } from "../../src/report/index.js";
+import type { PolicyFigures } from "../../src/report/figures.js";
+import { drawPage, gatherPage, type PageData } from "../../src/report/index.js";
+import { learnedFrom } from "../../src/report/sections/training.js";
+import { Study } from "../../src/report/study/study.js";
 import { type RunFolder, startRun } from "../../src/store/runFolder.js";
 import { adapterOnly, responses, rewards, safeties, toyWorld } from "../methods/toy.js";
 
@@ -88,7 +90,8 @@ const world: World = {
 const date = "2025-01-15T10:20:30.000Z";
 const folder = mkdtempSync(join(tmpdir(), "dualign-comparison-"));
 let run: RunFolder;
-let data: ComparisonData;
+let data: PageData;
+let policies: readonly PolicyFigures[];
 let last: ComparisonEvent;
 
 beforeAll(async () => {
@@ -97,18 +100,24 @@ beforeAll(async () => {
   const heard: RunEvent[] = [];
   await runMethod({ run, world, emit: (event) => heard.push(event) });
   last = heard.at(-1) as ComparisonEvent;
-  data = await collectComparison(run, { date, maxExamples: 6 });
+  data = await gatherPage(run, { date, maxResponses: 6 });
+  policies = await (await Study.open(run, { date })).policies();
 });
 afterAll(async () => {
   await run.close();
   rmSync(folder, { recursive: true });
 });
 
-const named = (name: string) => data.policies.find((policy) => policy.name.replaceAll("\u00a0", " ").startsWith(name))!;
-const billed = (method: string) => data.marginBills!.find((one) => one.method === method)!;
+/** What of a list belongs to the policy whose name begins so. */
+const found = <T extends { readonly name: string }>(all: readonly T[], name: string): T =>
+  all.find((one) => one.name.replaceAll("\u00a0", " ").startsWith(name))!;
+const verdictOf = (name: string) => found(policies, name).safety[0].verdict;
+const billOf = (name: string) => found(data.sections.bill!.policies, name).bill;
+const trainingOf = (name: string) => found(data.sections.training!.trainings, name);
+const billed = (method: string) => data.sections.bill!.methods.find((one) => one.method === method)!;
 
 test("policies are named as a reader knows them, and carry what the run measured of them", () => {
-  const plain = data.policies.map(({ name, mark }) => [name.replaceAll("\u00a0", " ").replace(/\d+\.\d+$/, "…"), mark]);
+  const plain = policies.map(({ name, mark }) => [name.replaceAll("\u00a0", " ").replace(/\d+\.\d+$/, "…"), mark]);
   expect(plain.map(([name]) => name)).toEqual([
     "MoCAN λ* = …",
     "MoCAN λ = 1",
@@ -122,7 +131,7 @@ test("policies are named as a reader knows them, and carry what the run measured
     "Safe-RLHF",
   ]);
   expect(plain[1][1]).toBe("1");
-  for (const [i, { reward, safety, kl, lambda, predictions, winRates, heldOut }] of data.policies.entries()) {
+  for (const [i, { reward, safety, kl, lambda, predictions, winRates, heldOut }] of policies.entries()) {
     const row = last.policies[i];
     expect(lambda).toEqual(row.lambda);
     expect(reward).toMatchObject({ measured: row.reward.gain, interval: row.reward.interval });
@@ -133,11 +142,11 @@ test("policies are named as a reader knows them, and carry what the run measured
     expect(winRates).toMatchObject([{ question: "safety", rate: row.win_rates[0].rate }]);
     expect(heldOut.map(({ name }) => name)).toEqual(["truth"]);
   }
-  expect(data.policies.filter(({ solved }) => solved).map(({ family }) => family)).toEqual(["MoCAN", "PeCAN"]);
+  expect(policies.filter(({ solved }) => solved).map(({ family }) => family)).toEqual(["MoCAN", "PeCAN"]);
 });
 
 test("where held-out prompts are like those of the solve, the predictions for both are alike", () => {
-  for (const { predictions, heldOutPredictions } of data.policies.filter(({ predictions }) => predictions.length > 0))
+  for (const { predictions, heldOutPredictions } of data.sections.predicted!.families.flatMap((one) => one.policies))
     for (const [k, { predicted }] of predictions.entries()) {
       expect(heldOutPredictions![k]).not.toBe(predicted);
       expect(heldOutPredictions![k]).toBeCloseTo(predicted!, 0);
@@ -145,20 +154,21 @@ test("where held-out prompts are like those of the solve, the predictions for bo
 });
 
 test("a training's progress is told between the losses of the reference and of the optimum", async () => {
-  const { loss, optimum, start, data: learned } = named("MoCAN λ*").training!;
+  const { loss, optimum, start } = trainingOf("MoCAN λ*");
   expect(start).toBe(Math.LN2);
   expect(loss!).toBeLessThan(start!);
   expect(loss!).toBeCloseTo(optimum!, 2);
-  expect(learned).toBe(`${24 * 8} labelled pairs`);
-  expect(named("Dual ascent").training).toMatchObject({ data: expect.stringContaining("the last of 5 rounds") });
-  expect(named("Dual ascent").training!.optimum).not.toBeNull();
-  expect(named("DPO-H").training).toMatchObject({ data: expect.stringMatching(/preferences$/), optimum: null });
-  expect(named("Safe-RLHF").training).toMatchObject({ loss: null, optimum: null });
+  expect(learnedFrom(trainingOf("MoCAN λ*"))).toBe(`${24 * 8} labelled pairs`);
+  expect(learnedFrom(trainingOf("Dual ascent"))).toContain("the last of 5 rounds");
+  expect(trainingOf("Dual ascent").optimum).not.toBeNull();
+  expect(learnedFrom(trainingOf("DPO-H"))).toMatch(/preferences$/);
+  expect(trainingOf("DPO-H").optimum).toBeNull();
+  expect(trainingOf("Safe-RLHF")).toMatchObject({ loss: null, optimum: null });
 });
 
 describe("what each method takes to reach the margin", () => {
   test("one shot is what it is, and comes first", () => {
-    expect(data.marginBills!.map(({ method }) => method)).toEqual([
+    expect(data.sections.bill!.methods.map(({ method }) => method)).toEqual([
       "MoCAN",
       "PeCAN",
       "Weighted sum",
@@ -167,19 +177,20 @@ describe("what each method takes to reach the margin", () => {
       "Dual ascent",
       "Safe-RLHF",
     ]);
-    expect(billed("MoCAN").bill).toEqual(named("MoCAN λ*").bill);
+    expect(billed("MoCAN").bill).toEqual(billOf("MoCAN λ*"));
   });
 
   test("a weighted sum pays for every λ up to the first that may do, and for their samples once", () => {
-    const [zero, two] = [named("Weighted sum λ = 0"), named("Weighted sum λ = 2")];
-    expect(zero.safety[0].verdict).toBe("not held");
-    expect(two.safety[0].verdict).not.toBe("not held");
+    const names = ["Weighted sum λ = 0", "Weighted sum λ = 2"];
+    expect(names.map(verdictOf)[0]).toBe("not held");
+    expect(names.map(verdictOf)[1]).not.toBe("not held");
+    const [zero, two] = names.map(billOf);
     const { extent, bill, verdict } = billed("Weighted sum");
     expect(extent).toBe("2 of 3 λ");
-    expect(verdict).toBe(two.safety[0].verdict);
-    expect(bill).toMatchObject({ trainings: 2, tokensSampled: zero.bill.tokensSampled, tokensTrained: 8000 });
-    expect(bill.flops).toBe(zero.bill.flops! + 20 * 4000);
-    expect(bill.seconds).toBeLessThan(zero.bill.seconds + two.bill.seconds);
+    expect(verdict).toBe(verdictOf("Weighted sum λ = 2"));
+    expect(bill).toMatchObject({ trainings: 2, tokensSampled: zero.tokensSampled, tokensTrained: 8000 });
+    expect(bill.flops).toBe(zero.flops! + 20 * 4000);
+    expect(bill.seconds).toBeLessThan(zero.seconds + two.seconds);
   });
 
   test("what moves λ pays up to the first iteration that measures the margin reached with a λ that has settled", async () => {
@@ -189,7 +200,7 @@ describe("what each method takes to reach the margin", () => {
     const first = rounds.findIndex(({ gain }, i) => gain[0] >= 0.3 && near.slice(i).every(Boolean)) + 1;
     expect(first).toBeGreaterThan(1);
     expect(billed("Dual ascent")).toMatchObject({
-      iterative: true,
+      moving: true,
       extent: `${first} of 5 iterations`,
       bill: { trainings: first, tokensTrained: first * 4000 },
     });
@@ -197,35 +208,38 @@ describe("what each method takes to reach the margin", () => {
       extent: "2 of 4 iterations",
       bill: { tokensSampled: 1000, tokensTrained: 2000, flops: 2e6 },
     });
-    expect(billed("Safe-RLHF").bill.seconds).toBeCloseTo(named("Safe-RLHF").bill.seconds / 2, 12);
+    expect(billed("Safe-RLHF").bill.seconds).toBeCloseTo(billOf("Safe-RLHF").seconds / 2, 12);
   });
 });
 
 test("λ and gain by iteration are the run's own", async () => {
-  expect(data.paths!.map(({ method }) => method)).toEqual(["Dual ascent", "Safe-RLHF"]);
-  expect(data.paths![1].iterations.map(({ gain }) => gain[0])).toEqual(gains);
+  expect(data.sections.paths!.paths.map(({ method }) => method)).toEqual(["Dual ascent", "Safe-RLHF"]);
+  expect(data.sections.paths!.paths[1].iterations.map(({ gain }) => gain[0])).toEqual(gains);
   const rows = await run.multipliers("dual-ascent");
-  expect(data.paths![0].iterations.map(({ lambda }) => lambda)).toEqual(rows.map(({ lambda }) => lambda));
+  expect(data.sections.paths!.paths[0].iterations.map(({ lambda }) => lambda)).toEqual(
+    rows.map(({ lambda }) => lambda),
+  );
 });
 
 test("both duals are there, with the reference's scores that they were solved from", async () => {
-  expect(data.problems!.map(({ algorithm }) => algorithm)).toEqual(["MoCAN", "PeCAN"]);
-  for (const [i, { constraints, dual }] of data.problems!.entries()) {
-    expect(constraints[0].lambda).toBeCloseTo(data.policies[2 * i].lambda![0], 9);
-    expect(constraints[0].reference).toHaveLength(24 * 32);
-    expect(dual.constraints).toHaveLength(1);
+  const { problems } = data.sections.dual!;
+  expect(problems.map(({ algorithm }) => algorithm)).toEqual(["MoCAN", "PeCAN"]);
+  for (const [i, { conditions }] of problems.entries()) {
+    expect(conditions[0].lambda).toBeCloseTo(policies[2 * i].lambda![0], 9);
+    expect(conditions[0].scores!.histogram.count).toBe(24 * 32);
+    expect(conditions).toHaveLength(1);
   }
-  expect(data.problems![1].constraints[0].meaning).toMatch(/asks that/);
+  expect(problems[1].conditions[0].meaning).toMatch(/asks that/);
 });
 
 test("all policies answer the same prompts: those hardest for the reference, and some drawn", async () => {
-  const { rows, scorers } = data.prompts!;
+  const { rows, scorers } = data.sections.responses!;
   expect(scorers).toEqual(["reward", "harmless", "truth"]);
   expect(rows).toHaveLength(6);
   expect(new Set(rows.map(({ prompt }) => prompt)).size).toBe(6);
-  const names = ["The reference", ...data.policies.map(({ name }) => name)];
+  const names = ["The reference", ...policies.map(({ name }) => name)];
   for (const { responses: shown } of rows) {
-    expect(shown.map(({ policy }) => policy)).toEqual(names);
+    expect(shown.map(({ name }) => name)).toEqual(names);
     for (const { response, scores } of shown)
       expect(scores).toEqual(scorers.map((name) => scoreBy[name][responses.indexOf(response)]));
   }
@@ -238,7 +252,7 @@ test("all policies answer the same prompts: those hardest for the reference, and
 });
 
 test("hyperparameters stand in a column for each kind of training", () => {
-  const { columns, rows } = data.hyperparameters!;
+  const { columns, rows } = data.sections.hyperparameters!;
   expect(columns).toEqual(["One shot, weighted sum", "Models of preferences", "Dual ascent", "Safe-RLHF"]);
   const values = (name: string) => rows.find((row) => row.name === name)!.values;
   expect(values("lora_r")).toEqual(["8", "8", "8", "8"]);
@@ -248,7 +262,10 @@ test("hyperparameters stand in a column for each kind of training", () => {
 });
 
 test("the same run gives the same data", async () =>
-  expect(await collectComparison(run, { date, maxExamples: 6 })).toEqual(data));
+  expect(await gatherPage(run, { date, maxResponses: 6 })).toEqual(data));
+
+test("the data are plain JSON, from which the same page is drawn", () =>
+  expect(drawPage(JSON.parse(JSON.stringify(data)))).toBe(drawPage(data)));
 
 test("the run's last event names its report, which has every figure that a reviewer asks for", () => {
   expect(last.report).toBe(join(folder, "report.html"));
@@ -257,11 +274,14 @@ test("the run's last event names its report, which has every figure that a revie
     "verdict",
     "predicted",
     "trade-off",
+    "judges",
     "scores",
-    "bill",
-    "paths",
+    "by-prompt",
     "dual",
     "trust",
+    "training",
+    "paths",
+    "bill",
     "responses",
     "hyperparameters",
     "recipe",
@@ -292,7 +312,7 @@ test("before the evaluation there is nothing to report", async () => {
   const early = mkdtempSync(join(tmpdir(), "dualign-comparison-"));
   const recipe = parseRecipe(recipeText, { source: "toy.yaml", method: "compare" });
   const started = await startRun(early, { recipe, recipeText, versions: {} });
-  await expect(collectComparison(started, { date })).rejects.toThrow(/are not evaluated yet: dualign resume /);
+  await expect(gatherPage(started, { date })).rejects.toThrow(/are not evaluated yet: dualign resume /);
   await started.close();
   rmSync(early, { recursive: true });
 });

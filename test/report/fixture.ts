@@ -1,15 +1,14 @@
-/** A report's data as a real run would give it: synthetic scores, solved by the dual, and responses in every shape. */
+/** A page's data as a real run would give it: synthetic scores, solved by the dual, and responses in every shape. */
 import { evenOffsets, predict, type Scores, solveDual } from "../../src/dual/index.js";
 import { Random } from "../../src/random.js";
-import {
-  type ComparedPolicy,
-  type ComparisonData,
-  dualSeries,
-  type Example,
-  type Family,
-  type Outcome,
-  type ReportData,
-} from "../../src/report/index.js";
+import { histogramBins, histogramsOf } from "../../src/report/charts/histogram.js";
+import type { Family, Outcome, PolicyFigures } from "../../src/report/figures.js";
+import type { PageData } from "../../src/report/index.js";
+import type { PromptResponses } from "../../src/report/sections/responses.js";
+import type { Distribution } from "../../src/report/sections/scores.js";
+import { dualSeries } from "../../src/report/series.js";
+import { extent, histogram, median } from "../../src/report/statistics.js";
+import type { TrainingFigures } from "../../src/report/study/trainings.js";
 
 export const hostile = `</td></table><script>window.broken = 1</script><img src="https://example.com/x" onerror="window.broken = 2">"'>&lt;`;
 
@@ -31,42 +30,151 @@ export function fakeScores(prompts: number, responses: number, constraints: numb
   return { reward, safety, offsets: evenOffsets(prompts, responses) };
 }
 
-export function fakeReport(constraints = 1): ReportData {
-  const names = ["harmlessness", "honesty"].slice(0, constraints);
-  const margins = [0.8, 0.2].slice(0, constraints);
+const date = "2025-01-15T10:20:30.000Z";
+const reference = "the reference";
+const confidence = 0.95;
+const allNames = ["harmlessness", "honesty"];
+const allMargins = [0.8, 0.2];
+const beta = 0.25;
+
+/** Problem of the fixtures with its solution. */
+function fakeProblem(constraints: number, repeats?: number) {
+  const names = allNames.slice(0, constraints);
+  const margins = allMargins.slice(0, constraints);
   const scores = fakeScores(240, 16, constraints);
-  const solution = solveDual(scores, { beta: 0.25, margins });
+  const solution = solveDual(scores, { beta, margins });
+  const conditions = names.map((name, j) => ({ name, margin: margins[j] }));
+  return { conditions, scores, solution, series: dualSeries(scores, solution, { seed: 0, repeats }) };
+}
+
+const priced = ({ conditions, solution }: ReturnType<typeof fakeProblem>, meaning?: string) =>
+  conditions.map((condition, j) => ({
+    ...condition,
+    lambda: solution.lambda[j],
+    lambdaInterval: [solution.lambda[j] * 0.86, solution.lambda[j] * 1.17] as const,
+    meaning: meaning && `${condition.name}: margin ${condition.margin} asks for so much`,
+  }));
+
+/** Data of what shows the solve. */
+function solved(problem: ReturnType<typeof fakeProblem>, algorithms: readonly string[]) {
+  const { scores, series, conditions } = problem;
+  const under = (j: number) => {
+    const values = scores.safety[j];
+    const aim = values.reduce((sum, value) => sum + value, 0) / values.length + conditions[j].margin;
+    const domain = extent(values, [aim])!;
+    return { domain, histogram: histogram(values, domain, histogramBins), aim, below: 0.7 };
+  };
+  return {
+    verdict: algorithms.map((algorithm) => ({
+      algorithm,
+      conditions: priced(problem).map((one, j) => ({ ...one, largestMargin: series.constraints[j].largestMargin })),
+      ess: median(series.ess),
+      infeasibleResamples: algorithms.length > 1 ? 0.004 : 0,
+    })),
+    dual: {
+      problems: algorithms.map((algorithm) => ({
+        algorithm,
+        convergence: series.convergence,
+        kkt: series.kkt,
+        conditions: priced(problem, algorithm === "PeCAN" ? "so much" : undefined).map((one, j) => ({
+          ...one,
+          curves: series.constraints[j].curves,
+          scores: under(j),
+        })),
+      })),
+      explained: algorithms.length > 1,
+    },
+    trust: {
+      responses: 16,
+      problems: algorithms.map((algorithm) => ({
+        algorithm,
+        ess: series.ess,
+        kl: series.kl,
+        conditions: priced(problem).map(({ name, lambda }, j) => ({
+          ...{ name, lambda },
+          byPrompts: series.constraints[j].byPrompts,
+          byResponses: series.constraints[j].byResponses,
+        })),
+      })),
+    },
+    planes: conditions.map((condition, j) => ({
+      ...condition,
+      frontier: series.constraints[j].frontier.map(({ safetyGain, rewardGain }) => [safetyGain, rewardGain] as const),
+      largestMargin: series.constraints[j].largestMargin,
+    })),
+  };
+}
+
+function spread(
+  name: string,
+  before: ArrayLike<number>,
+  after: Readonly<Record<string, ArrayLike<number>>>,
+): Distribution {
+  const { domain, histograms } = histogramsOf([before, ...Object.values(after)])!;
+  const policies = Object.keys(after).map((policy, i) => ({ name: policy, histogram: histograms[i + 1] }));
+  return { name, domain, reference: histograms[0], policies };
+}
+
+/** Gains by prompt of a policy in each condition. */
+const byPrompt = (policies: readonly string[], conditions: readonly { name: string; margin: number }[]) => {
+  const random = new Random(11);
+  return {
+    reward: "helpfulness",
+    gains: policies.flatMap((policy) =>
+      conditions.map((condition) => ({
+        ...condition,
+        ...{ policy, prompts: 64, responses: 4, means: [0.7, 0.3] as const, safer: 0.8, lessSafe: 0.2, worse: 0.05 },
+        points: Array.from({ length: 64 }, () => [0.7 + random.normal(), 0.3 + random.normal()] as const),
+        lost: prompts.map((prompt, i) => ({ prompt: prompt.repeat(1 + i), gains: [i - 6, 0.1] as const })),
+      })),
+    ),
+  };
+};
+
+/** Page of a run. */
+export function fakeRun(constraints = 1): PageData {
+  const problem = fakeProblem(constraints);
+  const { conditions, solution } = problem;
+  const names = conditions.map(({ name }) => name);
   const random = new Random(3);
   const { predicted } = solution;
   const draw = (shift: number, spread: number) => Array.from({ length: 256 }, () => shift + spread * random.normal());
   const measured = names.map((_, j) => predicted.safetyGain[j] - 0.04 - 0.3 * j);
-  return {
-    title: "pocket",
-    algorithm: "MoCAN",
-    date: "2025-01-15T10:20:30.000Z",
-    reference: "the reference",
-    aligned: "the aligned model",
-    beta: solution.beta,
-    confidence: 0.95,
-    counts: { prompts: 240, responses: 16, heldOutPrompts: 64, heldOutResponses: 4 },
-    reward: {
-      name: "helpfulness",
-      predicted: predicted.rewardGain,
-      measured: predicted.rewardGain - 0.03,
-      interval: [predicted.rewardGain - 0.11, predicted.rewardGain + 0.05],
-    },
-    constraints: names.map((name, j) => ({
-      name,
-      margin: margins[j],
-      lambda: solution.lambda[j],
-      lambdaInterval: [solution.lambda[j] * 0.86, solution.lambda[j] * 1.17] as const,
-      predicted: predicted.safetyGain[j],
-      predictedInterval: [predicted.safetyGain[j] - 0.04, predicted.safetyGain[j] + 0.05] as const,
-      measured: measured[j],
-      interval: [measured[j] - 0.18, measured[j] + 0.17] as const,
-      verdict: measured[j] + 0.17 < margins[j] ? ("not held" as const) : ("undecided" as const),
-    })),
+  const counts = { prompts: 240, responses: 16, heldOutPrompts: 64, heldOutResponses: 4 };
+  const reward: Outcome = {
+    name: "helpfulness",
+    predicted: predicted.rewardGain,
+    measured: predicted.rewardGain - 0.03,
+    interval: [predicted.rewardGain - 0.11, predicted.rewardGain + 0.05],
+  };
+  const safety = conditions.map(({ name, margin }, j) => ({
+    name,
+    margin,
+    predicted: predicted.safetyGain[j],
+    predictedInterval: [predicted.safetyGain[j] - 0.04, predicted.safetyGain[j] + 0.05] as const,
+    measured: measured[j],
+    interval: [measured[j] - 0.18, measured[j] + 0.17] as const,
+    verdict: measured[j] + 0.17 < margin ? ("not held" as const) : ("undecided" as const),
+  }));
+  const policy: PolicyFigures = {
+    family: "MoCAN",
+    name: "the aligned model",
+    mark: "aligned",
+    policy: "aligned",
+    lambda: solution.lambda,
+    solved: true,
+    oneShot: true,
+    reward,
+    safety,
     heldOut: [{ name: "rubric harm", predicted: null, measured: 0.61, interval: [0.44, 0.79] }],
+    kl: {
+      name: "KL",
+      predicted: predicted.kl,
+      measured: predicted.kl * 0.9,
+      interval: [predicted.kl * 0.8, predicted.kl],
+    },
+    predictions: [reward, ...safety],
+    ess: { mean: 6, min: 2 },
     winRates: [
       {
         judge: "gpt-judge",
@@ -80,53 +188,113 @@ export function fakeReport(constraints = 1): ReportData {
         swayed: 0.14,
       },
     ],
-    kl: {
-      name: "KL",
-      predicted: predicted.kl,
-      measured: predicted.kl * 0.9,
-      interval: [predicted.kl * 0.8, predicted.kl],
+  };
+  const { verdict, dual, trust, planes } = solved(problem, ["MoCAN"]);
+  const after = (values: ArrayLike<number>) => ({ [policy.name]: values });
+  const training: TrainingFigures = {
+    ...policy,
+    pairs: 1920,
+    labelled: true,
+    rounds: 0,
+    steps: 180,
+    seconds: 63,
+    curve: Array.from({ length: 180 }, (_, step) => [
+      step + 1,
+      Math.LN2 * (0.82 + 0.18 * Math.exp(-step / 40)) + 0.03 * random.normal(),
+    ]),
+    loss: 0.57,
+    optimum: 0.53,
+    start: Math.LN2,
+  };
+  return {
+    title: "pocket",
+    date,
+    seconds: 128,
+    headline: {
+      ...{ title: "pocket", algorithm: "MoCAN", reference, reward: reward.name, conditions, counts },
+      policies: [policy],
+      bills: [],
     },
-    distributions: [
-      { name: "helpfulness", role: "reward", before: draw(0.6, 0.5), after: draw(0.75, 0.45) },
-      ...names.map((name, j) => ({
-        name,
-        role: "safety" as const,
-        before: draw(-0.8, 1.3),
-        after: draw(-0.8 + measured[j], 1),
-      })),
-    ],
-    dual: dualSeries(scores, solution, { seed: 0 }),
-    lengths: {
-      before: Array.from({ length: 256 }, () => 20 + random.integer(44)),
-      after: Array.from({ length: 256 }, () => 12 + random.integer(52)),
-      limit: 64,
-      cutBefore: 0.31,
-      cutAfter: 0.12,
+    verdict: {
+      ...{
+        reference,
+        reward: reward.name,
+        conditions,
+        beta,
+        confidence,
+        counts,
+        policies: [policy],
+        problems: verdict,
+      },
+      lengths: { limit: 64, reference: 42, policies: [{ name: policy.name, mean: 38, cut: 0.12 }] },
+      arrival: { share: 0.75, basis: "held back", cautions: [] },
     },
-    training: {
-      steps: Array.from({ length: 180 }, (_, step) => ({
-        step: step + 1,
-        loss: Math.LN2 * (0.82 + 0.18 * Math.exp(-step / 40)) + 0.03 * random.normal(),
-      })),
-      pairs: 1920,
-      pairsNote: "random pairs, soft labels",
-      optimum: 0.53,
+    sections: {
+      predicted: {
+        confidence,
+        heldOutResponses: 4,
+        families: [
+          {
+            family: "MoCAN",
+            own: false,
+            margins: conditions.map(({ margin }) => margin),
+            policies: [{ ...policy, heldOutPredictions: null, progress: 0.75 }],
+          },
+        ],
+      },
+      "trade-off": { reference, reward: reward.name, confidence, conditions: planes, policies: [policy] },
+      judges: { reference, confidence, policies: [policy] },
+      scores: {
+        reference,
+        scores: [
+          { ...spread("helpfulness", draw(0.6, 0.5), after(draw(0.75, 0.45))), role: "reward" },
+          ...names.map((name, j) => ({
+            ...spread(name, draw(-0.8, 1.3), after(draw(-0.8 + measured[j], 1))),
+            role: "safety" as const,
+          })),
+        ],
+        lengths: {
+          ...spread(
+            "tokens",
+            Array.from({ length: 256 }, () => 20 + random.integer(44)),
+            after(Array.from({ length: 256 }, () => 12 + random.integer(52))),
+          ),
+          limit: 64,
+          cut: { reference: 0.31, policies: [0.12] },
+        },
+      },
+      "by-prompt": byPrompt([policy.name], conditions),
+      dual,
+      trust,
+      training: { trainings: [training], pairs: { choice: "random", labels: "soft" } },
+      bill: {
+        methods: [],
+        policies: [],
+        work: [
+          { name: "sample", seconds: 41.2, tokens: 184_320, flops: 3.7e11, peakMemoryBytes: 4.1e8 },
+          { name: "score", seconds: 9.7, tokens: 201_000, flops: 4.1e11, peakMemoryBytes: 3.6e8 },
+          { name: "dual", seconds: 0.03 },
+          { name: "train", seconds: 63.4, tokens: 96_000, flops: 5.9e11, peakMemoryBytes: 7.9e8 },
+          { name: "evaluate", seconds: 14, tokens: 31_000, flops: 6.2e10, peakMemoryBytes: 4.1e8 },
+        ],
+      },
+      responses: {
+        reference,
+        policies: [policy.name],
+        counts,
+        scorers: ["helpfulness", ...names, "rubric_harm_without_excuses"],
+        rows: fakeRows(34, 2 + names.length, random),
+        total: 34,
+        elsewhere: "run.duckdb",
+      },
+      recipe: {
+        recipe:
+          "model: pocket/policy\nprompts:\n  file: pocket/prompts.jsonl   # <embedded>\n  held_out: 64\nbeta: 0.25\nreward: { model: pocket/reward, name: helpfulness }\nsafety:\n  - { model: pocket/cost, sign: -1, name: harmlessness, margin: 0.8 }\n",
+        settings: "model: pocket/policy\nbeta: 0.25\n",
+        seeds: { sampling: 0, training: 0, bootstrap: 0 },
+        versions: { dualign: "0.1.0", node: "20.19.0", "onnxruntime-node": "1.30.0", model: "pocket/policy" },
+      },
     },
-    examples: {
-      scorers: ["helpfulness", ...names, "rubric_harm_without_excuses"],
-      rows: fakeRows(34, 2 + names.length, random),
-    },
-    recipe:
-      "model: pocket/policy\nprompts:\n  file: pocket/prompts.jsonl   # <embedded>\n  held_out: 64\nbeta: 0.25\nreward: { model: pocket/reward, name: helpfulness }\nsafety:\n  - { model: pocket/cost, sign: -1, name: harmlessness, margin: 0.8 }\n",
-    seeds: { sampling: 0, training: 0, bootstrap: 0 },
-    versions: { dualign: "0.1.0", node: "20.19.0", "onnxruntime-node": "1.30.0", model: "pocket/policy" },
-    costs: [
-      { stage: "sample", seconds: 41.2, tokens: 184_320, flops: 3.7e11, peakMemoryBytes: 4.1e8 },
-      { stage: "score", seconds: 9.7, tokens: 201_000, flops: 4.1e11, peakMemoryBytes: 3.6e8 },
-      { stage: "dual", seconds: 0.03 },
-      { stage: "train", seconds: 63.4, tokens: 96_000, flops: 5.9e11, peakMemoryBytes: 7.9e8 },
-      { stage: "evaluate", seconds: 14, tokens: 31_000, flops: 6.2e10, peakMemoryBytes: 4.1e8 },
-    ],
   };
 }
 
@@ -139,10 +307,11 @@ const prompts = [
   "Which two cleaning products should I mix to clear out a room fast?",
 ];
 
-function fakeRows(length: number, scores: number, random: Random): Example[] {
-  const response = (text: string) => ({
+function fakeRows(length: number, scores: number, random: Random): PromptResponses[] {
+  const response = (name: string, text: string) => ({
+    name,
     response: text,
-    scores: Array.from({ length: scores }, () => random.normal()),
+    scores: Array.from({ length: scores }, (): number | null => random.normal()),
   });
   const long =
     "Rinse the stain with cold water at once, from the back of the cloth. Then work in a little dish soap and white vinegar, wait for ten minutes, and wash it as usual. ".repeat(
@@ -150,30 +319,33 @@ function fakeRows(length: number, scores: number, random: Random): Example[] {
     );
   const rows = Array.from({ length }, (_, i) => ({
     prompt: prompts[i % prompts.length],
-    before: response(
-      i % 3 === 0
-        ? long
-        : "Sure! First find out which kind of router it is; most keep the password on a sticker.\n\n1. Look at the label.\n2. Try it.",
-    ),
-    after: response(
-      i % 4 === 0
-        ? "I’d rather not help with that. You could ask your neighbour to share, or call your provider about a faster plan."
-        : long.slice(0, 163),
-    ),
+    responses: [
+      response(
+        "the reference",
+        i % 3 === 0
+          ? long
+          : "Sure! First find out which kind of router it is; most keep the password on a sticker.\n\n1. Look at the label.\n2. Try it.",
+      ),
+      response(
+        "the aligned model",
+        i % 4 === 0
+          ? "I’d rather not help with that. You could ask your neighbour to share, or call your provider about a faster plan."
+          : long.slice(0, 163),
+      ),
+    ],
   }));
-  rows[1].before.response = `${hostile}\u0000\u001b[31m unmistakable-needle`;
-  rows[2].after.response = "";
-  rows[4].after.scores[0] = Number.NaN;
+  rows[1].responses[0].response = `${hostile}\u0000\u001b[31m unmistakable-needle`;
+  rows[2].responses[1].response = "";
+  rows[4].responses[1].scores[0] = null;
   return rows;
 }
 
-/** A comparison of MoCAN, PeCAN and what they replace, from the same synthetic scores. */
-export function fakeComparison(constraints = 1): ComparisonData {
-  const names = ["harmlessness", "honesty"].slice(0, constraints);
-  const margins = [0.8, 0.2].slice(0, constraints);
-  const beta = 0.25;
-  const scores = fakeScores(240, 16, constraints);
-  const solution = solveDual(scores, { beta, margins });
+/** Page of a comparison of MoCAN, PeCAN and what they replace, from the same synthetic scores. */
+export function fakeComparison(constraints = 1): PageData {
+  const problem = fakeProblem(constraints, 3);
+  const { conditions, scores, solution } = problem;
+  const names = conditions.map(({ name }) => name);
+  const margins = conditions.map(({ margin }) => margin);
   const random = new Random(5);
   const gains = (lambda: readonly number[]) => {
     const { rewardGain, safetyGain, kl, ess } = predict(scores, beta, lambda);
@@ -192,7 +364,7 @@ export function fakeComparison(constraints = 1): ComparisonData {
     mark: string,
     lambda: readonly number[] | null,
     { off = 0, solved = false, policy = name }: { off?: number; solved?: boolean; policy?: string } = {},
-  ): ComparedPolicy => {
+  ): Policy => {
     const at = gains(lambda ?? solution.lambda.map(() => 0.4 + off));
     const measured = at.gains.map((gain) => gain - 0.02 - off);
     const predicted = family === "MoCAN" || family === "PeCAN";
@@ -205,6 +377,8 @@ export function fakeComparison(constraints = 1): ComparisonData {
       policy,
       lambda,
       solved,
+      oneShot: predicted,
+      heldOutPredictions: at.gains.map((gain) => gain - off / 2),
       reward: outcome(scorers[0], measured[0]),
       safety: names.map((scorer, j) => ({
         ...outcome(scorer, measured[j + 1]),
@@ -219,7 +393,6 @@ export function fakeComparison(constraints = 1): ComparisonData {
       heldOut: [outcome("rubric_harm_without_excuses", -0.1 + off)],
       kl: { name: "kl", predicted: predicted ? at.kl : null, measured: at.kl * (1 - off), interval: [0.1, 0.9] },
       predictions: predicted ? scorers.map((scorer, k) => outcome(prefix + scorer, measured[k], at.gains[k])) : [],
-      heldOutPredictions: predicted ? at.gains.map((gain) => gain - off / 2) : undefined,
       ess: predicted ? at.ess : undefined,
       winRates: (["helpfulness", "safety"] as const).map((question, k) => ({
         judge: `judge_${question}`,
@@ -232,15 +405,6 @@ export function fakeComparison(constraints = 1): ComparisonData {
         unreadable: 4 * k,
         swayed: 0.12,
       })),
-      training: { data: "1,920 labelled pairs", steps: 180, seconds: 63, loss: 0.55, optimum: 0.5, start: Math.LN2 },
-      bill: {
-        trainings: 1,
-        tokensSampled: 184_320,
-        tokensTrained: 96_000,
-        flops: 9e11,
-        seconds: 104,
-        peakMemoryBytes: 4e8,
-      },
     };
   };
   const shown = (lambda: readonly number[]) => (lambda.length === 1 ? `${lambda[0]}` : `(${lambda.join(", ")})`);
@@ -262,110 +426,160 @@ export function fakeComparison(constraints = 1): ComparisonData {
     policy("iterative", "Safe-RLHF", "Safe-RLHF", solution.lambda, { off: 0.15 }),
   ];
   const draw = (shift: number) => Array.from({ length: 96 }, () => shift + random.normal());
-  const own = policies[0].bill;
+  const own = {
+    trainings: 1,
+    tokensSampled: 184_320,
+    tokensTrained: 96_000,
+    flops: 9e11,
+    seconds: 104,
+    peakMemoryBytes: 4e8,
+  };
   const steps = (length: number, swing: number) =>
     Array.from({ length }, (_, i) => ({
       iteration: i + 1,
       lambda: margins.map(() => 0.6 + swing * Math.sin(i / 2) * Math.exp(-i / 20)),
       gain: margins.map((margin) => margin - swing * Math.cos(i / 2)),
     }));
+  const counts = { prompts: 240, responses: 16, heldOutPrompts: 24, heldOutResponses: 4 };
+  const there = policies.filter(({ policy }, i) => policies.findIndex((one) => one.policy === policy) === i);
+  const { verdict, dual, trust, planes } = solved(problem, ["MoCAN", "PeCAN"]);
+  const reward = "helpfulness";
+  const rlhf = { ...own, flops: 14 * own.flops, seconds: 12 * own.seconds };
   return {
     title: "pocket-compare",
-    date: "2025-01-15T10:20:30.000Z",
-    reference: "the reference",
-    beta,
-    confidence: 0.95,
-    counts: { prompts: 240, responses: 16, heldOutPrompts: 24, heldOutResponses: 4 },
-    reward: "helpfulness",
-    constraints: names.map((name, j) => ({ name, margin: margins[j] })),
-    policies,
-    problems: ["MoCAN", "PeCAN"].map((algorithm) => ({
-      algorithm,
-      constraints: names.map((name, j) => ({
-        name,
-        margin: margins[j],
-        lambda: solution.lambda[j],
-        lambdaInterval: [solution.lambda[j] * 0.9, solution.lambda[j] * 1.1],
-        reference: scores.safety[j],
-        meaning: algorithm === "PeCAN" ? `${name}: margin ${margins[j]} asks for so much` : undefined,
-      })),
-      dual: dualSeries(scores, solution, { seed: 0, repeats: 3 }),
-      infeasibleResamples: 0.004,
-    })),
-    exact: ["MoCAN", "PeCAN"].map((algorithm) => ({
-      algorithm,
-      constraints: names.map((name, j) => ({ name, margin: margins[j] })),
-      prompts: 24,
-      responses: 24 * 1464,
-      lambda: algorithm === "MoCAN" ? solution.lambda : null,
-      sampledLambda: solution.lambda,
-      rows: ["The reference", "π*", ...policies.map(({ name }) => name)].map((name, i) => ({
-        name,
-        klToOptimum: algorithm === "MoCAN" ? i / 10 : null,
-        klToOwn: i > 1 ? i / 20 : null,
-        violation: margins.map((margin) => margin - i / 10),
-        ownViolation: i > 1 ? margins.map((margin) => margin - i / 9) : null,
-        predictedViolation: i > 3 ? margins.map((margin) => margin - i / 8) : null,
-        rewardGain: i / 7,
-        objectiveGap: algorithm === "MoCAN" ? -i / 30 : null,
-      })),
-    })),
-    distributions: ["helpfulness", ...names].map((name, k) => ({
-      name,
-      role: k === 0 ? "reward" : "safety",
-      reference: draw(0),
-      policies: policies.map((policy) => ({ name: policy.name, values: draw(0.3) })),
-    })),
-    paths: [
-      { method: "Dual ascent", iterations: steps(5, 0.2) },
-      { method: "Safe-RLHF", iterations: steps(40, 0.5) },
-    ],
-    marginBills: [
-      {
-        method: "MoCAN",
-        iterative: false,
-        extent: "λ* solved, trained once",
-        verdict: "held",
-        reward: policies[0].reward,
-        bill: own,
-      },
-      {
-        method: "Safe-RLHF",
-        iterative: true,
-        extent: "31 of 40 iterations",
-        verdict: "undecided",
-        reward: policies[10].reward,
-        bill: { ...own, flops: 14 * own.flops!, seconds: 12 * own.seconds },
-      },
-    ],
-    prompts: {
-      scorers: ["helpfulness", ...names],
-      rows: prompts.slice(0, 3).map((prompt, i) => ({
-        prompt,
-        chosen: "Drawn by the run’s seed",
-        responses: [{ name: "The reference" }, ...policies].map(({ name }, k) => ({
-          policy: name,
-          response:
-            i === 0 && k === 1
-              ? `${hostile}\u0000`
-              : k === 3
-                ? ""
-                : "Rinse it with cold water, and wash it as usual. ".repeat(1 + k),
-          scores: [0.5, ...names.map(() => (k === 2 ? Number.NaN : -0.5))],
-        })),
-      })),
-      elsewhere: "run.duckdb, view “scored”",
-    },
-    hyperparameters: {
-      columns: ["One shot, weighted sum", "Safe-RLHF"],
-      rows: [
-        { name: "lora_target_modules", values: ["q_proj, k_proj, v_proj, o_proj", "–"] },
-        { name: "safe_rlhf.actor_lr", values: ["–", "of the policy; half of train.learning_rate by default"] },
+    date,
+    seconds: 41.2,
+    headline: {
+      ...{ title: "pocket-compare", algorithm: null, reference, reward, conditions, counts, policies },
+      bills: [
+        { method: "MoCAN", moving: false, missed: false, bill: own },
+        { method: "Safe-RLHF", moving: true, missed: false, bill: rlhf },
       ],
     },
-    recipe: "model: pocket/policy\n",
-    seeds: { sampling: 0 },
-    versions: { dualign: "0.1.0" },
-    costs: [{ stage: "sample", seconds: 41.2, peakMemoryBytes: 4.1e8 }],
+    verdict: { reference, reward, conditions, beta, confidence, counts, policies, problems: verdict },
+    sections: {
+      predicted: {
+        confidence,
+        heldOutResponses: 4,
+        families: (["MoCAN", "PeCAN"] as const).map((family) => ({
+          family,
+          own: family === "PeCAN",
+          margins,
+          policies: policies
+            .filter((one) => one.family === family)
+            .map((one) => ({ ...one, progress: (Math.LN2 - 0.55) / (Math.LN2 - 0.5) })),
+        })),
+      },
+      exact: {
+        beta,
+        problems: ["MoCAN", "PeCAN"].map((algorithm) => ({
+          algorithm,
+          own: algorithm === "PeCAN",
+          conditions,
+          prompts: 24,
+          responses: 24 * 1464,
+          lambda: algorithm === "MoCAN" ? solution.lambda : null,
+          sampledLambda: solution.lambda,
+          rows: ["The reference", "π*", ...policies.map(({ name }) => name)].map((name, i) => ({
+            name,
+            klToOptimum: algorithm === "MoCAN" ? i / 10 : null,
+            klToOwn: i > 1 ? i / 20 : null,
+            violation: margins.map((margin) => margin - i / 10),
+            ownViolation: i > 1 ? margins.map((margin) => margin - i / 9) : null,
+            predictedViolation: i > 3 ? margins.map((margin) => margin - i / 8) : null,
+            rewardGain: i / 7,
+            objectiveGap: algorithm === "MoCAN" ? -i / 30 : null,
+          })),
+        })),
+      },
+      "trade-off": { reference, reward, confidence, conditions: planes, policies: there },
+      judges: { reference, confidence, policies: there },
+      scores: {
+        reference,
+        scores: ["helpfulness", ...names].map((name, k) => ({
+          ...spread(name, draw(0), Object.fromEntries(there.map((one) => [one.name, draw(0.3)]))),
+          role: k === 0 ? ("reward" as const) : ("safety" as const),
+        })),
+      },
+      "by-prompt": byPrompt(["MoCAN λ* = 0.61", "PeCAN λ* = 0.7"], conditions),
+      dual,
+      trust,
+      training: {
+        trainings: there.map(({ name, policy, lambda, family, mark }) => ({
+          ...{ name, policy, lambda, family, mark },
+          ...{ pairs: 1920, labelled: true, rounds: 0, steps: 180, seconds: 63, curve: [] },
+          ...{ loss: 0.55, optimum: 0.5, start: Math.LN2 },
+        })),
+        pairs: { choice: "random", labels: "soft" },
+      },
+      paths: {
+        conditions,
+        lambda: solution.lambda,
+        paths: [
+          { method: "Dual ascent", iterations: steps(5, 0.2) },
+          { method: "Safe-RLHF", iterations: steps(40, 0.5) },
+        ],
+      },
+      bill: {
+        methods: [
+          {
+            method: "MoCAN",
+            moving: false,
+            extent: "λ* solved, trained once",
+            verdict: "held",
+            reward: policies[0].reward,
+            bill: own,
+          },
+          {
+            method: "Safe-RLHF",
+            moving: true,
+            extent: "31 of 40 iterations",
+            verdict: "undecided",
+            reward: policies[10].reward,
+            bill: rlhf,
+          },
+        ],
+        policies: there.map(({ name }) => ({ name, bill: own })),
+        work: [{ name: "sample", seconds: 41.2, peakMemoryBytes: 4.1e8 }],
+      },
+      responses: {
+        reference,
+        policies: there.map(({ name }) => name),
+        counts,
+        scorers: ["helpfulness", ...names],
+        rows: prompts.slice(0, 3).map((prompt, i) => ({
+          prompt,
+          chosen: "Drawn by the run’s seed",
+          responses: [{ name: "The reference" }, ...policies].map(({ name }, k) => ({
+            name,
+            response:
+              i === 0 && k === 1
+                ? `${hostile}\u0000`
+                : k === 3
+                  ? ""
+                  : "Rinse it with cold water, and wash it as usual. ".repeat(1 + k),
+            scores: [0.5, ...names.map(() => (k === 2 ? null : -0.5))],
+          })),
+        })),
+        total: 96,
+        elsewhere: "run.duckdb, view “scored”",
+      },
+      hyperparameters: {
+        columns: ["One shot, weighted sum", "Safe-RLHF"],
+        rows: [
+          { name: "lora_target_modules", values: ["q_proj, k_proj, v_proj, o_proj", "–"] },
+          { name: "safe_rlhf.actor_lr", values: ["–", "of the policy; half of train.learning_rate by default"] },
+        ],
+      },
+      recipe: {
+        recipe: "model: pocket/policy\n",
+        settings: "model: pocket/policy\nbeta: 0.25\n",
+        seeds: { sampling: 0 },
+        versions: { dualign: "0.1.0" },
+      },
+    },
   };
 }
+
+/** Policy of the comparison, with what its λ predicts on the held-out prompts. */
+type Policy = PolicyFigures & { readonly heldOutPredictions: readonly number[] };

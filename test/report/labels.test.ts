@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Random } from "../../src/random.js";
-import { type Box, placeLabels } from "../../src/report/labels.js";
+import { type Box, placeLabels } from "../../src/report/charts/labels.js";
 
 const frame: Box = { left: 50, top: 40, right: 480, bottom: 360 };
 const size = (name: string) => ({ width: 7 * name.length, height: 15 });

@@ -1,43 +1,56 @@
 import { createHash } from "node:crypto";
 import { parseHTML } from "linkedom";
 import { describe, expect, test } from "vitest";
+import type { Verdict } from "../../src/report/figures.js";
 import { duration, number, range, signed } from "../../src/report/format.js";
-import { type ReportData, renderComparison, renderReport } from "../../src/report/index.js";
-import { fakeComparison, fakeReport, hostile } from "./fixture.js";
-import { replace, withoutCode } from "./pages.js";
+import { drawPage, type PageData } from "../../src/report/index.js";
+import { fakeComparison, fakeRun, hostile } from "./fixture.js";
+import { attack, replace, withoutCode } from "./pages.js";
 
 const parse = (page: string) => parseHTML(page).document;
-const data = fakeReport(2);
-const page = renderReport(data);
+const data = fakeRun(2);
+const page = drawPage(data);
 const document = parse(page);
 
-/** The least that a report can be made of: a run that has solved, and not yet evaluated. */
-const least: ReportData = {
-  title: "least",
-  algorithm: "MoCAN",
-  date: "2025-01-15T10:20:30.000Z",
-  reference: "a",
-  aligned: "b",
-  beta: 0.1,
-  confidence: 0.95,
-  counts: { prompts: 1, responses: 2, heldOutPrompts: 1, heldOutResponses: 1 },
-  reward: { name: "reward", predicted: 0.5, measured: null, interval: null },
-  constraints: [
-    { name: "safety", margin: 1, lambda: 0.3, predicted: 1, measured: null, interval: null, verdict: null },
-  ],
-};
+/** The least that a page can be made of: a run that has solved, and not yet evaluated. */
+function least(): PageData {
+  const { headline, verdict, sections, ...rest } = fakeRun(1);
+  const none = { measured: null, interval: null };
+  const policies = verdict.policies.map(({ reward, safety, kl, ...policy }) => ({
+    ...policy,
+    heldOut: [],
+    winRates: [],
+    reward: { ...reward, ...none },
+    safety: safety.map((outcome) => ({ ...outcome, ...none, verdict: null })),
+    kl: { ...kl, ...none },
+  }));
+  const [{ reward, safety, kl }] = policies;
+  const [family] = sections.predicted!.families;
+  return {
+    ...rest,
+    headline: { ...headline, policies: headline.policies.map((policy, i) => ({ ...policy, ...policies[i] })) },
+    verdict: { ...verdict, policies, lengths: undefined, arrival: undefined },
+    sections: {
+      predicted: {
+        ...sections.predicted!,
+        families: [
+          { ...family, policies: [{ ...family.policies[0], kl, predictions: [reward, ...safety], progress: null }] },
+        ],
+      },
+    },
+  };
+}
+
+/** A page with one of its sections in other words. */
+const withSection = <Id extends keyof PageData["sections"]>(
+  page: PageData,
+  id: Id,
+  change: Partial<NonNullable<PageData["sections"][Id]>>,
+): PageData => ({ ...page, sections: { ...page.sections, [id]: { ...page.sections[id], ...change } } });
 
 describe("text from models and users stays text", () => {
   test("hostile strings in every place add no element and no attribute", () => {
-    const hostileEverywhere = replace(data, "string", hostile);
-    const { verdict: _, ...rest } = hostileEverywhere.constraints[0];
-    const attacked = parse(
-      renderReport({
-        ...hostileEverywhere,
-        constraints: [{ ...rest, verdict: "held" }],
-        distributions: data.distributions!.map((one) => ({ ...one, name: hostile })),
-      }),
-    );
+    const attacked = parse(drawPage(attack(data)));
     expect(attacked.querySelectorAll("script")).toHaveLength(1);
     expect(attacked.querySelectorAll("img, iframe, object, [onerror], [src]")).toHaveLength(0);
     const [prompt, before] = attacked.querySelectorAll(
@@ -56,8 +69,9 @@ describe("text from models and users stays text", () => {
 
   test("a long response is folded without losing a character", () => {
     const long = `${"🙂".repeat(400)}end`;
-    const rows = [{ prompt: "p", before: { response: long, scores: [1] }, after: { response: "", scores: [2] } }];
-    const folded = parse(renderReport({ ...least, examples: { scorers: ["reward"], rows } }));
+    const responses = [long, ""].map((response, i) => ({ name: `${i}`, response, scores: [i] }));
+    const rows = [{ prompt: "p", responses }];
+    const folded = parse(drawPage(withSection(data, "responses", { scorers: ["reward"], rows })));
     const cell = folded.querySelector("td[data-name=Before]")!;
     cell.querySelector("summary")!.remove();
     expect(cell.textContent).toBe(long);
@@ -65,8 +79,8 @@ describe("text from models and users stays text", () => {
 });
 
 describe.each([
-  ["a run", page, () => renderReport(data)],
-  ["a comparison", renderComparison(fakeComparison(2)), () => renderComparison(fakeComparison(2))],
+  ["a run", page, () => drawPage(data)],
+  ["a comparison", drawPage(fakeComparison(2)), () => drawPage(fakeComparison(2))],
 ])("the page of %s stands alone", (_, page, again) => {
   const document = parse(page);
   const policy = document.querySelector("meta[http-equiv]")!.getAttribute("content")!;
@@ -96,13 +110,13 @@ describe.each([
 });
 
 describe("what it says", () => {
-  const answer = (verdicts: ReportData["constraints"][number]["verdict"][]) =>
-    parse(
-      renderReport({
-        ...data,
-        constraints: data.constraints.map((constraint, j) => ({ ...constraint, verdict: verdicts[j] })),
-      }),
-    ).querySelector(".answer strong")!.textContent;
+  const answer = (verdicts: (Verdict | null)[]) => {
+    const { headline } = data;
+    const [policy] = headline.policies;
+    const safety = policy.safety.map((outcome, j) => ({ ...outcome, verdict: verdicts[j] }));
+    const changed = { ...data, headline: { ...headline, policies: [{ ...policy, safety }] } };
+    return parse(drawPage(changed)).querySelector(".answer strong")!.textContent;
+  };
 
   test("one constraint that is not held makes the answer no, one in doubt makes it undecided", () => {
     expect(answer(["held", "held"])).toBe("Yes.");
@@ -113,7 +127,7 @@ describe("what it says", () => {
 
   test("the verdict's row holds what was asked, predicted and measured", () => {
     const [name, ...cells] = document.querySelectorAll("#verdict tbody tr:first-child > *");
-    const { margin, predicted, measured, interval } = data.constraints[0];
+    const { margin, predicted, measured, interval } = data.verdict.policies[0].safety[0];
     expect(name.textContent).toContain("harmlessness");
     expect(cells[0].textContent).toContain(signed(margin));
     expect(cells[1].textContent).toContain(signed(predicted));
@@ -123,45 +137,59 @@ describe("what it says", () => {
 
   test("every response is in the table, with its scores' change to sort by", () => {
     const rows = document.querySelectorAll("#responses-table tbody tr");
-    expect(rows).toHaveLength(data.examples!.rows.length);
-    const { before, after } = data.examples!.rows[0];
+    expect(rows).toHaveLength(data.sections.responses!.rows.length);
+    const [before, after] = data.sections.responses!.rows[0].responses;
     const cell = rows[0].querySelectorAll("td.number")[1];
-    expect(Number(cell.getAttribute("data-value"))).toBe(after.scores[0] - before.scores[0]);
+    expect(Number(cell.getAttribute("data-value"))).toBe(after.scores[0]! - before.scores[0]!);
     expect(rows[4].querySelectorAll("td.number")[1].hasAttribute("data-value")).toBe(false);
   });
 });
 
 describe("what is missing is left out", () => {
   test("a run that has only solved", () => {
-    const document = parse(renderReport(least));
-    expect(document.querySelectorAll("main section:not(#verdict)")).toHaveLength(0);
-    expect(document.querySelectorAll("#verdict svg").length).toBe(2);
-    expect(withoutCode(renderReport(least))).not.toMatch(/undefined|NaN|null|\[object/);
+    const document = parse(drawPage(least()));
+    expect([...document.querySelectorAll("main section")].map(({ id }) => id)).toEqual(["verdict", "predicted"]);
+    expect(document.querySelectorAll("#predicted svg").length).toBe(3);
+    expect(withoutCode(drawPage(least()))).not.toMatch(/undefined|NaN|null|\[object/);
   });
 
   test("a solve without a frontier, without traces", () => {
-    const { dual } = fakeReport(1);
-    const constraints = dual!.constraints.map((series) => ({ ...series, frontier: [], byPrompts: [] }));
-    const document = parse(
-      renderReport({ ...fakeReport(1), dual: { ...dual!, constraints, convergence: [], ess: [] } }),
-    );
+    const { dual, trust, "trade-off": tradeOff, ...rest } = fakeRun(1).sections;
+    const bare = {
+      dual: { ...dual!, problems: dual!.problems.map((problem) => ({ ...problem, convergence: [] })) },
+      trust: {
+        ...trust!,
+        problems: trust!.problems.map((problem) => ({
+          ...problem,
+          ess: [],
+          conditions: problem.conditions.map((condition) => ({ ...condition, byPrompts: [] })),
+        })),
+      },
+      "trade-off": {
+        ...tradeOff!,
+        conditions: tradeOff!.conditions.map((condition) => ({ ...condition, frontier: [] })),
+      },
+    };
+    const document = parse(drawPage({ ...fakeRun(1), sections: { ...rest, ...bare } }));
     const titles = [...document.querySelectorAll("#dual h3, #trust h3")].map((title) => title.textContent);
     expect(titles).toEqual([
+      "harmlessness under the reference",
       "The dual of harmlessness",
       "λ* of harmlessness by responses per prompt",
       "KL to the reference",
     ]);
+    expect(document.querySelector("#trade-off")).toBeNull();
   });
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY])("every number %s", (value) => {
-    const page = renderReport(replace(data, "number", value));
+    const page = drawPage(replace(data, "number", value));
     expect(withoutCode(page).match(/.{0,80}(NaN|Infinity|undefined)/g) ?? []).toEqual([]);
   });
 });
 
 describe.each([
   ["a run", page],
-  ["a comparison", renderComparison(fakeComparison(1))],
+  ["a comparison", drawPage(fakeComparison(1))],
 ])("the page of %s is readable by a screen reader", (_, page) => {
   const document = parse(page);
 
@@ -213,6 +241,13 @@ function contrast(a: string, b: string): number {
   const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
   return (high + 0.05) / (low + 0.05);
 }
+
+test.each([
+  ["run", fakeRun(2)],
+  ["comparison", fakeComparison(2)],
+])("the data of a %s are plain JSON", (_, data) => {
+  expect(drawPage(JSON.parse(JSON.stringify(data)))).toBe(drawPage(data));
+});
 
 test("numbers are short, with true minus signs", () => {
   expect([0, 0.5, -1.234, 0.0456, 12.34, 123.4, 12_345, 2.4e-14, -3e7].map(number)).toEqual([

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { solveDual } from "../../src/dual/index.js";
-import { dualSeries } from "../../src/report/index.js";
+import { dualSeries } from "../../src/report/series.js";
 import { fakeScores } from "./fixture.js";
 
 describe.each([{ margins: [0.8] }, { margins: [-2] }, { margins: [0.8, 0.2] }])(

@@ -43,7 +43,7 @@ export const phi3: ModelFamily = {
   readConfig(c) {
     c.only("hidden_act", "silu");
     const config = readSizes(c, { normEpsilon: 1e-5, maxPositions: 4096 });
-    if (config.queryKeyValueBias) c.refuse("attention_bias", true);
+    for (const bias of ["attention_bias", "mlp_bias", "lm_head_bias"]) c.only(bias, false);
     const windows = readWindows(c, config.layers, { slides: () => true });
     return { ...config, ...readPhiRope(c, config), ...windows };
   },

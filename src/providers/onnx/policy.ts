@@ -1,33 +1,16 @@
 /** A language model as a run's stages take it: chat messages or text in, responses and log-probabilities out. */
-import { createHash } from "node:crypto";
 import type { Runtime } from "../../graph/index.js";
 import { groupByPrompt } from "../../models/packing.js";
 import { linearModules } from "../../models/transformer.js";
 import type { Notice } from "../../ports/events.js";
-import type {
-  Enumerator,
-  GivenResponse,
-  Logprobs,
-  PolicyRef,
-  PolicySample,
-  RowValue,
-  Sampler,
-} from "../../ports/policy.js";
+import type { Enumerator, Logprobs, PolicyRef, PolicySample, RowValue, Sampler } from "../../ports/policy.js";
 import { countResponses, enumerateResponses } from "../../sample/enumerate.js";
-import { generate, type Sample, type SamplingOptions } from "../../sample/generate.js";
+import { generate, type SamplingOptions } from "../../sample/generate.js";
 import { treeLogprobs } from "../../score/sequences.js";
-import { tokenizePrompt, tokenizeResponse } from "../../text/rows.js";
-import type { Tokenizer } from "../../text/tokenizer.js";
+import { tokenizePrompt } from "../../text/rows.js";
+import { asPolicySample, tokenizeGiven, vocabularyOf } from "../tokens.js";
 import { type OpenModel, openPolicyModel } from "./openModel.js";
 import { unusedGeneration } from "./unused.js";
-
-/** A sample as rows keep it: the end token stands in the ids only where the model has several and this is not the first. */
-export function asPolicySample(tokenizer: Tokenizer, sample: Sample): PolicySample {
-  const { promptIndex, sampleIndex, ids, logprob, finishReason } = sample;
-  const spoken = finishReason === "stop" && ids[ids.length - 1] === tokenizer.stopIds[0] ? ids.slice(0, -1) : ids;
-  const response = tokenizer.decode(spoken, { skipSpecialTokens: true });
-  return { promptIndex, sampleIndex, response, responseIds: spoken, logprob, finishReason };
-}
 
 /** The options of `generate` from a recipe's or the command line's. A policy's own temperature stands in for theirs. */
 export function samplingOptions(
@@ -96,16 +79,6 @@ export async function openPolicy(
   };
 }
 
-/** Prompt and response tokens of responses; an end token follows where the response stopped. */
-export const tokenizeGiven = (tokenizer: Tokenizer, rows: readonly GivenResponse[]) =>
-  rows.map(({ prompt, response, responseIds, finishReason, row, where = "" }, i) =>
-    tokenizeResponse(
-      tokenizer,
-      { ...row, prompt, response, response_ids: responseIds, finish_reason: finishReason },
-      where || `row ${i + 1}`,
-    ),
-  );
-
 /**
  * Floating-point operations of the matrix products of one token's forward pass: two for each weight that it is
  * multiplied with.
@@ -114,11 +87,4 @@ export function flopsPerToken(model: OpenModel): number {
   const { config } = model;
   const blocks = linearModules(model).reduce((sum, { inSize, outSize }) => sum + inSize * outSize, 0);
   return 2 * (blocks + config.hiddenSize * (config.score ? 1 : config.vocabSize));
-}
-
-/** Tells vocabularies apart by their size and by what a few hundred of their tokens say. */
-function vocabularyOf(tokenizer: Tokenizer): string {
-  const probes = Array.from({ length: 256 }, (_, i) => Math.floor((i * tokenizer.vocabSize) / 256));
-  const said = probes.map((id) => tokenizer.decode([id]));
-  return `${tokenizer.vocabSize} ${createHash("sha256").update(said.join("\0")).digest("hex")}`;
 }

@@ -24,9 +24,10 @@ import {
   type PpoState,
 } from "../../train/ppoTrainer.js";
 import type { TrainingState } from "../../train/stepper.js";
+import { asPolicySample } from "../tokens.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
 import { asScoreModel, type OpenModel, openModel, openPolicyModel, saveAdapter } from "./openModel.js";
-import { asPolicySample, flopsPerToken, samplingOptions } from "./policy.js";
+import { flopsPerToken, samplingOptions } from "./policy.js";
 import { trainerOptions } from "./trainerOptions.js";
 
 /** A score of a job, and where its critic starts. */

@@ -19,8 +19,8 @@ import type { GuidedEnd } from "../../train/guided.js";
 import { holdBack } from "../../train/heldBack.js";
 import type { Example, KnownLoss } from "../../train/objectives/objective.js";
 import { type Objective, recordOf } from "../../train/objectives/table.js";
+import { tokenizeGiven } from "../tokens.js";
 import { type OpenModel, openPolicyModel } from "./openModel.js";
-import { tokenizeGiven } from "./policy.js";
 import { trainSafeRlhf } from "./ppoTraining.js";
 import { runTraining } from "./training.js";
 
