@@ -50,6 +50,7 @@ export const doneDescriptions = {
   comparison: "A comparison: every policy, measured alike.",
   train: "`dualign train`: the adapter or model is written.",
   generate: "`dualign generate`: the responses are written.",
+  merge: "`dualign merge`: the merged model is written.",
   logprobs: "`dualign logprobs`: the log-probabilities are written.",
   score: "`dualign score`: the scores are written.",
 } as const satisfies Readonly<Record<Extract<AnyEvent, { event: "done" }>["kind"], string>>;
@@ -182,7 +183,7 @@ export interface JudgedEvent {
 export interface WinRateFigures extends SnakeRow<WinRateRow> {}
 
 /** End of a command that works without a run. */
-export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone;
+export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone | MergeDone;
 
 /** End of `dualign train`. */
 export interface TrainDone {
@@ -242,6 +243,18 @@ export interface ScoreDone {
   rows_cut: number;
   seconds: number;
   peak_memory_bytes: number;
+}
+
+/** End of `dualign merge`. */
+export interface MergeDone {
+  event: "done";
+  kind: "merge";
+  output_dir: string;
+  /** Weights that the adapter changed. */
+  merged: number;
+  /** Size of the weights written. */
+  bytes: number;
+  seconds: number;
 }
 
 /** Findings of the check before anything is spent. */

@@ -14,6 +14,7 @@ import { atStrength } from "../../models/strength.js";
 import { linearModules, moduleNames } from "../../models/transformer.js";
 import type { PolicyRef } from "../../ports/policy.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
+import { publicName } from "./companions.js";
 import { headAsStored, tensorsUnread, unusedKeys, unusedTensors, unusedTokenizer } from "./unused.js";
 
 /** Model that was opened from a folder, with its files and tokenizer. */
@@ -150,7 +151,7 @@ export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, opt
       loraDropout: options.dropout,
       targetModules: targets,
       taskType: model.config.score ? "SEQ_CLS" : "CAUSAL_LM",
-      baseModelNameOrPath: model.folder.path,
+      baseModelNameOrPath: publicName(model.folder.path),
       modulesToSave: modulesToSave.length > 0 ? [...new Set(modulesToSave)] : null,
       fanInFanOut: familyOf(model.config).fanInFanOut,
       useRslora: false,
