@@ -1,4 +1,7 @@
-/** What a run reports while it goes. The command line prints it, or writes it as JSON lines: these shapes are an API. */
+/**
+ * What a run reports while it goes. The command line prints it, or writes it as JSON lines: these shapes are an API.
+ * The file is long because an event's name, its description and its shape stand in one place.
+ */
 
 import type { SnakeRow } from "./columns.js";
 import type { Question } from "./judge.js";

@@ -21,22 +21,7 @@ import type {
 import type { RowOf, StageName, TableName } from "./tables.js";
 import type { TrainStep } from "./trainer.js";
 
-<<<<<<< HEAD
-/** The stages of a run; which ones it has, and in which order, is its method's. */
-export type StageName =
-  | "pretrain"
-  | "sample"
-  | "score"
-  | "logprobs"
-  | "dual"
-  | "relabel"
-  | "train"
-  | "calibrate"
-  | "evaluate"
-  | "report";
-=======
 export type { StageName } from "./tables.js";
->>>>>>> main
 
 /** Origin of a run: what it was started with. */
 export interface RunOrigin {

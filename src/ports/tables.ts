@@ -41,6 +41,7 @@ export type StageName =
   | "dual"
   | "relabel"
   | "train"
+  | "calibrate"
   | "evaluate"
   | "report";
 

@@ -1,5 +1,6 @@
 /** What a recipe may hold. Which method it is for follows from its keys: scorers, preference data, or a comparison. */
 import { z } from "zod";
+import { type Confident, checkConfidence, confidenceFields, type Fail } from "./confidence.js";
 import { betaSchema, samplingSchema } from "./options.js";
 import { pretraining, pretrainSchema, type Train, trainSchema } from "./train.js";
 
@@ -169,38 +170,10 @@ const common = {
   seed: z.number().int().nonnegative().max(0xffffffff).default(0).describe("of every random choice"),
 };
 
-const confident = {
-  confidence: z
-    .union([z.literal("none"), z.number().min(0.5).lt(1)])
-    .default(0.95)
-    .describe(
-      "with which the margins are to hold, over prompts and samples: the strength of the trained policy is chosen by a test; none: it stays as trained, and nothing is promised",
-    ),
-  calibrate: z
-    .strictObject({
-      num_prompts: count
-        .optional()
-        .describe("prompts of the test, apart from all others; by default nine for ten held-out ones"),
-      strengths: z
-        .array(z.number().positive())
-        .min(1)
-        .optional()
-        .describe("of the trained update, to choose from; by default 2, 1.5, 1.25, 1, 0.8, 0.65 and 0.5"),
-      power: z
-        .number()
-        .min(0.5)
-        .lt(1)
-        .optional()
-        .describe("chance, 0.95 by default, that the held-out verdict is to be 'held': a higher one aims further"),
-    })
-    .optional()
-    .describe("choice of the trained policy's strength; needs a confidence"),
-};
-
 /** Schema of MoCAN's recipe. */
 export const mocanSchema = z.strictObject({
   ...common,
-  ...confident,
+  ...confidenceFields,
   reward: scorer.describe("scorer of helpfulness"),
   safety: z.array(constraint).min(1).describe("scorers of safety, with a margin each"),
   pairs: z.strictObject(pairFields).prefault({}).describe("pairs of responses that the policy is trained on"),
@@ -209,7 +182,7 @@ export const mocanSchema = z.strictObject({
 /** Schema of PeCAN's recipe. */
 export const pecanSchema = z.strictObject({
   ...common,
-  ...confident,
+  ...confidenceFields,
   helpfulness: preferences.describe("preferences by helpfulness, or a model trained on them"),
   safety: z.array(preferenceConstraint).min(1).describe("preferences by safety, with a margin each"),
   pretrain: pretrainSchema
@@ -289,9 +262,6 @@ type CommonRecipe = Omit<Common, "evaluate"> & {
   evaluate: Omit<Common["evaluate"], "scorers" | "judges"> & { scorers: ScorerSpec[]; judges: JudgeSpec[] };
 };
 
-/** Confidence of a recipe's margins, and how the strength that holds them is chosen. */
-type Confident = Pick<z.infer<typeof mocanSchema>, "confidence" | "calibrate">;
-
 /** Reward and safety scores are given. */
 export type MocanRecipe = CommonRecipe &
   Confident & {
@@ -334,8 +304,7 @@ export type MethodName = Recipe["method"];
 /** The names that a run gives its own rows. */
 const reserved = /^(reference|enumerated|optimum|aligned|kl|(mocan|pecan|dpo|dual-ascent|safe-rlhf)(-.*)?)$/;
 
-/** Error of a recipe: the key, and what is wrong with it. */
-export type Fail = (path: readonly (string | number)[], message: string) => Error;
+export type { Fail } from "./confidence.js";
 
 /** Names what the recipe left without a name. `fail` makes the error of a name that is taken. */
 function namer(fail: Fail) {
@@ -348,15 +317,6 @@ function namer(fail: Fail) {
     seen.add(name);
     return { ...spec, name };
   };
-}
-
-/** Refuses what says how to reach a confidence where none is asked. */
-function checkConfidence({ confidence, calibrate }: Confident, fail: Fail): void {
-  if (confidence === "none" && calibrate)
-    throw fail(["calibrate"], "'calibrate' serves a confidence, and 'confidence' is none: leave one of the two out");
-  const { strengths = [] } = calibrate ?? {};
-  const twice = strengths.find((one, i) => strengths.indexOf(one) !== i);
-  if (twice !== undefined) throw fail(["calibrate", "strengths"], `'calibrate.strengths' has ${twice} twice`);
 }
 
 const numbered = (word: string, i: number, length: number) => (length === 1 ? word : `${word}_${i + 1}`);

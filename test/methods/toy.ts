@@ -29,6 +29,8 @@ export interface ToyOptions {
   /** Prompts of the file, 72 by default. */
   prompts?: number;
   trainSteps?: number;
+  /** Learning rate, 12 by default. */
+  rate?: number;
   /** Hears of every row that is made. */
   onRow?: (row: string) => void;
   score?: (scorer: string, row: GivenResponse) => number;
@@ -100,7 +102,7 @@ export function toyWorld(options: ToyOptions = {}): World {
     return strength === 1 ? trained : trained.map((value, k) => start[k] + strength * (value - start[k]));
   };
   const open = async (ref: PolicyRef) => ({ ...toyPolicy(logitsOf(ref), pause, onRow), flopsPerToken });
-  const more = { steps: trainSteps, tokens: tokensPerStep, pause, onRow };
+  const more = { steps: trainSteps, rate: options.rate ?? 12, tokens: tokensPerStep, pause, onRow };
   return {
     async readPrompts() {
       return Array.from({ length: options.prompts ?? 72 }, (_, i) => `prompt ${i}`);
@@ -256,6 +258,7 @@ interface ToyTraining {
   beta: number;
   outputDir: string;
   steps: number;
+  rate: number;
   tokens?: number;
   pause: () => Promise<unknown> | undefined;
   onRow: (row: string) => void;
@@ -264,7 +267,7 @@ interface ToyTraining {
 /** DPO, or the regression, by gradient descent on the logits, checkpointed after every step. */
 async function* train(
   pairs: readonly ToyPair[],
-  { from = referenceLogits, beta, outputDir, steps, tokens, pause, onRow }: ToyTraining,
+  { from = referenceLogits, beta, outputDir, steps, rate, tokens, pause, onRow }: ToyTraining,
 ): AsyncGenerator<TrainingEvent> {
   mkdirSync(outputDir, { recursive: true });
   let logits = readLogits(outputDir) ?? [...from];
@@ -285,7 +288,7 @@ async function* train(
       gradient[c] += slope / pairs.length;
       gradient[r] -= slope / pairs.length;
     }
-    logits = logits.map((value, k) => value - 12 * gradient[k]);
+    logits = logits.map((value, k) => value - rate * gradient[k]);
     writeFileSync(join(outputDir, "logits.new"), JSON.stringify(logits));
     renameSync(join(outputDir, "logits.new"), join(outputDir, "logits.json"));
     writeFileSync(join(outputDir, "step"), String(step));
@@ -296,7 +299,7 @@ async function* train(
       step,
       steps,
       loss,
-      learning_rate: 12,
+      learning_rate: rate,
       grad_norm,
       ...(tokens && { tokens, flops: 20 * tokens }),
       "rewards/margins": 0,
