@@ -51,7 +51,7 @@ export async function checkAlone(
 ): Promise<void> {
   const { recipe } = readRecipe(start.recipe, start.set ?? []);
   const reporter = makeReporter({ json, quiet });
-  reporter.emit(await checkRecipe(recipe, openWorld(device)));
+  reporter.emit(await checkRecipe(recipe, openWorld(device, undefined, recipe.engine)));
 }
 
 /** Runs stages to their end. Ctrl-C may stop them anywhere: what is done is in the database. */

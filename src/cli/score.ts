@@ -10,6 +10,7 @@ import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 const flags = z.strictObject({
   max_length: z.number().int().positive().default(512).describe("of --model: longest prompt and response, in tokens"),
   batch_size: z.number().int().positive().default(16).describe("of --module: rows that it gets at a time"),
+  timeout: z.number().positive().default(600).describe("of --module: seconds that it may take for them"),
 });
 
 interface Given extends StageFlags {
@@ -42,15 +43,22 @@ export function addScoreCommand(program: Command): void {
       throw new InputError("score what? give --model or --module, --data and --output, or a run folder");
     if (module !== undefined && adapter !== undefined)
       throw new InputError("--adapter goes on a --model: leave it out beside --module");
-    const scorer: ScorerSpec = {
-      name: "score",
-      model,
-      adapter: adapter && existing("--adapter", adapter),
-      module: module && resolve(existing("--module", module)),
-      sign: 1,
-      scale: 1,
-      ...readFlags(flags, given as object as Record<string, unknown>),
-    };
+    const asked = given as object as Record<string, unknown>;
+    const { max_length, batch_size, timeout } = readFlags(flags, asked);
+    for (const [key, of] of [
+      ["maxLength", "model"],
+      ["batchSize", "module"],
+      ["timeout", "module"],
+    ] as const)
+      if (asked[key] !== undefined && asked[of] === undefined)
+        throw new InputError(
+          `--${key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)} is read by --${of} alone: leave it out`,
+        );
+    const base = { name: "score", sign: 1, scale: 1 } as const;
+    const scorer: ScorerSpec =
+      module === undefined
+        ? { ...base, kind: "model", model: model!, adapter: adapter && existing("--adapter", adapter), max_length }
+        : { ...base, kind: "module", module: resolve(existing("--module", module)), batch_size, timeout };
     const job = { scorer, source: sourceOf("--data", data, given), output, chat, device };
     const { runScore } = await import("./jobs/score.js");
     await report(runScore(job), given);

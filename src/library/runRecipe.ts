@@ -18,9 +18,20 @@ import { hasRun, openRun, type RunFolder, startRun, storageError } from "../stor
 
 /** Recipe as data: the keys of a recipe file. */
 export type RecipeInput =
-  | z.input<typeof mocanSchema>
-  | z.input<typeof pecanSchema>
-  | (Omit<z.input<typeof compareSchema>, "compare"> & { readonly compare: Readonly<Record<string, unknown>> });
+  | ShortForm<z.input<typeof mocanSchema>>
+  | ShortForm<z.input<typeof pecanSchema>>
+  | (Omit<ShortForm<z.input<typeof compareSchema>>, "compare"> & {
+      readonly compare: Readonly<Record<string, unknown>>;
+    });
+
+/** Type whose parts may leave out their `kind`: the other keys tell it. */
+type ShortForm<T> = T extends readonly (infer U)[]
+  ? ShortForm<U>[]
+  : T extends object
+    ? { [P in keyof T as P extends "kind" ? never : P]: ShortForm<T[P]> } & (T extends { kind: infer K }
+        ? { kind?: K }
+        : unknown)
+    : T;
 
 /** Manner of driving a run. */
 export interface DriveOptions {
@@ -73,7 +84,7 @@ export async function checkFirst(
   { device = "cpu", onEvent }: Pick<DriveOptions, "device" | "onEvent">,
 ): Promise<void> {
   if (hasRun(folder)) return;
-  onEvent?.(await checkRecipe(recipe, openWorld(device)));
+  onEvent?.(await checkRecipe(recipe, openWorld(device, undefined, recipe.engine)));
 }
 
 /**
@@ -97,7 +108,7 @@ export async function driveRun(run: RunFolder, options: DriveOptions): Promise<R
   };
   try {
     signal?.throwIfAborted();
-    const world = openWorld(device, (message) => emit({ event: "notice", message }));
+    const world = openWorld(device, (message) => emit({ event: "notice", message }), run.recipe.engine);
     await runMethod({ run, world, emit }, stages);
     return result;
   } catch (error) {
