@@ -61,10 +61,10 @@ async function ofRun(folder: string, { model, adapter }: Given): Promise<{ model
 
 /** Places of a run's reference and of the policy that it trained. */
 export async function policiesOf(folder: string) {
-  const { openRun } = await import("../store/runFolder.js");
+  const { readRun } = await import("../store/runFolder.js");
   const { referenceOf, trainedPolicy } = await import("../stages/policies.js");
   const { aligned } = await import("../stages/context.js");
-  const run = await openRun(folder);
+  const run = await readRun(folder);
   try {
     const training = await run.training(aligned);
     if (!training) throw new InputError(`the run in ${run.path} has no trained policy yet: dualign resume ${folder}`);

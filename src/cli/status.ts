@@ -25,8 +25,8 @@ async function readStatus(folder: string) {
   // While a process works on the run its database is locked, and the process tells by itself.
   const live = existsSync(path) ? readLive(path) : undefined;
   if (live && isRunning(live.pid)) return { run: path, running: live };
-  const { openRun } = await import("../store/runFolder.js");
-  const run = await openRun(folder);
+  const { readRun } = await import("../store/runFolder.js");
+  const run = await readRun(folder);
   try {
     const stages = await Promise.all(
       methodOf(run.recipe).stages.map(async ([stage]) => ({ stage, done: await run.isDone(stage) })),

@@ -31,6 +31,18 @@ export type Verdict = "held" | "not held" | "undecided";
 /** Problem of a comparison by whose scores state it: the scorers', or those of the models of preferences. */
 export type ProblemName = "scorers" | "preferences";
 
+/** Stage of a run; which ones it has, and in which order, is its method's. */
+export type StageName =
+  | "pretrain"
+  | "sample"
+  | "score"
+  | "logprobs"
+  | "dual"
+  | "relabel"
+  | "train"
+  | "evaluate"
+  | "report";
+
 const sampleKey = {
   policy: text(
     "'reference', the name of a trained policy ('aligned', or a comparison's), or 'enumerated': every response there is",
@@ -46,15 +58,52 @@ const lambda = (comment: string) => named("multipliers", doubles(comment));
 /** Tables of a run by the names that the code has for them; in SQL these are in snake case. */
 export const tables = {
   meta: table({
-    comment: "what the run was started with: the recipe, its hash, versions",
+    comment: "what the run was started with: versions, the seed, the time",
     key: ["name"],
     columns: { name: text("what it is"), value: text("text, or JSON") },
   }),
-  stages: table({
-    comment: "the stages that are done",
-    key: ["stage"],
+  attempts: table({
+    comment: "the questions that were put to the run's samples, one recipe each",
+    key: ["attempt"],
     columns: {
-      stage: text("its name"),
+      attempt: integer("from 1"),
+      label: text("its name for people"),
+      recipe: json("the checked recipe"),
+      recipeText: text("the recipe as it was written; empty where flags made it"),
+      recipeSha256: text("of the checked recipe, in hexadecimal"),
+      rowNames: json<Readonly<Record<string, string>>>(
+        "names under which other tables keep its policies and scorers where these are not the recipe's own names",
+      ),
+      started: time("UTC"),
+    },
+  }),
+  fingerprints: table({
+    comment: "what an attempt's stages used, by its content",
+    key: ["attempt", "stage", "part"],
+    columns: {
+      attempt: integer("attempts.attempt"),
+      stage: text<StageName>("that used it"),
+      part: text("of the recipe: 'model', 'reward', 'prompts.file'"),
+      path: text("file or folder as it was opened"),
+      sha256: text("of its content, in hexadecimal"),
+    },
+  }),
+  contents: table({
+    comment: "hashes of files by their size and time, so that no large file is read twice",
+    key: ["path"],
+    columns: {
+      path: text("absolute, links resolved"),
+      bytes: double("its size"),
+      modified: double("its time of modification, in milliseconds since 1970"),
+      sha256: text("of its content, in hexadecimal"),
+    },
+  }),
+  stages: table({
+    comment: "the stages that an attempt has done, or took over from an earlier one",
+    key: ["attempt", "stage"],
+    columns: {
+      attempt: integer("attempts.attempt"),
+      stage: text<StageName>("its name"),
       seconds: double("time that the stage took since it was last started"),
       finished: time("UTC"),
     },

@@ -1,24 +1,44 @@
 /** A run in memory: for browsers, for what is tried out, and for tests. It uses no Node module. */
 import { type Column, snakeCase, type Table } from "../ports/columns.js";
-import type { RunOrigin, Selection, Where } from "../ports/store.js";
+import type { Attempt, RunOrigin, Selection, Where } from "../ports/store.js";
 import { type RowOf, type TableName, tables } from "../ports/tables.js";
 import type { Recipe } from "../recipe/parse.js";
-import { NamedRows } from "./namedRows.js";
+import { attemptRow, NamedRows } from "./namedRows.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Run store whose rows live as long as it does. */
 export class RunMemory extends NamedRows {
-  /** Rows of each table by their key, in the order in which they were added. */
-  private readonly held = new Map<TableName, Map<string, Fields>>();
-
-  constructor(
-    readonly recipe: Recipe,
-    readonly origin: RunOrigin,
+  private constructor(
     /** Folder that trainings are told to write to. */
-    readonly path = "",
+    readonly path: string,
+    readonly origin: RunOrigin,
+    readonly attempt: Attempt,
+    /** Rows of each table by their key, in the order in which they were added. */
+    private readonly held = new Map<TableName, Map<string, Fields>>(),
   ) {
     super();
+  }
+
+  /** New run of a recipe; trainings write to `path`. */
+  static async start(
+    recipe: Recipe,
+    {
+      recipeText = "",
+      versions = {},
+      path = "",
+    }: { recipeText?: string; versions?: RunOrigin["versions"]; path?: string } = {},
+  ): Promise<RunMemory> {
+    const attempt = await attemptRow(1, { recipe, recipeText });
+    const { recipeSha256, started } = attempt;
+    const run = new RunMemory(path, { recipeText, recipeSha256, versions, started: started.toISOString() }, attempt);
+    await run.add("attempts", [attempt]);
+    return run;
+  }
+
+  protected at(attempt: Attempt): RunMemory {
+    const { recipeText, recipeSha256 } = attempt;
+    return new RunMemory(this.path, { ...this.origin, recipeText, recipeSha256 }, attempt, this.held);
   }
 
   async add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void> {
