@@ -111,7 +111,7 @@ export async function pretrain(context: Context, { reward, safety, pretrain }: P
     await followTraining(
       context,
       "pretrain",
-      { policy: spec.name, folder: `pretrained/${spec.name}`, pairs: pairs.length },
+      { policy: spec.name, folder: `pretrained/${run.rowName(spec.name)}`, pairs: pairs.length },
       (outputDir) =>
         preferenceJob(pairs, {
           reference: referenceOf(recipe),
