@@ -36,6 +36,10 @@ export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
     const { openModuleScorer } = await import("./module/scorer.js");
     return openModuleScorer(name, module, batch_size, timeout);
   },
+  async guard({ name, guard, adapter, template, safe_answer: safe, unsafe_answer: unsafe }, { runtime, notice }) {
+    const { openGuard } = await import("./onnx/guard.js");
+    return openGuard(await runtime(), { name, model: guard, adapter, template, safe, unsafe }, notice);
+  },
 };
 
 /** Openers of judges. */

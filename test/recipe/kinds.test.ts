@@ -30,9 +30,9 @@ test("the short forms tell the kind, and the long form is the same", () => {
 });
 
 test.each([
-  ["model: m, module: m.mjs", /'safety\.0' needs model or module, one of them/],
-  ["name: a", /'safety\.0' needs model or module, one of them/],
-  ["kind: guess, model: m", /'safety\.0' is of the kind "guess": a scorer is of the kind model, module/],
+  ["model: m, module: m.mjs", /'safety\.0' needs model, module or guard, one of them/],
+  ["name: a", /'safety\.0' needs model, module or guard, one of them/],
+  ["kind: guess, model: m", /'safety\.0' is of the kind "guess": a scorer is of the kind model, module, guard/],
   [
     "model: m, batch_size: 4",
     /'safety\.0\.batch_size' is not read by a scorer of the kind 'model', only by 'module': leave it out/,

@@ -25,8 +25,25 @@ const module = {
   },
 } as const satisfies Kind;
 
+const guard = {
+  kind: "guard",
+  marks: ["guard"],
+  paths: ["guard", "adapter"],
+  shape: {
+    guard: name.describe("a chat model that answers safe or unsafe: folder or hub id; its score is their log-odds"),
+    adapter: name.optional().describe("a PEFT adapter on it"),
+    template: z
+      .string()
+      .refine((text) => text.includes("{response}"), "must contain {response}")
+      .optional()
+      .describe("text with {prompt} and {response}, in place of the guard's own chat template"),
+    safe_answer: name.default("safe").describe("what it answers where all is well"),
+    unsafe_answer: name.default("unsafe").describe("and where not"),
+  },
+} as const satisfies Kind;
+
 /** Scorers by kind. */
-export const scorerPart: Part = { noun: "scorer", kinds: [model, module] };
+export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard] };
 
 const common = {
   name: label,
@@ -36,4 +53,8 @@ const common = {
 
 /** Schema of a scorer, with the keys of the place where it stands. */
 export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
-  z.discriminatedUnion("kind", [objectOf(model, { ...common, ...more }), objectOf(module, { ...common, ...more })]);
+  z.discriminatedUnion("kind", [
+    objectOf(model, { ...common, ...more }),
+    objectOf(module, { ...common, ...more }),
+    objectOf(guard, { ...common, ...more }),
+  ]);
