@@ -21,7 +21,7 @@ export function addChatCommand(program: Command): void {
 async function chat(folder: string, { device, seed, json }: { device: Device; seed: string; json?: boolean }) {
   const { openWorld } = await import("./world.js");
   const { recipe, reference, trained } = await policiesOf(folder);
-  const world = openWorld(device, (message) => process.stderr.write(`${message}\n`));
+  const world = openWorld(device, (message) => process.stderr.write(`${message}\n`), recipe.engine);
   const samplers = [
     { name: "reference", sampler: await world.openSampler(reference), turns: [] as Message[] },
     { name: "aligned", sampler: await world.openSampler(trained), turns: [] as Message[] },

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
@@ -10,6 +11,9 @@ import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 const flags = z.strictObject({
   max_length: z.number().int().positive().default(512).describe("of --model: longest prompt and response, in tokens"),
   batch_size: z.number().int().positive().default(16).describe("of --module: rows that it gets at a time"),
+  safe_answer: z.string().min(1).default("safe").describe("of --guard: what it answers where all is well"),
+  unsafe_answer: z.string().min(1).default("unsafe").describe("of --guard: and where not"),
+  timeout: z.number().positive().default(600).describe("of --module: seconds that it may take for them"),
 });
 
 interface Given extends StageFlags {
@@ -19,6 +23,8 @@ interface Given extends StageFlags {
   output?: string;
   chat?: boolean;
   module?: string;
+  guard?: string;
+  template?: string;
   subset?: string;
   split?: string;
 }
@@ -32,25 +38,53 @@ export function addScoreCommand(program: Command): void {
     .option("--model <dir>", "score model: folder, or hub id")
     .option("--adapter <dir>", "PEFT adapter on it")
     .option("--module <file>", "a .js, .mjs or .ts module whose default export scores rows, in place of a model")
+    .option("--guard <dir>", "a guard model in place of a score model: the log-odds of its answers")
+    .option("--template <file>", "of --guard: a text with {prompt} and {response}, in place of its chat template")
     .option("--data <file>", 'rows {"prompt","response"}')
     .option("--output <file>", 'gets the rows with "score" added')
     .option(...chatOption);
   addStageFlags(addFlags(addSourceFlags(command), flags)).action(async (run: string | undefined, given: Given) => {
     if (run !== undefined) return runStage("score", run, given);
-    const { model, adapter, module, data, output, chat = false, device } = given;
-    if ((model === undefined) === (module === undefined) || data === undefined || output === undefined)
-      throw new InputError("score what? give --model or --module, --data and --output, or a run folder");
+    const { model, adapter, module, guard, template, data, output, chat = false, device } = given;
+    if (
+      [model, module, guard].filter((one) => one !== undefined).length !== 1 ||
+      data === undefined ||
+      output === undefined
+    )
+      throw new InputError("score what? give --model, --module or --guard, --data and --output, or a run folder");
     if (module !== undefined && adapter !== undefined)
       throw new InputError("--adapter goes on a --model: leave it out beside --module");
-    const scorer: ScorerSpec = {
-      name: "score",
-      model,
-      adapter: adapter && existing("--adapter", adapter),
-      module: module && resolve(existing("--module", module)),
-      sign: 1,
-      scale: 1,
-      ...readFlags(flags, given as object as Record<string, unknown>),
-    };
+    if (template !== undefined && guard === undefined)
+      throw new InputError("--template is read by --guard alone: leave it out");
+    const asked = given as object as Record<string, unknown>;
+    const { max_length, batch_size, timeout, safe_answer, unsafe_answer } = readFlags(flags, asked);
+    for (const [key, of] of [
+      ["maxLength", "model"],
+      ["batchSize", "module"],
+      ["timeout", "module"],
+      ["safeAnswer", "guard"],
+      ["unsafeAnswer", "guard"],
+    ] as const)
+      if (asked[key] !== undefined && asked[of] === undefined)
+        throw new InputError(
+          `--${key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)} is read by --${of} alone: leave it out`,
+        );
+    const base = { name: "score", sign: 1, scale: 1 } as const;
+    const placed = adapter && existing("--adapter", adapter);
+    const scorer: ScorerSpec =
+      guard !== undefined
+        ? {
+            ...base,
+            kind: "guard",
+            guard,
+            adapter: placed,
+            template: template && readFileSync(existing("--template", template), "utf8"),
+            safe_answer,
+            unsafe_answer,
+          }
+        : module !== undefined
+          ? { ...base, kind: "module", module: resolve(existing("--module", module)), batch_size, timeout }
+          : { ...base, kind: "model", model: model!, adapter: placed, max_length };
     const job = { scorer, source: sourceOf("--data", data, given), output, chat, device };
     const { runScore } = await import("./jobs/score.js");
     await report(runScore(job), given);

@@ -48,8 +48,9 @@ export interface RunOrigin {
  *   so that a scorer which comes back finds its scores again.
  * - Stages are done attempt by attempt; those that a recipe's change does not touch are taken over as done.
  *
- * So no table but `stages` knows of attempts, and a stage only asks what a recipe's name is called in the rows
- * ({@link RunStore.rowName}). `attempts.row_names` has the names that differ; the run's first attempt has none.
+ * So no table but `stages` knows of attempts, nor does any stage: the store puts rows away under the attempt's names and
+ * gives them out under the recipe's. `attempts.row_names` has the names that differ; the run's first attempt has none. Only
+ * folders of trainings are asked for by name ({@link RunStore.rowName}).
  */
 export type Attempt = RowOf<"attempts">;
 

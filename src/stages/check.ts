@@ -174,7 +174,7 @@ async function tryScorer(
 }
 
 async function checkPreferences(spec: PreferenceSpec, world: World): Promise<void> {
-  if (spec.model !== undefined || spec.adapter !== undefined) return;
+  if (spec.kind === "model") return;
   const rows = await world.readPreferences(spec);
   if (rows.length === 0) throw new InputError(`${spec.file ?? spec.dataset}: there are no preferences`);
 }

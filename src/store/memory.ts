@@ -42,12 +42,20 @@ export class RunMemory extends NamedRows {
   }
 
   async add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void> {
-    this.put(table, new Set(), rows);
+    this.put(
+      table,
+      new Set(),
+      rows.map((row) => this.toRows(row)),
+    );
   }
 
   async replace<Name extends TableName>(table: Name, where: Where<Name>, rows: readonly RowOf<Name>[]): Promise<void> {
-    const gone = [...this.rowsOf(table)].flatMap(([key, row]) => (agrees(row, where) ? [key] : []));
-    this.put(table, new Set(gone), rows);
+    const gone = [...this.rowsOf(table)].flatMap(([key, row]) => (agrees(row, this.toRows(where)) ? [key] : []));
+    this.put(
+      table,
+      new Set(gone),
+      rows.map((row) => this.toRows(row)),
+    );
   }
 
   async select<Name extends TableName>(
@@ -56,7 +64,7 @@ export class RunMemory extends NamedRows {
     { split, without }: Selection = {},
   ): Promise<RowOf<Name>[]> {
     const { key, asAdded }: Table = tables[table];
-    let rows = this.rows(table).filter((row) => agrees(row, where));
+    let rows = this.rows(table).filter((row) => agrees(row, this.toRows(where)));
     if (split !== undefined) {
       const prompts = new Set(this.rows("prompts").flatMap((row) => (row.split === split ? [row.prompt] : [])));
       rows = rows.filter(({ prompt }) => prompts.has(prompt));
@@ -64,12 +72,12 @@ export class RunMemory extends NamedRows {
     if (without) {
       const { key: theirs }: Table = tables[without.table];
       const shared = key.filter((field) => theirs.includes(field));
-      const there = this.rows(without.table).filter((row) => agrees(row, without.where));
+      const there = this.rows(without.table).filter((row) => agrees(row, this.toRows(without.where)));
       const known = new Set(there.map((row) => keyOf(row, shared)));
       rows = rows.filter((row) => !known.has(keyOf(row, shared)));
     }
     if (!asAdded) rows.sort((a, b) => inOrder(a, b, key));
-    return structuredClone(rows) as RowOf<Name>[];
+    return this.fromRows(structuredClone(rows) as RowOf<Name>[]);
   }
 
   async close(): Promise<void> {}

@@ -33,6 +33,15 @@ export async function attemptRow(
   return { attempt, label, recipe: JSON.parse(text), recipeText, recipeSha256, rowNames, started: new Date() };
 }
 
+/** Fields that hold names of policies, scorers and judges. */
+const nameFields = ["policy", "scorer", "under", "judge"] as const;
+
+function renamed<T extends object>(fields: T, name: (given: string) => string): T {
+  const found = { ...fields } as Record<string, unknown>;
+  for (const field of nameFields) if (typeof found[field] === "string") found[field] = name(found[field]);
+  return found as T;
+}
+
 /** Run store over three primitives; a store may override what it can answer without reading whole rows. */
 export abstract class NamedRows implements RunStore {
   abstract readonly path: string;
@@ -60,6 +69,27 @@ export abstract class NamedRows implements RunStore {
 
   rowName(name: string): string {
     return this.attempt.rowNames[name] ?? name;
+  }
+
+  /** Row or condition with the rows' names in the place of the recipe's. */
+  protected toRows<T extends object>(fields: T): T {
+    return renamed(fields, (name) => this.rowName(name));
+  }
+
+  /**
+   * Rows of this attempt, under the recipe's names. Rows under a name that the attempt has another one for are an earlier
+   * attempt's, and left out.
+   */
+  protected fromRows<T extends object>(rows: readonly T[]): T[] {
+    const { rowNames } = this.attempt;
+    if (Object.keys(rowNames).length === 0) return [...rows];
+    const back = new Map(Object.entries(rowNames).map(([name, row]) => [row, name]));
+    const foreign = (row: T) =>
+      nameFields.some((field) => {
+        const value = (row as Record<string, unknown>)[field];
+        return typeof value === "string" && value in rowNames && rowNames[value] !== value;
+      });
+    return rows.filter((row) => !foreign(row)).map((row) => renamed(row, (name) => back.get(name) ?? name));
   }
 
   async begin({ takenOver, ...given }: NewAttempt): Promise<this> {

@@ -7,6 +7,7 @@ import type { ScoreTable, Split } from "../ports/rows.js";
 import type { Attempt, RunOrigin, Selection, StageName, Where } from "../ports/store.js";
 import type { RowOf, TableName } from "../ports/tables.js";
 import { differingKeys, type Recipe } from "../recipe/parse.js";
+import { beginChange, type Change, changeOf } from "./attempts.js";
 import { connect, connectCopy, type Database, databaseName, inTransaction, release, storageError } from "./database.js";
 import { attemptRow, NamedRows } from "./namedRows.js";
 import { appendRows, createStatements, deleteStatement, schemaFingerprint, selectRows } from "./sql.js";
@@ -23,12 +24,17 @@ export interface NewRun {
   recipeText: string;
   /** Of dualign, Node and what else makes a figure reproducible. */
   versions: Record<string, string>;
+  /** Stages of the recipe's method, in order. With them a changed recipe is another attempt of a run that is there. */
+  stages?: readonly StageName[];
+  /** Called with what a changed recipe redoes, before the attempt begins. */
+  onChange?: (change: Change, attempt: number) => void;
 }
 
 /**
  * Opens the run in a folder, or starts it there. Until a run is solved, its margins and what follows from them may change:
  * a margin out of reach need not cost the samples and scores that told so.
- * @throws InputError if the folder's run was started from another recipe (names the keys that differ), if another
+ * A recipe that differs otherwise begins another attempt of the run: samples and scores are shared.
+ * @throws InputError if the folder's run was started from a recipe of other samples (names the keys that differ), if another
  * process has it open, or if it was written by another version of dualign's schema.
  */
 export async function startRun(folder: string, run: NewRun): Promise<RunFolder> {
@@ -45,6 +51,14 @@ export async function startRun(folder: string, run: NewRun): Promise<RunFolder> 
       const { attempt, label, rowNames } = store.attempt;
       await store.replace("attempts", { attempt }, [await attemptRow(attempt, { ...run, label, rowNames })]);
       return await RunFolder.read(path, database);
+    }
+    if (run.stages) {
+      const { attempt, rowNames } = store.attempt;
+      const number = Math.max(attempt, ...(await store.attempts()).map((one) => one.attempt)) + 1;
+      const { recipe, recipeText, stages } = run;
+      const change = changeOf(store.recipe, recipe, { number, recipeText, stages, rowNames, folder })!;
+      run.onChange?.(change, number);
+      return await beginChange(store, change);
     }
     throw new InputError(
       `the run in ${path} was started from another recipe (${differing.slice(0, 6).join(", ")}${differing.length > 6 ? ", …" : ""} differ${differing.length === 1 ? "s" : ""}): ` +
@@ -175,16 +189,28 @@ export class RunFolder extends NamedRows {
   async add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void> {
     if (rows.length === 0) return;
     this.requireWritable();
-    await this.guard(({ connection }) => inTransaction(connection, () => appendRows(connection, table, rows)));
+    await this.guard(({ connection }) =>
+      inTransaction(connection, () =>
+        appendRows(
+          connection,
+          table,
+          rows.map((row) => this.toRows(row)),
+        ),
+      ),
+    );
   }
 
   async replace<Name extends TableName>(table: Name, where: Where<Name>, rows: readonly RowOf<Name>[]): Promise<void> {
     this.requireWritable();
-    const { sql, parameters } = deleteStatement(table, where);
+    const { sql, parameters } = deleteStatement(table, this.toRows(where));
     await this.guard(({ connection }) =>
       inTransaction(connection, async () => {
         await connection.run(sql, parameters);
-        await appendRows(connection, table, rows);
+        await appendRows(
+          connection,
+          table,
+          rows.map((row) => this.toRows(row)),
+        );
       }),
     );
   }
@@ -194,7 +220,11 @@ export class RunFolder extends NamedRows {
     where: Where<Name> = {},
     more: Selection = {},
   ): Promise<RowOf<Name>[]> {
-    return this.guard(({ connection }) => selectRows(connection, table, where, more));
+    const { without } = more;
+    const others = without ? { ...more, without: { ...without, where: this.toRows(without.where) } } : more;
+    return this.fromRows(
+      await this.guard(({ connection }) => selectRows(connection, table, this.toRows(where), others)),
+    );
   }
 
   override async markDone(stage: StageName, seconds: number): Promise<void> {
@@ -207,7 +237,7 @@ export class RunFolder extends NamedRows {
     return (await this.query(
       `SELECT prompt, sample FROM samples JOIN prompts USING (prompt)
        WHERE policy = $1 AND split = $2 ORDER BY prompt, sample`,
-      policy,
+      this.rowName(policy),
       split,
     )) as { prompt: number; sample: number }[];
   }
@@ -216,7 +246,7 @@ export class RunFolder extends NamedRows {
     const [{ tokens }] = await this.query(
       `SELECT coalesce(sum(len(response_ids) + (finish_reason = 'stop')::INTEGER), 0)::DOUBLE AS tokens
        FROM samples JOIN prompts USING (prompt) WHERE policy = $1 AND split = $2`,
-      policy,
+      this.rowName(policy),
       split,
     );
     return tokens as number;
@@ -233,7 +263,7 @@ export class RunFolder extends NamedRows {
           `SELECT s.prompt, s.sample${scorers.map((_, i) => `, c${i}.score`).join("")}
            FROM samples s JOIN prompts p USING (prompt) ${joins.join(" ")}
            WHERE s.policy = $1 AND p.split = $2 ORDER BY s.prompt, s.sample`,
-          [policy, split, ...scorers],
+          [this.rowName(policy), split, ...scorers.map((name) => this.rowName(name))],
         )
       ).getColumnsJS(),
     );

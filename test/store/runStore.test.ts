@@ -199,10 +199,13 @@ describe.each(Object.entries(stores))("the run in %s", (_, open) => {
       [true, false],
     ]);
     expect(await second.stageSeconds("sample")).toBe(3);
-    // Rows are the run's, whichever attempt made them.
-    await second.setSolve({ ...solve, policy: second.rowName("aligned"), margins: [2] });
+    // Each attempt has its own rows under the recipe's names, and what an earlier one made stays.
+    expect(await second.solve("aligned")).toBeUndefined();
+    await second.setSolve({ ...solve, margins: [2] });
+    expect(await second.solve("aligned")).toEqual({ ...solve, margins: [2] });
+    expect(await second.select("solves")).toEqual([{ ...solve, margins: [2] }]);
+    expect(await run.solve("aligned")).toEqual(solve);
     expect((await run.solve("aligned@2"))!.margins).toEqual([2]);
-    expect(await second.solve("aligned")).toEqual(solve);
     expect((await run.attempts()).map(({ label }) => label)).toEqual(["1", "stricter"]);
     const third = await second.begin({ recipe, recipeText: "", takenOver: [] });
     expect(third.attempt).toMatchObject({ attempt: 3, label: "3", rowNames: {} });

@@ -35,7 +35,7 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
   if (cutRows > 0)
     yield {
       event: "notice",
-      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${spec.max_length} and were scored without their beginning`,
+      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${"max_length" in spec ? spec.max_length : ""} and were scored without their beginning`,
     };
   const { mean, end } = await writeFound(job.output, rows, { name: "score", values, start });
   yield { event: "done", kind: "score", ...end, mean_score: mean, rows_cut: cutRows };

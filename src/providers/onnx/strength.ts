@@ -1,6 +1,7 @@
 /** A policy written at a strength of its update, in the place of the trained one, so that any program gives that policy. */
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { InputError } from "../../errors.js";
 import { rescaleAdapter } from "../../files/adapter.js";
 import { readTensor, writeSafetensors } from "../../files/safetensors.js";
 import { usedWeights } from "../../models/lora.js";
@@ -16,14 +17,37 @@ export const asTrained = "as_trained";
  * @throws InputError where the strength of such a policy cannot be changed.
  */
 export async function writeAtStrength(ref: PolicyRef): Promise<void> {
-  const { strength = 1, from, adapter, model } = ref;
+  const { strength = 1, adapter, model } = ref;
   const folder = adapter ?? model;
   const kept = join(folder, asTrained);
   if (!existsSync(kept)) {
     if (strength === 1) return;
     keep(folder, kept);
   }
-  const trained = adapter === undefined ? { ...ref, model: kept } : { ...ref, adapter: kept };
+  await writeInto(folder, adapter === undefined ? { ...ref, model: kept } : { ...ref, adapter: kept });
+}
+
+/**
+ * A policy at a strength as an adapter folder of its own, for engines that take adapters as they lie.
+ * @throws InputError for a policy whose every weight was trained.
+ */
+export async function folderAtStrength(ref: PolicyRef): Promise<PolicyRef> {
+  const { strength = 1, from: _, ...rest } = ref;
+  if (strength === 1) return ref;
+  if (ref.adapter === undefined)
+    throw new InputError(
+      `${ref.model}: a server cannot sample whole weights at another strength: train an adapter (train.use_peft), or set confidence: none`,
+    );
+  const folder = join(ref.adapter, `at_strength_${strength}`);
+  if (!existsSync(folder)) keep(ref.adapter, folder);
+  await writeInto(folder, ref);
+  return { ...rest, strength: 1, adapter: folder };
+}
+
+/** Writes a policy at its strength into a folder that has the files of the trained one. */
+async function writeInto(folder: string, trained: PolicyRef): Promise<void> {
+  const { strength = 1, from, adapter, model } = trained;
+  const kept = adapter ?? model;
   if (adapter !== undefined && from?.adapter === undefined) {
     rescaleAdapter(folder, kept, strength);
     return;
