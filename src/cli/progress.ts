@@ -170,7 +170,7 @@ function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; 
       };
     case "look":
       return {
-        note: `held out, ${event.responses} responses each: safety ${event.gain.map((gain, j) => `${signed(gain)} [${signed(event.low[j])}, ${signed(event.high[j])}]`).join(", ")}: ${event.decision}`,
+        note: `held out, ${event.responses} responses each: safety ${event.gain.map((gain, j) => `${signed(gain)} [${signed(event.low[j]!)}, ${signed(event.high[j]!)}]`).join(", ")}: ${event.decision}`,
       };
     case "prediction":
       return { result: predicted(event, "given; ") };
@@ -227,7 +227,7 @@ function predicted({ policy, lambda, predicted, ess }: Omit<PredictionEvent, "ev
 
 /** What a solve aims at beyond its margins, and what that costs. */
 function aimed({ asked, aimed, wanted, price, confidence, power }: Omit<AimEvent, "event">): string {
-  const short = aimed.some((value, j) => value < wanted[j] - 1e-9);
+  const short = aimed.some((value, j) => value < wanted[j]! - 1e-9);
   return (
     `aim: ${aimed.map(signed).join(", ")} for ${asked.map(signed).join(", ")} with ${Math.round(100 * confidence)} % confidence, ` +
     `at a price of ${figure(price)} in reward` +
