@@ -1,11 +1,14 @@
 /** `dualign score`: responses in, their scores out. */
 import { InputError } from "../../errors.js";
 import { sourceRows } from "../../files/rows/source.js";
+import type { RowValue } from "../../ports/policy.js";
+import { openEndpointScorer } from "../../providers/endpoint/scorer.js";
 import { asChat } from "../../text/rows.js";
 import type { ScoreJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { Notices, writeFound } from "./common.js";
+import { journaled, Notices, writeFound } from "./common.js";
+import { Journal } from "./journal.js";
 import { givenResponse } from "./responses.js";
 
 /** Events of scoring: progress, then `done`. */
@@ -19,11 +22,19 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
     return givenResponse(given, where);
   });
   const notices = new Notices();
-  const scorer = await openWorld(job.device, notices.hear).openScorer(spec);
+  const { server, output } = job;
+  const { name, max_length: maxLength, batch_size: batchSize } = spec;
+  const scorer =
+    server === undefined
+      ? await openWorld(job.device, notices.hear).openScorer(spec)
+      : await openEndpointScorer({ ...server, name, maxLength, batchSize }, notices.hear);
+  const { api, model, label, text } = server ?? {};
+  const journal = server && new Journal<RowValue>(output, { responses, api, model, label, text, maxLength });
+  const found = journal ? journaled(journal, responses, scorer.score) : scorer.score(responses);
   const values = new Float64Array(rows.length);
   let done = 0;
   try {
-    for await (const { index, value } of scorer.score(responses)) {
+    for await (const { index, value } of found) {
       yield* notices.events();
       values[index] = spec.sign * spec.scale * value;
       yield { event: "progress", task: "scoring", done: ++done, total: rows.length, unit: "rows" };
@@ -37,6 +48,7 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
       event: "notice",
       message: `${cutRows} of ${rows.length} rows are longer than --max-length ${spec.max_length} and were scored without their beginning`,
     };
-  const { mean, end } = await writeFound(job.output, rows, { name: "score", values, start });
+  const { mean, end } = await writeFound(output, rows, { name: "score", values, start });
+  journal?.remove();
   yield { event: "done", kind: "score", ...end, mean_score: mean, rows_cut: cutRows };
 }
