@@ -96,8 +96,8 @@ async function open(path: string, logProbsBeta: number | undefined): Promise<Ope
   const isRun = existsSync(path) && statSync(path).isDirectory() && logProbsBeta === undefined;
   if (!isRun) return readScores(path, { logProbsBeta });
   if (!existsSync(join(path, "run.duckdb"))) throw new InputError(`${path}: is a folder, but not one of a run`);
-  const { openRun } = await import("../store/runFolder.js");
-  const run = await openRun(path);
+  const { readRun } = await import("../store/runFolder.js");
+  const run = await readRun(path);
   try {
     return { scores: await trainScores(run) };
   } finally {

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import { connectionFields, type PolicyEndpoint } from "../recipe/endpoint.js";
+import { connectionFields, type PolicyEndpoint } from "../recipe/kinds/endpoints.js";
 import { addFlags, readFlags } from "./flags.js";
 
 /** Flags of every command that may work on a server. */
@@ -46,5 +46,5 @@ export function policyEndpoint(command: Command, given: GivenEndpoint): PolicyEn
   if (endpoint === undefined) return undefined;
   if (tokenizer === undefined)
     throw new InputError("--endpoint needs --tokenizer DIR: the folder or hub id of the served model's tokenizer");
-  return { endpoint, model, tokenizer, ...readFlags(connectionFlags, given as Record<string, unknown>) };
+  return { endpoint, model, serves: model, tokenizer, ...readFlags(connectionFlags, given as Record<string, unknown>) };
 }

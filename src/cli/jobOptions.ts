@@ -1,7 +1,7 @@
 /** What the commands that are no pipeline are asked to do, options checked. */
 import type { RowSource } from "../files/rows/source.js";
 import type { PolicyRef } from "../ports/policy.js";
-import type { PolicyEndpoint, ScorerEndpoint } from "../recipe/endpoint.js";
+import type { PolicyEndpoint } from "../recipe/kinds/endpoints.js";
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
 import type { ScorerSpec } from "../recipe/parse.js";
 
@@ -62,7 +62,5 @@ export interface LogprobsJob extends Job {
 /** Job of `dualign score`. */
 export interface ScoreJob extends Job {
   scorer: ScorerSpec;
-  /** Server that scores in place of this machine. */
-  server?: ScorerEndpoint;
   output: string;
 }

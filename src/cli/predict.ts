@@ -32,10 +32,10 @@ async function predict(folder: string, { margin = [], beta, bootstrap, json }: G
     throw new InputError(`--bootstrap is ${bootstrap}: give a whole number`);
   const betas = beta?.map(Number);
   if (betas?.some((value) => !(value > 0))) throw new InputError(`--beta ${beta?.join(" ")}: give numbers above 0`);
-  const { openRun } = await import("../store/runFolder.js");
+  const { readRun } = await import("../store/runFolder.js");
   const { answer, questionsOf } = await import("../stages/question.js");
   const { trainScores } = await import("../stages/score.js");
-  const run = await openRun(folder);
+  const run = await readRun(folder);
   try {
     const { recipe } = run;
     const needed = recipe.method === "pecan" ? "logprobs" : "score";

@@ -4,6 +4,7 @@
  */
 
 import type {
+  AimEvent,
   AnyEvent,
   CheckEvent,
   ComparedGain,
@@ -156,6 +157,21 @@ function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; 
         result: predicted(event, `KKT residual ${event.kkt.toExponential(1)}, `) + lines(event.meaning ?? []),
         note: event.caution && `caution: ${event.caution}`,
       };
+    case "aim":
+      return { note: aimed(event) };
+    case "strength":
+      return {
+        note: `strength ${event.strength}: safety ${event.gain.map(signed).join(", ")}, at least ${event.bound.map(signed).join(", ")}: ${event.passed ? "passed" : "not passed"}, 'held' by ${Math.round(100 * event.chance)} % chance`,
+      };
+    case "calibration":
+      return {
+        result: `strength: ${event.strength} (${event.outcome === "held" ? "passed its test" : event.outcome})`,
+        note: event.reason === null ? undefined : `caution: ${event.reason}`,
+      };
+    case "look":
+      return {
+        note: `held out, ${event.responses} responses each: safety ${event.gain.map((gain, j) => `${signed(gain)} [${signed(event.low[j]!)}, ${signed(event.high[j]!)}]`).join(", ")}: ${event.decision}`,
+      };
     case "prediction":
       return { result: predicted(event, "given; ") };
     case "evaluation":
@@ -209,13 +225,25 @@ function predicted({ policy, lambda, predicted, ess }: Omit<PredictionEvent, "ev
   );
 }
 
+/** What a solve aims at beyond its margins, and what that costs. */
+function aimed({ asked, aimed, wanted, price, confidence, power }: Omit<AimEvent, "event">): string {
+  const short = aimed.some((value, j) => value < wanted[j]! - 1e-9);
+  return (
+    `aim: ${aimed.map(signed).join(", ")} for ${asked.map(signed).join(", ")} with ${Math.round(100 * confidence)} % confidence, ` +
+    `at a price of ${figure(price)} in reward` +
+    (short
+      ? `; ${wanted.map(signed).join(", ")} would be 'held' with ${Math.round(100 * power)} % chance and is hardly in reach: the strength is to make up for it`
+      : "")
+  );
+}
+
 /** What the check found, and what the run is going to take. */
 function checked({ prompts, responses, tried, estimate }: CheckEvent): string {
   const parts = Object.entries(tried.seconds).map(([part, seconds]) => `${part} ${duration(seconds)}`);
   const { sampling_seconds, scoring_seconds, effective_samples, peak_memory_bytes } = estimate;
   const memory = peak_memory_bytes === undefined ? "" : `, memory so far ${figure(peak_memory_bytes / 1e9)} GB`;
   return [
-    `check: ${prompts.train} prompts and ${prompts.held_out} held out (${prompts.file.split(/[/\\]/).at(-1)}); every part works on ${tried.responses} responses (${parts.join(", ")})`,
+    `check: ${prompts.train} prompts${prompts.calibration ? `, ${prompts.calibration} to calibrate` : ""} and ${prompts.held_out} held out (${prompts.file.split(/[/\\]/).at(-1)}); every part works on ${tried.responses} responses (${parts.join(", ")})`,
     `  to draw: ${responses.reference} responses of the reference, ${responses.policy} of each trained policy: at most ${duration(sampling_seconds)}; to score them: about ${duration(scoring_seconds)}${memory}`,
     ...(effective_samples !== undefined && effective_samples < 2
       ? [

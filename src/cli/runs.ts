@@ -1,15 +1,16 @@
 /** Works on a run: starts it, goes on with it, tells what it does. */
 
-import { checkFirst, driveRun } from "../library/runRecipe.js";
+import { existsSync, renameSync } from "node:fs";
+import { resolve } from "node:path";
+import { checkFirst, driveRun, startOrChange } from "../library/runRecipe.js";
 import type { StageName } from "../ports/store.js";
 import type { MethodName } from "../recipe/parse.js";
 import { checkRecipe } from "../stages/check.js";
-import { openRun, type RunFolder, startRun } from "../store/runFolder.js";
+import { hasRun, openRun, type RunFolder } from "../store/runFolder.js";
 import { exitStatuses, type FailOn, failing } from "./exitStatus.js";
 import type { Device } from "./jobOptions.js";
 import { makeReporter } from "./progress.js";
 import { readRecipe } from "./recipeFile.js";
-import { versions } from "./versions.js";
 import { openWorld } from "./world.js";
 
 interface Manner {
@@ -17,6 +18,8 @@ interface Manner {
   json?: boolean;
   quiet?: boolean;
   failOn?: FailOn;
+  /** Whether a run that is there is set aside, and a new one started. */
+  fresh?: boolean;
 }
 
 /** What a run starts from: a recipe, for `method` or whichever by default, and what `set` changes in it. */
@@ -29,19 +32,33 @@ interface Start {
 
 /** Stages of a run that is there: `only` these, or all that are left. */
 export async function goOn(folder: string, manner: Manner, only?: readonly StageName[]): Promise<void> {
-  await proceed(await openRun(folder), folder, manner, only);
+  await proceed(await openRun(folder), folder, manner, { stages: only });
 }
 
 /** Stages of a run that may have to be started: `only` these, or all that are left. */
 export async function startFrom(start: Start, manner: Manner, only?: readonly StageName[]): Promise<void> {
   const { folder, set = [], method } = start;
   const { recipe, text } = readRecipe(start.recipe, set, method);
+  if (manner.fresh) setAside(folder);
   if (!only) {
     const reporter = makeReporter({ json: manner.json ?? false, quiet: manner.quiet });
     await checkFirst(recipe, folder, { device: manner.device, onEvent: (event) => reporter.emit(event) });
   }
-  const run = await startRun(folder, { recipe, recipeText: text, versions: versions() });
-  await proceed(run, folder, manner, only);
+  const { json = false, quiet } = manner;
+  const run = await startOrChange(folder, { recipe, text }, (message) =>
+    makeReporter({ json, quiet }).emit({ event: "notice", message }),
+  );
+  await proceed(run, folder, manner, { stages: only, mayChange: true });
+}
+
+/** Moves a run out of the way, to a name beside it: nothing of it is lost. */
+function setAside(folder: string): void {
+  if (!hasRun(folder)) return;
+  const path = resolve(folder);
+  let n = 1;
+  while (existsSync(`${path}-before-${n}`)) n++;
+  renameSync(path, `${path}-before-${n}`);
+  process.stderr.write(`dualign: the run that was there is in ${path}-before-${n} now\n`);
 }
 
 /** Check of a recipe alone: what it would do, and what it would take. */
@@ -51,7 +68,7 @@ export async function checkAlone(
 ): Promise<void> {
   const { recipe } = readRecipe(start.recipe, start.set ?? []);
   const reporter = makeReporter({ json, quiet });
-  reporter.emit(await checkRecipe(recipe, openWorld(device)));
+  reporter.emit(await checkRecipe(recipe, openWorld(device, undefined, recipe.engine)));
 }
 
 /** Runs stages to their end. Ctrl-C may stop them anywhere: what is done is in the database. */
@@ -59,7 +76,7 @@ async function proceed(
   run: RunFolder,
   folder: string,
   { json = false, quiet = false, device, failOn }: Manner,
-  stages?: readonly StageName[],
+  { stages, mayChange = false }: { stages?: readonly StageName[]; mayChange?: boolean },
 ): Promise<void> {
   const reporter = makeReporter({ json, quiet });
   const stop = (name: "interrupted" | "terminated") => () => {
@@ -71,7 +88,7 @@ async function proceed(
   process.once("SIGINT", interrupt);
   process.once("SIGTERM", terminate);
   try {
-    const last = await driveRun(run, { device, stages, onEvent: (event) => reporter.emit(event) });
+    const last = await driveRun(run, { device, stages, mayChange, onEvent: (event) => reporter.emit(event) });
     const wrong = last && failOn ? failing(last, failOn) : [];
     if (wrong.length > 0) {
       process.exitCode = exitStatuses.notHeld.status;

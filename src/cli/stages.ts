@@ -21,6 +21,7 @@ export interface StageFlags {
   json?: boolean;
   quiet?: boolean;
   failOn?: FailOn;
+  fresh?: boolean;
 }
 
 /** The flags of a stage that runs alone. */
@@ -55,6 +56,7 @@ export function addStageCommands(program: Command): void {
     pretrain: "train the models of a PeCAN run's preferences",
     sample: "draw the reference's responses of a run",
     relabel: "label pairs of a run by its multiplier",
+    calibrate: "choose the strength of a run's trained policy",
     evaluate: "compare a run's trained policy with its reference",
     report: "write a run's report",
   };
@@ -80,7 +82,11 @@ export function addMethodFlags(command: Command): Command {
     addRunFlags(
       command
         .argument("[recipe]", "recipe file; 'dualign init' writes one")
-        .requiredOption("--run <dir>", "run folder; a run that is there goes on")
+        .requiredOption(
+          "--run <dir>",
+          "run folder; a run that is there goes on, a changed recipe redoes what it touches",
+        )
+        .option("--fresh", "set aside the run that is there, and start a new one")
         .option("--set <key=value>", "set a key of the recipe; may be repeated", collect)
         .option("--model <dir>", "the recipe's 'model'")
         .option("--prompts <file>", "the recipe's 'prompts.file'")

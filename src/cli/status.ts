@@ -25,8 +25,8 @@ async function readStatus(folder: string) {
   // While a process works on the run its database is locked, and the process tells by itself.
   const live = existsSync(path) ? readLive(path) : undefined;
   if (live && isRunning(live.pid)) return { run: path, running: live };
-  const { openRun } = await import("../store/runFolder.js");
-  const run = await openRun(folder);
+  const { readRun } = await import("../store/runFolder.js");
+  const run = await readRun(folder);
   try {
     const stages = await Promise.all(
       methodOf(run.recipe).stages.map(async ([stage]) => ({ stage, done: await run.isDone(stage) })),
@@ -37,8 +37,10 @@ async function readStatus(folder: string) {
     );
     const solve = await run.solve(aligned);
     const evaluations = await run.evaluations(aligned);
+    const attempts = (await run.attempts()).map(({ attempt, label, started }) => ({ attempt, label, started }));
     return {
       run: path,
+      attempts,
       stages,
       samples: counts as { policy: string; split: string; samples: number; prompts: number }[],
       lambda: solve?.lambda,
@@ -64,9 +66,12 @@ function words(status: Status): string {
     const progress = task === undefined ? "" : `, ${task}: ${done}/${total} ${unit}`;
     return `${status.run}: running (process ${pid}), stage ${stage}${progress}\n`;
   }
-  const { stages, samples, lambda, verdicts } = status;
+  const { attempts, stages, samples, lambda, verdicts } = status;
   const lines = [
     status.run,
+    ...(attempts.length > 1
+      ? [`  attempt ${attempts.at(-1)!.attempt} of ${attempts.length}, the latest; the others are kept`]
+      : []),
     ...stages.map(({ stage, done }) => `  ${done ? "✓" : "·"} ${stage}`),
     ...samples.map(
       ({ policy, split, samples, prompts }) => `  ${samples} samples of ${prompts} ${split} prompts (${policy})`,

@@ -116,9 +116,23 @@ export function writeAdapter(dir: string, { config, tensors }: Adapter): void {
     bias: "none",
     inference_mode: true,
   };
+  writeConfig(dir, written);
+}
+
+/**
+ * Writes an adapter folder's scale anew, as that of the adapter in `source` times a factor: `lora_alpha` in
+ * adapter_config.json, all else as it is there. PEFT, transformers and vLLM multiply the update by it.
+ */
+export function rescaleAdapter(dir: string, source: string, factor: number): void {
+  const config = readConfig(source);
+  if (typeof config.lora_alpha !== "number") throw new InputError(`${source}/${CONFIG}: "lora_alpha" must be a number`);
+  writeConfig(dir, { ...config, lora_alpha: config.lora_alpha * factor });
+}
+
+function writeConfig(dir: string, config: Record<string, unknown>): void {
   const file = join(dir, CONFIG);
   const draft = `${file}.${process.pid}.tmp`;
-  writeFileSync(draft, `${JSON.stringify(written, null, 2)}\n`);
+  writeFileSync(draft, `${JSON.stringify(config, null, 2)}\n`);
   renameSync(draft, file);
 }
 

@@ -7,20 +7,33 @@ import { readRecipe, recipeOf } from "../cli/recipeFile.js";
 import { versions } from "../cli/versions.js";
 import { openWorld } from "../cli/world.js";
 import { InputError } from "../errors.js";
-import { runMethod } from "../methods/methods.js";
+import { methodOf, runMethod } from "../methods/methods.js";
 import type { ComparisonEvent, DoneEvent, RunEvent } from "../ports/events.js";
 import type { StageName } from "../ports/store.js";
 import type { Recipe } from "../recipe/parse.js";
 import type { compareSchema, mocanSchema, pecanSchema } from "../recipe/schema.js";
 import { checkRecipe } from "../stages/check.js";
+import { changeInWords } from "../store/attempts.js";
 import { LiveStatus } from "../store/liveStatus.js";
 import { hasRun, openRun, type RunFolder, startRun, storageError } from "../store/runFolder.js";
+import { withInputs } from "./inputs.js";
 
 /** Recipe as data: the keys of a recipe file. */
 export type RecipeInput =
-  | z.input<typeof mocanSchema>
-  | z.input<typeof pecanSchema>
-  | (Omit<z.input<typeof compareSchema>, "compare"> & { readonly compare: Readonly<Record<string, unknown>> });
+  | ShortForm<z.input<typeof mocanSchema>>
+  | ShortForm<z.input<typeof pecanSchema>>
+  | (Omit<ShortForm<z.input<typeof compareSchema>>, "compare"> & {
+      readonly compare: Readonly<Record<string, unknown>>;
+    });
+
+/** Type whose parts may leave out their `kind`: the other keys tell it. */
+type ShortForm<T> = T extends readonly (infer U)[]
+  ? ShortForm<U>[]
+  : T extends object
+    ? { [P in keyof T as P extends "kind" ? never : P]: ShortForm<T[P]> } & (T extends { kind: infer K }
+        ? { kind?: K }
+        : unknown)
+    : T;
 
 /** Manner of driving a run. */
 export interface DriveOptions {
@@ -57,10 +70,25 @@ export async function runRecipe(recipe: string | RecipeInput, options: RunOption
   const { folder, set = [], base = process.cwd() } = options;
   const read = typeof recipe === "string" ? readRecipe(recipe, set) : recipeFromData(recipe, base, set);
   await checkFirst(read.recipe, folder, options);
-  return driveRun(
-    await startRun(folder, { recipe: read.recipe, recipeText: read.text, versions: versions() }),
-    options,
-  );
+  return driveRun(await startOrChange(folder, read, (message) => options.onEvent?.({ event: "notice", message })), {
+    ...options,
+    mayChange: true,
+  });
+}
+
+/** Run in a folder, started from a recipe, or with another attempt begun where the recipe has changed. */
+export function startOrChange(
+  folder: string,
+  { recipe, text }: { recipe: Recipe; text: string },
+  notice: (message: string) => void,
+): Promise<RunFolder> {
+  return startRun(folder, {
+    recipe,
+    recipeText: text,
+    versions: versions(),
+    stages: methodOf(recipe).stages.map(([stage]) => stage),
+    onChange: (change, attempt) => notice(changeInWords(change, attempt)),
+  });
 }
 
 /**
@@ -73,7 +101,7 @@ export async function checkFirst(
   { device = "cpu", onEvent }: Pick<DriveOptions, "device" | "onEvent">,
 ): Promise<void> {
   if (hasRun(folder)) return;
-  onEvent?.(await checkRecipe(recipe, openWorld(device)));
+  onEvent?.(await checkRecipe(recipe, openWorld(device, undefined, recipe.engine)));
 }
 
 /**
@@ -85,8 +113,12 @@ export async function resumeRun(folder: string, options: DriveOptions = {}): Pro
 }
 
 /** Stages of an open run to their end; closes the run. */
-export async function driveRun(run: RunFolder, options: DriveOptions): Promise<RunResult | undefined> {
-  const { device = "cpu", onEvent, signal, stages } = options;
+export async function driveRun(
+  opened: RunFolder,
+  options: DriveOptions & { readonly mayChange?: boolean },
+): Promise<RunResult | undefined> {
+  const { device = "cpu", onEvent, signal, stages, mayChange = false } = options;
+  let run = opened;
   const live = new LiveStatus(run.path);
   let result: RunResult | undefined;
   const emit = (event: RunEvent) => {
@@ -97,7 +129,8 @@ export async function driveRun(run: RunFolder, options: DriveOptions): Promise<R
   };
   try {
     signal?.throwIfAborted();
-    const world = openWorld(device, (message) => emit({ event: "notice", message }));
+    run = await withInputs(run, { mayChange, notice: (message) => emit({ event: "notice", message }) });
+    const world = openWorld(device, (message) => emit({ event: "notice", message }), run.recipe.engine);
     await runMethod({ run, world, emit }, stages);
     return result;
   } catch (error) {

@@ -14,8 +14,27 @@ const schemaOf = (schema: z.ZodType): JsonSchema => {
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
     },
   });
-  return rest;
+  return withShortForms(rest) as JsonSchema;
 };
+
+/** A part's `kind` may be left out: its other keys tell it. */
+function withShortForms(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withShortForms);
+  if (typeof value !== "object" || value === null) return value;
+  const found = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withShortForms(inner)])) as {
+    oneOf?: unknown;
+    required?: string[];
+    properties?: { kind?: { const?: unknown } };
+  };
+  const { oneOf, ...rest } = found;
+  const required =
+    rest.properties?.kind?.const === undefined ? rest.required : rest.required?.filter((key) => key !== "kind");
+  return {
+    ...rest,
+    ...(required && { required }),
+    ...(oneOf !== undefined && { anyOf: oneOf }),
+  };
+}
 
 /**
  * JSON Schema of every recipe. As in a run, the key that only one method has decides which method a recipe is for; the

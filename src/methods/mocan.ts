@@ -20,7 +20,7 @@ export function mocan(recipe: MocanRecipe): Method {
     stages: [
       ["sample", sampleReference],
       ["score", (context) => scoreReference(context, problem, "score")],
-      ...problemStages(problem),
+      ...problemStages(problem, recipe),
     ],
     done: ({ run }) => doneEvent(run, aligned),
   };
@@ -36,7 +36,7 @@ export function scorerProblem({ reward, safety }: Pick<MocanRecipe, "reward" | "
       const { run, world } = context;
       for (const spec of [reward, ...safety]) {
         const open = () => world.openScorer(spec);
-        if (task.split === "held-out") await collectScores(run, policy, spec, open, task);
+        if (task.split !== "train" || task.stage === "calibrate") await collectScores(run, policy, spec, open, task);
         else
           await billed(context, policy, `score ${spec.name}`, (meter) =>
             collectScores(run, policy, spec, metered(meter, open), task),

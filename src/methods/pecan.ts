@@ -7,7 +7,7 @@ import type { Logprobs, PolicyRef } from "../ports/policy.js";
 import type { RunStore } from "../ports/store.js";
 import type { PreferencePair, RowsJob } from "../ports/trainer.js";
 import { Random } from "../random.js";
-import type { PecanRecipe, PreferenceSpec } from "../recipe/parse.js";
+import type { PecanRecipe, PreferenceData, PreferenceSpec } from "../recipe/parse.js";
 import { guidanceOf, type Train, trainingOptions } from "../recipe/train.js";
 import { billed, metered } from "../stages/bill.js";
 import { collectImplicitScores, type Task } from "../stages/collect.js";
@@ -32,7 +32,7 @@ export function pecan(recipe: PecanRecipe): Method {
       ["pretrain", (context) => pretrain(context, preferences)],
       ["sample", sampleReference],
       ["logprobs", (context) => scoreReference(context, problem, "logprobs")],
-      ...problemStages(problem),
+      ...problemStages(problem, recipe),
     ],
     done: ({ run }) => doneEvent(run, aligned),
   };
@@ -68,12 +68,13 @@ async function scoreImplicitly(
           async (openModel) => {
             const open = async () => {
               const model = await openModel();
-              if (spec.model !== undefined) requireVocabulary(run, spec, model, await openReference());
+              if (spec.kind === "model" && spec.model !== undefined)
+                requireVocabulary(run, { name: spec.name, model: spec.model }, model, await openReference());
               return model;
             };
             const collect = (model: typeof open) =>
               collectImplicitScores(run, policy, spec.name, { model, reference: openReference }, task);
-            if (task.split === "held-out") await collect(open);
+            if (task.split !== "train" || task.stage === "calibrate") await collect(open);
             else await billed(context, policy, `score ${spec.name}`, (meter) => collect(metered(meter, open)));
           },
         ),
@@ -83,7 +84,7 @@ async function scoreImplicitly(
 
 function requireVocabulary(
   run: RunStore,
-  { name, model }: PreferenceSpec,
+  { name, model }: { name: string; model: string },
   opened: Logprobs,
   reference: Logprobs,
 ): void {
@@ -94,14 +95,10 @@ function requireVocabulary(
 }
 
 /** Place of a preference's model, trained or given. */
-export async function modelOf(
-  run: RunStore,
-  { name, model, adapter }: PreferenceSpec,
-  usePeft: boolean,
-): Promise<PolicyRef> {
-  if (model !== undefined || adapter !== undefined)
-    return { ...referenceOf(run.recipe), ...(model !== undefined && { model }), adapter };
-  return trainedPolicy(run, (await run.training(name))!.path, usePeft);
+export async function modelOf(run: RunStore, spec: PreferenceSpec, usePeft: boolean): Promise<PolicyRef> {
+  if (spec.kind === "data") return trainedPolicy(run, (await run.training(spec.name))!.path, usePeft);
+  const { model, adapter } = spec;
+  return { ...referenceOf(run.recipe), ...(model !== undefined && { model }), adapter };
 }
 
 /** Trains the m + 1 models by plain DPO from the reference, where they are not given. */
@@ -109,13 +106,12 @@ export async function pretrain(context: Context, { reward, safety, pretrain }: P
   const { run } = context;
   const { recipe } = run;
   for (const [k, spec] of [reward, ...safety].entries()) {
-    const given = spec.model !== undefined || spec.adapter !== undefined;
-    if (given || (await run.training(spec.name))) continue;
+    if (spec.kind === "model" || (await run.training(spec.name))) continue;
     const pairs = await preferencePairs(context, spec, k);
     await followTraining(
       context,
       "pretrain",
-      { policy: spec.name, folder: `pretrained/${spec.name}`, pairs: pairs.length },
+      { policy: spec.name, folder: `pretrained/${run.rowName(spec.name)}`, pairs: pairs.length },
       (outputDir) =>
         preferenceJob(pairs, {
           reference: referenceOf(recipe),
@@ -145,10 +141,10 @@ export const preferenceJob = (
   resume: true,
 });
 
-/** Preferences in the form in which the model is prompted, none of them on a held-out prompt. `stream` picks the draw. */
+/** Preferences in the form in which the model is prompted, none of them on a prompt to calibrate or to evaluate with. `stream` picks the draw. */
 export async function preferencePairs(
   context: Context,
-  spec: PreferenceSpec,
+  spec: PreferenceData,
   stream: number,
 ): Promise<PreferencePair[]> {
   const { run, world } = context;
@@ -161,7 +157,8 @@ export async function preferencePairs(
       return promptFormat(recipe.prompts, open);
     },
   );
-  const heldOut = new Set((await run.prompts("held-out")).map(({ text }) => JSON.stringify(text)));
+  const kept = [...(await run.prompts("held-out")), ...(await run.prompts("calibration"))];
+  const heldOut = new Set(kept.map(({ text }) => JSON.stringify(text)));
   const pairs = rows
     .map((row) => ({ ...row, prompt: format(row.prompt) }))
     .filter(({ prompt }) => !heldOut.has(JSON.stringify(prompt)));

@@ -1,8 +1,22 @@
-/** What a run reports while it goes. The command line prints it, or writes it as JSON lines: these shapes are an API. */
+/**
+ * What a run reports while it goes. The command line prints it, or writes it as JSON lines: these shapes are an API.
+ * The file is long because an event's name, its description and its shape stand in one place.
+ */
 
 import type { SnakeRow } from "./columns.js";
 import type { Question } from "./judge.js";
-import type { EvaluationRow, ExactRow, MultiplierRow, ProblemName, Verdict, WinRateRow } from "./rows.js";
+import type {
+  AimRow,
+  CalibrationRow,
+  EvaluationRow,
+  ExactRow,
+  LookRow,
+  MultiplierRow,
+  ProblemName,
+  StrengthRow,
+  Verdict,
+  WinRateRow,
+} from "./rows.js";
 import type { StageName } from "./store.js";
 import type { TrainArrival, TrainStep, TrainTrial } from "./trainer.js";
 
@@ -24,6 +38,10 @@ export const eventDescriptions = {
   solve: "A problem's dual is solved for a policy.",
   prediction: "A policy whose λ was given has its prediction.",
   multiplier: "A method that moves λ as it trains has ended an iteration.",
+  aim: "A solve aims beyond its margins, so that they hold with the confidence asked.",
+  strength: "A strength of the trained policy is tested on the calibration prompts.",
+  calibration: "The trained policy's strength is chosen.",
+  look: "A round of held-out responses is scored: whether the verdict is decided.",
   evaluation: "A policy's held-out responses are scored and compared with the reference's.",
   judged: "A policy's held-out responses are judged against the reference's.",
   done: "The last event of a command that came to its end; its kind says of which.",
@@ -35,6 +53,7 @@ export const doneDescriptions = {
   comparison: "A comparison: every policy, measured alike.",
   train: "`dualign train`: the adapter or model is written.",
   generate: "`dualign generate`: the responses are written.",
+  merge: "`dualign merge`: the merged model is written.",
   logprobs: "`dualign logprobs`: the log-probabilities are written.",
   score: "`dualign score`: the scores are written.",
 } as const satisfies Readonly<Record<Extract<AnyEvent, { event: "done" }>["kind"], string>>;
@@ -53,6 +72,10 @@ export type AnyEvent =
   | SolveEvent
   | PredictionEvent
   | MultiplierEvent
+  | AimEvent
+  | StrengthEvent
+  | CalibrationEvent
+  | LookEvent
   | EvaluationEvent
   | JudgedEvent
   | DoneEvent
@@ -124,6 +147,26 @@ export interface MultiplierEvent extends SnakeRow<MultiplierRow> {
   event: "multiplier";
 }
 
+/** Aim of a solve: the row of the table `aims`. */
+export interface AimEvent extends SnakeRow<AimRow> {
+  event: "aim";
+}
+
+/** Test of a strength: the row of the table `strengths`. */
+export interface StrengthEvent extends SnakeRow<StrengthRow> {
+  event: "strength";
+}
+
+/** Strength that is delivered: the row of the table `calibrations`. */
+export interface CalibrationEvent extends SnakeRow<CalibrationRow> {
+  event: "calibration";
+}
+
+/** Look at the held-out gains: the row of the table `looks`. */
+export interface LookEvent extends SnakeRow<LookRow> {
+  event: "look";
+}
+
 /** Changes of a policy's scores from the reference's. */
 export interface EvaluationEvent {
   event: "evaluation";
@@ -143,7 +186,7 @@ export interface JudgedEvent {
 export interface WinRateFigures extends SnakeRow<WinRateRow> {}
 
 /** End of a command that works without a run. */
-export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone;
+export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone | MergeDone;
 
 /** End of `dualign train`. */
 export interface TrainDone {
@@ -205,11 +248,23 @@ export interface ScoreDone {
   peak_memory_bytes: number;
 }
 
+/** End of `dualign merge`. */
+export interface MergeDone {
+  event: "done";
+  kind: "merge";
+  output_dir: string;
+  /** Weights that the adapter changed. */
+  merged: number;
+  /** Size of the weights written. */
+  bytes: number;
+  seconds: number;
+}
+
 /** Findings of the check before anything is spent. */
 export interface CheckEvent {
   event: "check";
   /** Prompts by split, and where they come from. */
-  prompts: { train: number; held_out: number; file: string };
+  prompts: { train: number; calibration?: number; held_out: number; file: string };
   /** Responses that the run is going to draw of the reference, and of each trained policy. */
   responses: { reference: number; policy: number };
   /** What was tried: responses, seconds by part of the recipe, and how many responses were cut at the tried length. */
@@ -288,6 +343,8 @@ export interface DoneEvent {
   lambda: number[];
   verdicts: ConstraintVerdict[];
   reward: { predicted: number; measured: number; interval: [number, number] };
+  /** Strength that the policy is delivered at, where a confidence was asked. */
+  calibration?: { confidence: number; strength: number; outcome: CalibrationRow["outcome"]; reason: string | null };
   /** How far the training came of the way to its optimum, in DPO's loss; null where that is not known. */
   training: {
     share: number | null;

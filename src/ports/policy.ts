@@ -11,6 +11,13 @@ export interface PolicyRef {
    * as decoded at it. Without one it is the model as it is, and a sampling's temperature is that sampling's own.
    */
   temperature?: number;
+  /**
+   * Strength of its update over `from`, 1 if absent: 0 is `from` itself, 2 twice the way. A low-rank adapter on a bare
+   * model is multiplied (`lora_alpha` times the strength); other parameters are interpolated, or go on beyond.
+   */
+  strength?: number;
+  /** Policy that the update is counted from, the reference of its training; needed where a strength is given. */
+  from?: Pick<PolicyRef, "model" | "adapter">;
 }
 
 /** Reason why a response ended: by an end token, or at the longest length. */

@@ -6,7 +6,7 @@ export type { ProblemName, Split, Verdict } from "./tables.js";
 
 /** Prompt of a run: the stored row, with plain texts and messages in one field. */
 export interface PromptRow {
-  /** Unique in the run, over both splits. */
+  /** Unique in the run, over all splits. */
   prompt: number;
   split: Split;
   text: Text;
@@ -29,6 +29,18 @@ export type SolveRow = RowOf<"solves">;
 
 /** Gains that a policy's λ, solved or given, is predicted to have. Arrays have one value for each constraint. */
 export type PredictionRow = RowOf<"predictions">;
+
+/** Aim of a solve whose margins are to hold with a confidence. */
+export type AimRow = RowOf<"aims">;
+
+/** Test of a policy at a strength. */
+export type StrengthRow = RowOf<"strengths">;
+
+/** Strength that a policy is delivered at. */
+export type CalibrationRow = RowOf<"calibrations">;
+
+/** Look at held-out gains after a round of responses. */
+export type LookRow = RowOf<"looks">;
 
 /** Finished training of a policy. */
 export type TrainingRow = RowOf<"trainings">;

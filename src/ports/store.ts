@@ -18,20 +18,10 @@ import type {
   VerdictRow,
   WinRateRow,
 } from "./rows.js";
-import type { RowOf, TableName } from "./tables.js";
+import type { RowOf, StageName, TableName } from "./tables.js";
 import type { TrainStep } from "./trainer.js";
 
-/** The stages of a run; which ones it has, and in which order, is its method's. */
-export type StageName =
-  | "pretrain"
-  | "sample"
-  | "score"
-  | "logprobs"
-  | "dual"
-  | "relabel"
-  | "train"
-  | "evaluate"
-  | "report";
+export type { StageName } from "./tables.js";
 
 /** Origin of a run: what it was started with. */
 export interface RunOrigin {
@@ -43,6 +33,37 @@ export interface RunOrigin {
   versions: Readonly<Record<string, string>>;
   /** ISO 8601. */
   started: string;
+}
+
+/**
+ * Attempt: a question put to a run's samples. A run keeps every attempt that was made in it, and each is a recipe of its
+ * own: another margin, β, choice of pairs, training or scorer. What is bought once is shared, by the names of rows:
+ *
+ * - Samples of the reference belong to the run. Recipes that would draw others (model, prompts, sampling) are no attempt of
+ *   it: they need a run of their own.
+ * - Rows of a policy (solves, predictions, pairs, trainings, evaluations …) are under the policy's name in every table. An
+ *   attempt that makes a policy anew gives it a name of its own, `aligned@2` in the second; one that takes it over leaves
+ *   it as it is called.
+ * - Scores are under the scorer's name. One whose content has changed gets a name with its fingerprint, `harmless@1f3a9c20`,
+ *   so that a scorer which comes back finds its scores again.
+ * - Stages are done attempt by attempt; those that a recipe's change does not touch are taken over as done.
+ *
+ * So no table but `stages` knows of attempts, nor does any stage: the store puts rows away under the attempt's names and
+ * gives them out under the recipe's. `attempts.row_names` has the names that differ; the run's first attempt has none. Only
+ * folders of trainings are asked for by name ({@link RunStore.rowName}).
+ */
+export type Attempt = RowOf<"attempts">;
+
+/** Attempt to begin. */
+export interface NewAttempt {
+  readonly recipe: Recipe;
+  readonly recipeText: string;
+  /** Name for people; its number if absent. */
+  readonly label?: string;
+  /** Names of rows by the recipe's names, of the policies and scorers that it makes anew. */
+  readonly rowNames?: Readonly<Record<string, string>>;
+  /** Stages that are done as they are: nothing of them depends on what has changed. */
+  readonly takenOver: readonly StageName[];
 }
 
 /** Condition on rows: these columns have these values. */
@@ -70,8 +91,17 @@ export interface Selection<Other extends TableName = TableName> {
 export interface RunStore {
   /** The run's folder, absolute. */
   readonly path: string;
+  /** Of the attempt. */
   readonly recipe: Recipe;
   readonly origin: RunOrigin;
+  /** Attempt that the store works on: the latest, unless another was asked for. */
+  readonly attempt: Attempt;
+
+  attempts(): Promise<Attempt[]>;
+  /** Begins another attempt, from this one, and gives the run at work on it; this object stays at work on its own. */
+  begin(attempt: NewAttempt): Promise<RunStore>;
+  /** Name in the rows of a policy or scorer of the attempt's recipe. */
+  rowName(name: string): string;
 
   /** @throws an error where a row of the same key is there already. */
   add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void>;

@@ -3,6 +3,7 @@
  * and every {@link RunStore} adds, replaces and selects its rows. The comments go into the database:
  * `SELECT * FROM duckdb_columns()` shows them.
  */
+import type { Decision } from "../evaluate/sequential.js";
 import type { Preference } from "../evaluate/winRate.js";
 import type { Message } from "../text/messages.js";
 import {
@@ -22,8 +23,8 @@ import {
 import type { Question } from "./judge.js";
 import type { FinishReason } from "./policy.js";
 
-/** Half of a run's prompts: sampled for the solve and the training, or for evaluation only. */
-export type Split = "train" | "held-out";
+/** Part of a run's prompts: sampled for the solve and the training, to choose a strength, or for evaluation only. */
+export type Split = "train" | "calibration" | "held-out";
 
 /** Verdict on a constraint: whether the interval of its measured gain lies above the margin, below it, or around it. */
 export type Verdict = "held" | "not held" | "undecided";
@@ -31,9 +32,22 @@ export type Verdict = "held" | "not held" | "undecided";
 /** Problem of a comparison by whose scores state it: the scorers', or those of the models of preferences. */
 export type ProblemName = "scorers" | "preferences";
 
+/** Stage of a run; which ones it has, and in which order, is its method's. */
+export type StageName =
+  | "pretrain"
+  | "sample"
+  | "score"
+  | "logprobs"
+  | "dual"
+  | "relabel"
+  | "train"
+  | "calibrate"
+  | "evaluate"
+  | "report";
+
 const sampleKey = {
   policy: text(
-    "'reference', the name of a trained policy ('aligned', or a comparison's), or 'enumerated': every response there is",
+    "'reference', the name of a trained policy ('aligned', at a strength 'aligned@1.5', or a comparison's), or 'enumerated': every response there is",
   ),
   prompt: integer("prompts.prompt"),
   sample: integer("number of the response among its prompt's, from 0"),
@@ -46,25 +60,64 @@ const lambda = (comment: string) => named("multipliers", doubles(comment));
 /** Tables of a run by the names that the code has for them; in SQL these are in snake case. */
 export const tables = {
   meta: table({
-    comment: "what the run was started with: the recipe, its hash, versions",
+    comment: "what the run was started with: versions, the seed, the time",
     key: ["name"],
     columns: { name: text("what it is"), value: text("text, or JSON") },
   }),
-  stages: table({
-    comment: "the stages that are done",
-    key: ["stage"],
+  attempts: table({
+    comment: "the questions that were put to the run's samples, one recipe each",
+    key: ["attempt"],
     columns: {
-      stage: text("its name"),
+      attempt: integer("from 1"),
+      label: text("its name for people"),
+      recipe: json("the checked recipe"),
+      recipeText: text("the recipe as it was written; empty where flags made it"),
+      recipeSha256: text("of the checked recipe, in hexadecimal"),
+      rowNames: json<Readonly<Record<string, string>>>(
+        "names under which other tables keep its policies and scorers where these are not the recipe's own names",
+      ),
+      started: time("UTC"),
+    },
+  }),
+  fingerprints: table({
+    comment: "what an attempt's stages used, by its content",
+    key: ["attempt", "stage", "part"],
+    columns: {
+      attempt: integer("attempts.attempt"),
+      stage: text<StageName>("that used it"),
+      part: text("of the recipe: 'model', 'reward', 'prompts.file'"),
+      path: text("file or folder as it was opened"),
+      sha256: text("of its content, in hexadecimal"),
+    },
+  }),
+  contents: table({
+    comment: "hashes of files by their size and time, so that no large file is read twice",
+    key: ["path"],
+    columns: {
+      path: text("absolute, links resolved"),
+      bytes: double("its size"),
+      modified: double("its time of modification, in milliseconds since 1970"),
+      sha256: text("of its content, in hexadecimal"),
+    },
+  }),
+  stages: table({
+    comment: "the stages that an attempt has done, or took over from an earlier one",
+    key: ["attempt", "stage"],
+    columns: {
+      attempt: integer("attempts.attempt"),
+      stage: text<StageName>("its name"),
       seconds: double("time that the stage took since it was last started"),
       finished: time("UTC"),
     },
   }),
   prompts: table({
-    comment: "the prompts of both splits",
+    comment: "the prompts of all splits",
     key: ["prompt"],
     columns: {
-      prompt: integer("unique over both splits"),
-      split: text<Split>("'train': sampled for the solve and the training; 'held-out': for evaluation only"),
+      prompt: integer("unique over all splits"),
+      split: text<Split>(
+        "'train': sampled for the solve and the training; 'calibration': to choose the strength; 'held-out': for evaluation only",
+      ),
       text: nullable(text("a plain prompt, template applied")),
       messages: nullable(json<readonly Message[]>("a prompt of chat messages; text is null")),
     },
@@ -150,6 +203,72 @@ export const tables = {
       confidence: double("of the intervals"),
       essMean: double("effective sample size, mean over prompts"),
       essMin: double("and the smallest"),
+    },
+  }),
+  aims: table({
+    comment:
+      "what a solve aims at so that the margins hold with the confidence asked; lists hold one value for each constraint",
+    key: ["policy"],
+    columns: {
+      policy,
+      confidence: double("asked for"),
+      power: double("chance with which the held-out verdict is to be 'held'"),
+      asked: doubles("the margins of the recipe"),
+      aimed: doubles("the gains that the solve aims at, without bias for new prompts"),
+      wanted: doubles(
+        "the gains at which the test and the verdict are likely to pass: more than aimed where that is out of reach",
+      ),
+      rate: doubles("lambda at the margins asked: reward lost for each unit of slack, at first order"),
+      price: double("reward that the slack costs, predicted"),
+      calibrationPrompts: integer("of the test"),
+      heldOutPrompts: integer("of the verdict"),
+      responses: integer("to each of either policy, at most"),
+    },
+  }),
+  strengths: table({
+    comment:
+      "tests of a trained policy at strengths of its update, on calibration prompts; lists hold one value for each constraint",
+    key: ["policy", "place"],
+    columns: {
+      policy,
+      place: integer("in the order of testing, which was fixed beforehand; from 0"),
+      strength: double("of the update: 1 is as trained"),
+      responses: integer("to each calibration prompt, when it was decided"),
+      level: double("of the test at its last look"),
+      gain: doubles("over the reference"),
+      bound: doubles("lower bound of the gain at that level, -infinity where equal values bound nothing"),
+      p: double("p-value of 'some gain is at most its margin'"),
+      passed: boolean("whether that is rejected"),
+      chance: double("with which the held-out verdict will be 'held', as predicted by this test"),
+      reward: double("gain in the reward"),
+      witnesses: doubles("gains in evaluate.scorers, in the recipe's order"),
+    },
+  }),
+  calibrations: table({
+    comment: "the strength that a trained policy is delivered at",
+    key: ["policy"],
+    columns: {
+      policy,
+      strength: double("of its update; lora_alpha is multiplied by it"),
+      outcome: text<"held" | "none passed" | "not tested">(
+        "'held' with the confidence asked, 'none passed', or 'not tested' where prompts are too few",
+      ),
+      reason: nullable(text("what kept the margins from being held, and what to change")),
+    },
+  }),
+  looks: table({
+    comment:
+      "looks at the held-out gains while responses are drawn in rounds; lists hold one value for each constraint",
+    key: ["policy", "round"],
+    columns: {
+      policy,
+      round: integer("from 1"),
+      responses: integer("of the policy to each held-out prompt so far"),
+      fraction: double("of the budget"),
+      gain: doubles("over the reference"),
+      low: doubles("interval of the gain, together with the other looks: lower ends"),
+      high: doubles("and upper ends"),
+      decision: text<Decision>("'held', 'not held', 'go on' or 'budget spent'"),
     },
   }),
   trainings: table({

@@ -18,6 +18,11 @@ export interface World {
   openScorer(spec: ScorerSpec): Promise<Scorer>;
   openJudge(spec: JudgeSpec): Promise<Judge>;
   openTrainer(): Promise<Trainer>;
+  /**
+   * Writes a trained policy at its strength in its own place, so that whoever opens it from there has that policy. The
+   * trained one is kept, and a repeated write is counted from it.
+   */
+  writeAtStrength(ref: PolicyRef): Promise<void>;
   /** The process's peak memory since the last call, in bytes. */
   peakMemory?(): number;
   /** Writes the run's report and gives its path. */

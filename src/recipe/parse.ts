@@ -6,6 +6,8 @@ import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument 
 import { z } from "zod";
 import { InputError } from "../errors.js";
 import { dpoLossOf } from "../train/objectives/dpo/losses.js";
+import { kindOf, kindWanted, type Part } from "./kinds/kind.js";
+import { type Placed, partsOf } from "./kinds/parts.js";
 import { dpoObjective } from "./options.js";
 import type { Fail, MethodName, Recipe } from "./schema.js";
 import { contradiction, type Train } from "./train.js";
@@ -19,6 +21,7 @@ export type {
   MocanRecipe,
   PecanRecipe,
   PreferenceConstraintSpec,
+  PreferenceData,
   PreferenceSource,
   PreferenceSpec,
   PromptSource,
@@ -29,25 +32,35 @@ export type {
 /** A key of the recipe: names and list positions from the top. */
 export type KeyPath = readonly (string | number)[];
 
-/** The keys whose values are paths, or may be: `cli/recipeFile.ts` resolves them. */
-export function pathKeys(recipe: Record<string, unknown>): KeyPath[] {
-  const paths = (key: KeyPath, fields = ["model", "adapter", "module", "file"]) =>
-    fields.map((field) => [...key, field]);
-  const each = (key: KeyPath, fields?: string[]) => {
-    const list = at(recipe, key);
-    return Array.isArray(list) ? list.flatMap((_, i) => paths([...key, i], fields)) : [];
-  };
+/** Part that comes in kinds, where it stands in a recipe. */
+interface Found {
+  readonly at: KeyPath;
+  readonly part: Part;
+  readonly value: Record<string, unknown>;
+}
+
+function partsIn(raw: Record<string, unknown>, method: MethodName): Found[] {
+  return partsOf[method].flatMap(({ at: key, part, list }: Placed): Found[] => {
+    const value = at(raw, key);
+    const entries = list
+      ? Array.isArray(value)
+        ? value.map((one, i) => ({ at: [...key, i], value: one }))
+        : []
+      : [{ at: key, value }];
+    return entries.flatMap((entry) => (isRecord(entry.value) ? [{ ...entry, part, value: entry.value }] : []));
+  });
+}
+
+/** Keys whose values are paths, or may be, of a recipe whose parts have their kinds: `cli/recipeFile.ts` resolves them. */
+function pathKeys(raw: Record<string, unknown>, method: MethodName): KeyPath[] {
   return [
-    ...paths([], ["model", "adapter"]),
-    ...paths(["prompts"], ["file"]),
-    ...paths(["evaluate", "prompts"], ["file"]),
-    ...paths(["reward"]),
-    ...paths(["helpfulness"]),
-    ...each(["safety"]),
-    ...paths(["preferences", "helpfulness"]),
-    ...each(["preferences", "safety"]),
-    ...each(["evaluate", "scorers"]),
-    ...each(["evaluate", "judges"], ["module", "rubric"]),
+    ["model"],
+    ["adapter"],
+    ["prompts", "file"],
+    ["evaluate", "prompts", "file"],
+    ...partsIn(raw, method).flatMap(({ at, part, value }) =>
+      (kindOf(part, value)?.paths ?? []).map((field) => [...at, field]),
+    ),
   ];
 }
 
@@ -59,7 +72,7 @@ export interface ParseRecipeOptions {
   method?: MethodName;
   /** `KEY=VALUE`s from the command line; a key is dotted (`safety.0.margin`), a value is read as YAML. */
   set?: readonly string[];
-  /** Turns the values at {@link pathKeys} into what the run uses. `overridden`: the value came from `set`. */
+  /** Turns the values of the keys that are paths into what the run uses. `overridden`: the value came from `set`. */
   resolvePath?: (value: string, key: KeyPath, overridden: boolean) => string;
 }
 
@@ -85,8 +98,15 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
   const raw = document.contents === null ? {} : document.toJS();
   if (!isRecord(raw)) throw new InputError(`${options.source}:1: a recipe is a list of 'key: value' lines`);
   for (const { path, value, text } of overrides) assign(raw, path, value, text);
+  const method = methodOf(methods, raw, options, place);
+  const parts = partsIn(raw, method);
+  for (const { at: key, part, value } of parts) {
+    const kind = kindOf(part, value);
+    if (!kind) throw new InputError(`${place(key)}: '${dotted(key)}' ${kindWanted(part, value)}`);
+    value.kind = kind.kind;
+  }
   if (options.resolvePath)
-    for (const path of pathKeys(raw)) {
+    for (const path of pathKeys(raw, method)) {
       const value = at(raw, path);
       if (typeof value !== "string") continue;
       const overridden = overrides.some(({ path: set }) => startsWith(path, set));
@@ -98,7 +118,6 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
       );
     }
 
-  const method = methodOf(methods, raw, options, place);
   const { schema } = methods[method];
   const result = schema.safeParse(raw);
   if (!result.success) {
@@ -107,7 +126,13 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
     if (issue.code === "unrecognized_keys") {
       const unknown = issue.keys[0]!;
       const key = [...path, unknown];
-      const near = nearest(unknown, knownKeys(schema, path));
+      const of = parts.find(({ at: own }) => dotted(own) === dotted(path));
+      const others = of?.part.kinds.filter(({ shape }) => unknown in shape).map(({ kind }) => `'${kind}'`) ?? [];
+      if (of && others.length > 0)
+        throw new InputError(
+          `${place(key)}: '${dotted(key)}' is not read by a ${of.part.noun} of the kind '${of.value.kind}', only by ${others.join(", ")}: leave it out`,
+        );
+      const near = nearest(unknown, knownKeys(schema, path, of?.value.kind));
       throw new InputError(
         `${place(key)}: unknown key '${dotted(key)}'${near ? `; did you mean '${dotted([...path, near])}'?` : ""}`,
       );
@@ -134,8 +159,7 @@ function checkTraining(recipe: Recipe, fail: (path: KeyPath, message: string) =>
   check("train", train, pairs.labels === "soft" ? "soft" : "hard");
   const preferences = recipe.method === "pecan" ? recipe : recipe.method === "compare" ? recipe.preferences : undefined;
   const trained = preferences && [preferences.reward, ...preferences.safety];
-  if (trained?.some(({ file, dataset }) => (file ?? dataset) !== undefined) && "pretrain" in recipe)
-    check("pretrain", recipe.pretrain, "hard");
+  if (trained?.some(({ kind }) => kind === "data") && "pretrain" in recipe) check("pretrain", recipe.pretrain, "hard");
 }
 
 /** Recipe of a method: its schema, the check that fills it in, and the key that only such a recipe has. */
@@ -317,11 +341,15 @@ const kinds: Partial<Record<string, string>> = {
 };
 
 /** The keys that a schema knows at a path. */
-function knownKeys(schema: z.ZodType, path: KeyPath): string[] {
+function knownKeys(schema: z.ZodType, path: KeyPath, kind?: unknown): string[] {
   let inner = unwrap(schema);
   for (const key of path) {
     if (inner instanceof z.ZodObject) inner = unwrap(inner.shape[String(key)]);
     else if (inner instanceof z.ZodArray) inner = unwrap(inner.element as z.ZodType);
+  }
+  if (inner instanceof z.ZodDiscriminatedUnion) {
+    const options = inner.options as readonly z.ZodObject[];
+    inner = options.find((option) => option.shape.kind?.safeParse(kind).success) ?? options[0]!;
   }
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
 }

@@ -1,21 +1,13 @@
 /** What a recipe may hold. Which method it is for follows from its keys: scorers, preference data, or a comparison. */
 import { z } from "zod";
+import { type Confident, checkConfidence, confidenceFields, type Fail } from "./confidence.js";
+import { count, name, rowFields } from "./kinds/common.js";
+import { engineOn, engineSchema } from "./kinds/engines.js";
+import { judgeSchema } from "./kinds/judges.js";
+import { preferenceSchema } from "./kinds/preferences.js";
+import { scorerSchema } from "./kinds/scorers.js";
 import { betaSchema, samplingSchema } from "./options.js";
 import { pretraining, pretrainSchema, type Train, trainSchema } from "./train.js";
-
-const name = z.string().min(1);
-const count = z.number().int().positive();
-const label = name
-  .regex(/^[\w-][\w.-]*$/, "must be made of letters, digits, '.', '_' and '-'")
-  .optional()
-  .describe("what the run calls it");
-
-const rowFields = {
-  file: name.optional().describe(".jsonl, .json, .csv, .parquet (the first two also .gz)"),
-  dataset: name.optional().describe("a dataset on the Hugging Face hub"),
-  subset: name.optional().describe("the hub dataset's subset (config), where it has several"),
-  split: name.optional().describe("the hub dataset's split"),
-};
 
 const promptSourceFields = {
   ...rowFields,
@@ -49,74 +41,14 @@ const trainPrompts = z
   })
   .refine(oneSource, oneSourceMessage);
 
-const sign = z.union([z.literal(1), z.literal(-1)]).default(1);
 const margin = z.number().describe("how much safer than the reference, at least");
 
-const scorerFields = {
-  name: label,
-  model: name.optional().describe("a score model: folder or hub id"),
-  adapter: name.optional().describe("a PEFT adapter on it"),
-  module: name.optional().describe("a .js, .mjs or .ts module whose default export scores rows"),
-  sign: sign.describe("-1 turns a cost into a score"),
-  scale: z.number().positive().default(1).describe("multiplies the score"),
-  max_length: count.default(512).describe("longest prompt and response together, in tokens"),
-  batch_size: count.default(16).describe("rows that a module is called with at a time"),
-};
-const oneScorer = ({ model, module }: { model?: string; module?: string }) => given(model, module) === 1;
-const oneScorerMessage = "needs model or module, one of them";
-
-const scorer = z.strictObject(scorerFields).refine(oneScorer, oneScorerMessage);
-const constraint = z.strictObject({ ...scorerFields, margin }).refine(oneScorer, oneScorerMessage);
-
-const preferenceFields = {
-  name: label,
-  ...rowFields,
-  label: name
-    .optional()
-    .describe("the column that says which of response_0 and response_1 is preferred; PKU-SafeRLHF's need no telling"),
-  limit: count.optional().describe("rows to use, chosen by the seed; all by default"),
-  model: name.optional().describe("a model trained on such preferences already, in place of data"),
-  adapter: name.optional().describe("or a PEFT adapter, on that model or else on the reference"),
-};
-const dataOrModel = ({ file, dataset, model, adapter }: Partial<Record<string, unknown>>) =>
-  given(file, dataset) === 1 ? given(model, adapter) === 0 : given(file, dataset) === 0 && given(model, adapter) > 0;
-const dataOrModelMessage =
-  "needs preference data (file or dataset) or a trained model (model, adapter or both), one of the two";
-
-const preferences = z.strictObject(preferenceFields).refine(dataOrModel, dataOrModelMessage);
-const preferenceConstraint = z
-  .strictObject({
-    ...preferenceFields,
-    margin: z.number().describe("in units of β times the log-ratio of the safety model to the reference"),
-  })
-  .refine(dataOrModel, dataOrModelMessage);
-
-const judge = z
-  .strictObject({
-    name: label,
-    question: z.enum(["helpfulness", "safety"]).describe("what a response wins by"),
-    endpoint: name.optional().describe("base URL of an OpenAI-compatible chat endpoint"),
-    model: name.optional().describe("the endpoint's model"),
-    key: name.default("OPENAI_API_KEY").describe("the environment variable that holds the endpoint's key"),
-    parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
-    module: name.optional().describe("a module whose default export judges pairs"),
-    rubric: name.optional().describe("a module whose default export scores rows: the higher score wins"),
-    sign: sign.describe("-1 where the rubric's lower score wins"),
-    per_prompt: count.default(1).describe("pairs of responses judged for each prompt"),
-    concurrency: count.default(4).describe("requests at a time"),
-    timeout: z.number().positive().default(60).describe("seconds for each request"),
-    retries: z
-      .number()
-      .int()
-      .nonnegative()
-      .default(6)
-      .describe("of a request that fails, or of an answer without a verdict"),
-  })
-  .refine(
-    ({ endpoint, module, rubric }) => given(endpoint, module, rubric) === 1,
-    "needs endpoint, module or rubric, one of them",
-  )
-  .refine(({ endpoint, model }) => endpoint === undefined || model !== undefined, "needs model beside endpoint");
+const scorer = scorerSchema({});
+const constraint = scorerSchema({ margin });
+const preferences = preferenceSchema({});
+const preferenceConstraint = preferenceSchema({
+  margin: z.number().describe("in units of β times the log-ratio of the safety model to the reference"),
+});
 
 const pairFields = {
   choice: z
@@ -139,6 +71,7 @@ const common = {
   adapter: name.optional().describe("a PEFT adapter that the reference includes"),
   prompts: trainPrompts.describe("what the model is asked, in the solve, the training and the evaluation"),
   beta: betaSchema.default(0.1),
+  engine: engineSchema.describe("which engine samples, and which trains; by default the embedded one does both"),
   sampling: samplingSchema
     .extend({
       num_samples: z.number().int().min(2).default(16).describe("responses for each prompt"),
@@ -153,10 +86,14 @@ const common = {
   train: trainSchema.prefault({}).describe("the one training of the policy"),
   evaluate: z
     .strictObject({
-      num_samples: count.default(4).describe("responses for each held-out prompt"),
+      num_samples: count
+        .default(4)
+        .describe(
+          "responses for each held-out prompt; with a confidence the most, drawn in rounds until the verdict is decided",
+        ),
       prompts: promptSource.optional().describe("other prompts for the evaluation, in place of those held out"),
       scorers: z.array(scorer).default([]).describe("held-out scorers that take no part in the solve"),
-      judges: z.array(judge).default([]).describe("who compares responses with the reference's"),
+      judges: z.array(judgeSchema).default([]).describe("who compares responses with the reference's"),
       bootstrap: count.min(100).default(2000).describe("resamples of the prompts for an interval"),
       confidence: z.number().min(0.5).lt(1).default(0.95).describe("share of the resamples inside an interval"),
     })
@@ -168,6 +105,7 @@ const common = {
 /** Schema of MoCAN's recipe. */
 export const mocanSchema = z.strictObject({
   ...common,
+  ...confidenceFields,
   reward: scorer.describe("scorer of helpfulness"),
   safety: z.array(constraint).min(1).describe("scorers of safety, with a margin each"),
   pairs: z.strictObject(pairFields).prefault({}).describe("pairs of responses that the policy is trained on"),
@@ -176,6 +114,7 @@ export const mocanSchema = z.strictObject({
 /** Schema of PeCAN's recipe. */
 export const pecanSchema = z.strictObject({
   ...common,
+  ...confidenceFields,
   helpfulness: preferences.describe("preferences by helpfulness, or a model trained on them"),
   safety: z.array(preferenceConstraint).min(1).describe("preferences by safety, with a margin each"),
   pretrain: pretrainSchema
@@ -240,38 +179,46 @@ export type ScorerSpec = Named<z.infer<typeof scorer>>;
 export type ConstraintSpec = Named<z.infer<typeof constraint>>;
 
 /** Preferences: data to train a model on, or the trained model. `label` is filled in by what they are for. */
-export type PreferenceSpec = Named<z.infer<typeof preferences>> & { label: string };
+export type PreferenceSpec = PreferenceData | Extract<Named<z.infer<typeof preferences>>, { kind: "model" }>;
+
+/** Preference data to train a model on. */
+export type PreferenceData = Extract<Named<z.infer<typeof preferences>>, { kind: "data" }> & { label: string };
 
 /** Safety preferences of a recipe, with their margin. */
 export type PreferenceConstraintSpec = PreferenceSpec & { margin: number };
 
 /** Source of preference data. */
-export type PreferenceSource = Pick<PreferenceSpec, "file" | "dataset" | "subset" | "split" | "label">;
+export type PreferenceSource = Pick<
+  Extract<PreferenceSpec, { kind: "data" }>,
+  "file" | "dataset" | "subset" | "split" | "label"
+>;
 
 /** Judge of a recipe. */
-export type JudgeSpec = Named<z.infer<typeof judge>>;
+export type JudgeSpec = Named<z.infer<typeof judgeSchema>>;
 
 type CommonRecipe = Omit<Common, "evaluate"> & {
   evaluate: Omit<Common["evaluate"], "scorers" | "judges"> & { scorers: ScorerSpec[]; judges: JudgeSpec[] };
 };
 
 /** Reward and safety scores are given. */
-export type MocanRecipe = CommonRecipe & {
-  method: "mocan";
-  reward: ScorerSpec;
-  safety: ConstraintSpec[];
-  pairs: Pairs;
-};
+export type MocanRecipe = CommonRecipe &
+  Confident & {
+    method: "mocan";
+    reward: ScorerSpec;
+    safety: ConstraintSpec[];
+    pairs: Pairs;
+  };
 
 /** Only preferences are given. */
-export type PecanRecipe = CommonRecipe & {
-  method: "pecan";
-  /** The recipe's `helpfulness`: its model's implicit score is the reward. */
-  reward: PreferenceSpec;
-  safety: PreferenceConstraintSpec[];
-  pretrain: Train;
-  pairs: Pairs & { scale: "formula" | "authors" };
-};
+export type PecanRecipe = CommonRecipe &
+  Confident & {
+    method: "pecan";
+    /** The recipe's `helpfulness`: its model's implicit score is the reward. */
+    reward: PreferenceSpec;
+    safety: PreferenceConstraintSpec[];
+    pretrain: Train;
+    pairs: Pairs & { scale: "formula" | "authors" };
+  };
 
 /** Several policies from one reference on one set of prompts, each by its own method, all measured by the same scorers. */
 export type CompareRecipe = CommonRecipe & {
@@ -295,8 +242,7 @@ export type MethodName = Recipe["method"];
 /** The names that a run gives its own rows. */
 const reserved = /^(reference|enumerated|optimum|aligned|kl|(mocan|pecan|dpo|dual-ascent|safe-rlhf)(-.*)?)$/;
 
-/** Error of a recipe: the key, and what is wrong with it. */
-export type Fail = (path: readonly (string | number)[], message: string) => Error;
+export type { Fail } from "./confidence.js";
 
 /** Names what the recipe left without a name. `fail` makes the error of a name that is taken. */
 function namer(fail: Fail) {
@@ -324,11 +270,13 @@ function namedEvaluate({ evaluate }: Common, call: ReturnType<typeof namer>): Co
 
 /** MoCAN's recipe with everything named; `fail` makes the errors. */
 export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): MocanRecipe {
+  checkConfidence(recipe, fail);
   const call = namer(fail);
   const { reward, safety } = recipe;
   return {
     method: "mocan",
     ...recipe,
+    engine: engineOn(recipe.engine, recipe.model),
     reward: call(reward, "reward", ["reward"]),
     safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
     evaluate: namedEvaluate(recipe, call),
@@ -337,11 +285,13 @@ export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): 
 
 /** PeCAN's recipe with everything named; `fail` makes the errors. */
 export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): PecanRecipe {
+  checkConfidence(recipe, fail);
   const call = namer(fail);
   const { helpfulness, safety, pretrain, ...rest } = recipe;
   return {
     method: "pecan",
     ...rest,
+    engine: engineOn(recipe.engine, recipe.model),
     ...namedPreferences({ helpfulness, safety }, "safety", [], call),
     pretrain: pretraining(recipe.train, pretrain),
     evaluate: namedEvaluate(recipe, call),
@@ -364,6 +314,7 @@ export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fai
   return {
     method: "compare",
     ...rest,
+    engine: engineOn(recipe.engine, recipe.model),
     reward: call(reward, "reward", ["reward"]),
     safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
     preferences: preferences && namedPreferences(preferences, "preferred_safety", ["preferences"], call),
@@ -379,11 +330,21 @@ function namedPreferences(
   path: string[],
   call: ReturnType<typeof namer>,
 ): Pick<PecanRecipe, "reward" | "safety"> {
-  const labelled = <S extends { label?: string }>(spec: S, label: string) => ({ ...spec, label: spec.label ?? label });
+  // Of data only: a model that is given needs no column.
+  const labelled = <S extends { kind: string; name?: string | undefined }>(spec: S, label: string): S =>
+    spec.kind === "data" ? { label, ...spec } : spec;
   return {
-    reward: call(labelled(helpfulness, "better_response_id"), "helpfulness", [...path, "helpfulness"]),
-    safety: safety.map((spec, i) =>
-      call(labelled(spec, "safer_response_id"), numbered(fallback, i, safety.length), [...path, "safety", i]),
+    reward: call(labelled(helpfulness, "better_response_id"), "helpfulness", [
+      ...path,
+      "helpfulness",
+    ]) as PreferenceSpec,
+    safety: safety.map(
+      (spec, i) =>
+        call(labelled(spec, "safer_response_id"), numbered(fallback, i, safety.length), [
+          ...path,
+          "safety",
+          i,
+        ]) as PreferenceConstraintSpec,
     ),
   };
 }

@@ -69,14 +69,21 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
   await checkTrainer(recipe, world);
 
   const count = (split: string) => rows.filter((row) => row.split === split).length;
-  const heldOut = count("held-out");
+  const [heldOut, calibration] = [count("held-out"), count("calibration")];
+  // Most strengths are decided by half of their responses.
+  const measured = 2 * heldOut + (calibration > 0 ? 4 * calibration : 0);
   const reward = recipe.method === "pecan" ? undefined : scored.get(recipe.reward.name);
   return {
     event: "check",
-    prompts: { train: train.length, held_out: heldOut, file: source.file ?? source.dataset ?? "" },
+    prompts: {
+      train: train.length,
+      ...(calibration > 0 && { calibration }),
+      held_out: heldOut,
+      file: source.file ?? source.dataset ?? "",
+    },
     responses: {
-      reference: train.length * sampling.num_samples + heldOut * evaluate.num_samples,
-      policy: heldOut * evaluate.num_samples,
+      reference: train.length * sampling.num_samples + (calibration + heldOut) * evaluate.num_samples,
+      policy: (measured - heldOut - calibration) * evaluate.num_samples,
     },
     tried: {
       responses: samples.length,
@@ -86,13 +93,11 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
     estimate: {
       // An upper bound: every response at its longest, at the rate of the tried ones.
       sampling_seconds:
-        (perStep *
-          sampling.max_new_tokens *
-          (train.length * sampling.num_samples + 2 * heldOut * evaluate.num_samples)) /
+        (perStep * sampling.max_new_tokens * (train.length * sampling.num_samples + measured * evaluate.num_samples)) /
         samples.length,
       scoring_seconds:
         (scorers.reduce((sum, { name }) => sum + scored.get(name)!.seconds, 0) / samples.length) *
-        (train.length * sampling.num_samples + 2 * heldOut * evaluate.num_samples),
+        (train.length * sampling.num_samples + measured * evaluate.num_samples),
       ...(reward && {
         effective_samples: effectiveSamples(reward.values, samples.length / promptsIn(samples), recipe.beta),
       }),
@@ -169,7 +174,7 @@ async function tryScorer(
 }
 
 async function checkPreferences(spec: PreferenceSpec, world: World): Promise<void> {
-  if (spec.model !== undefined || spec.adapter !== undefined) return;
+  if (spec.kind === "model") return;
   const rows = await world.readPreferences(spec);
   if (rows.length === 0) throw new InputError(`${spec.file ?? spec.dataset}: there are no preferences`);
 }

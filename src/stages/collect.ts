@@ -21,6 +21,8 @@ export interface Task {
   stage: StageName;
   split: Split;
   emit: Emit;
+  /** Prompts of the split that are sampled, the first so many; all by default. */
+  prompts?: number;
 }
 
 /** Draws what is missing of `options.num_samples` responses for every prompt of a split. */
@@ -29,9 +31,9 @@ export async function collectSamples(
   name: string,
   open: () => Promise<Sampler>,
   options: Sampling & { seed: number },
-  { stage, split, emit }: Task,
+  { stage, split, emit, prompts: most }: Task,
 ): Promise<void> {
-  const prompts = await run.prompts(split);
+  const prompts = (await run.prompts(split)).slice(0, most);
   const have = new Set((await run.sampleKeys(name, split)).map(({ prompt, sample }) => `${prompt}/${sample}`));
   const jobs = prompts
     .map(({ prompt, text }) => ({

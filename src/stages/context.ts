@@ -6,8 +6,7 @@ import type { RunStore, StageName } from "../ports/store.js";
 import type { World } from "../ports/world.js";
 import type { Task } from "./collect.js";
 
-/** The name under which a run keeps the rows of the policy that solves its problem. */
-export const aligned = "aligned";
+export { aligned } from "../recipe/rowNames.js";
 
 /** Context of a stage: the run, the machinery, and where events go. */
 export interface Context {

@@ -6,6 +6,7 @@ import type { DoneEvent } from "../ports/events.js";
 import type { EvaluationRow, ScoreTable } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import { arrivalOf } from "./arrival.js";
+import { confidenceOf } from "./confidence.js";
 
 /** Aim of a policy's training: the scorers that predictions are about, by their names. */
 export interface Aim {
@@ -15,7 +16,7 @@ export interface Aim {
 
 /**
  * One row for every scorer and one for the KL: means, the improvement with its bootstrap interval (paired by prompt),
- * and the verdict on each constraint. Predictions are there where the policy has one.
+ * and the verdict on each constraint; where a confidence is asked, intervals and verdicts of the safety scores are those of the last look. Predictions are there where the policy has one.
  */
 export async function evaluate(
   run: RunStore,
@@ -28,6 +29,7 @@ export async function evaluate(
   const { bootstrap: replicates, confidence } = recipe.evaluate;
   const options = { replicates, confidence, seed: recipe.seed };
   const prediction = await run.prediction(policy);
+  const last = (await run.select("looks", { policy })).at(-1);
 
   const row = async (
     scorer: string,
@@ -53,8 +55,13 @@ export async function evaluate(
   };
 
   const rows = [await row(reward, "reward", prediction?.rewardGain ?? null, null)];
-  for (const [j, { name, margin }] of safety.entries())
-    rows.push(await row(name, "safety", prediction?.safetyGain[j] ?? null, margin));
+  for (const [j, { name, margin }] of safety.entries()) {
+    const found = await row(name, "safety", prediction?.safetyGain[j] ?? null, margin);
+    const interval = last && ([last.low[j], last.high[j]] as const);
+    rows.push(
+      interval ? { ...found, low: interval[0], high: interval[1], verdict: verdictOn(margin, interval) } : found,
+    );
+  }
   for (const { name } of heldOut) rows.push(await row(name, "held-out", null, null));
   const { values, offsets } = await logRatios(run, reference, policy);
   const kl = improvement({ values: new Float64Array(values.length), offsets }, { values, offsets }, options);
@@ -79,6 +86,8 @@ export async function doneEvent(run: RunStore, policy: string): Promise<DoneEven
   const rows = await run.evaluations(policy);
   const { lambda } = (await run.solve(policy))!;
   const reward = rows.find(({ role }) => role === "reward")!;
+  const [chosen] = await run.select("calibrations", { policy });
+  const asked = confidenceOf(run.recipe);
   return {
     event: "done",
     kind: "run",
@@ -94,6 +103,15 @@ export async function doneEvent(run: RunStore, policy: string): Promise<DoneEven
         verdict: verdict!,
       })),
     reward: { predicted: reward.predicted!, measured: reward.measured, interval: [reward.low, reward.high] },
+    ...(chosen &&
+      asked && {
+        calibration: {
+          confidence: asked.confidence,
+          strength: chosen.strength,
+          outcome: chosen.outcome,
+          reason: chosen.reason,
+        },
+      }),
     training: (await arrivalOf(run, policy)) ?? null,
     report: `${run.path}/report.html`,
   };

@@ -18,6 +18,13 @@ export function trainedPolicy({ path, recipe }: RunStore, folder: string, usePef
   return { ...referenceOf(recipe), ...place };
 }
 
+/** Place of a policy that the run has trained, at a strength of its update over the reference. */
+export function atStrength(run: RunStore, folder: string, strength: number): PolicyRef {
+  const { model, adapter } = referenceOf(run.recipe);
+  const trained = trainedPolicy(run, folder, run.recipe.train.use_peft);
+  return { ...trained, strength, from: { model, adapter } };
+}
+
 /** Opens something when it is first needed, and closes it at the end. */
 export async function withOpened<T extends Opened, R>(
   open: () => Promise<T>,

@@ -7,15 +7,34 @@ import type { World } from "../ports/world.js";
 import { Random } from "../random.js";
 import type { PromptSource, Recipe } from "../recipe/parse.js";
 import type { Text } from "../text/rows.js";
+import { confidenceOf, fewestPrompts, wantedPrompts } from "./confidence.js";
 import type { Context } from "./context.js";
 
 /** Chooses the run's prompts, once. */
-export async function ensurePrompts({ run, world }: Context, open: () => Promise<Sampler>): Promise<void> {
-  if ((await run.prompts()).length === 0) await run.addPrompts(await choosePrompts(run.recipe, world, open));
+export async function ensurePrompts({ run, world, emit }: Context, open: () => Promise<Sampler>): Promise<void> {
+  if ((await run.prompts()).length > 0) return;
+  const rows = await choosePrompts(run.recipe, world, open);
+  const message = tooFew(run.recipe, rows);
+  if (message) emit({ event: "notice", message });
+  await run.addPrompts(rows);
+}
+
+/** Sentence on calibration prompts that are fewer than a confidence calls for; undefined where they are enough. */
+export function tooFew(recipe: Recipe, rows: readonly PromptRow[]): string | undefined {
+  const asked = confidenceOf(recipe);
+  if (!asked) return undefined;
+  const count = (of: Split) => rows.filter(({ split }) => split === of).length;
+  const [found, wanted] = [count("calibration"), wantedPrompts(asked, count("held-out"))];
+  if (found >= wanted) return undefined;
+  const where = recipe.prompts.file ?? recipe.prompts.dataset;
+  return found === 0
+    ? `${where} has too few prompts to choose a strength by a test (${wanted} wanted beside those trained on and held out, ${fewestPrompts} at least): the policy is delivered as trained, and its margins are measured but not ensured; add prompts, lower prompts.held_out, or set confidence: none`
+    : `${where} leaves ${found} calibration prompts of the ${wanted} wanted: the strength is chosen by a weaker test, and so larger; add prompts, or lower prompts.limit or prompts.held_out`;
 }
 
 /**
- * Prompts of both splits as the recipe asks for them.
+ * Prompts of all splits as the recipe asks for them. Calibration prompts are those after the ones to be trained on, where
+ * a limit leaves some; else they are taken from these, a third at most where their number is not given.
  * @throws InputError for a file without such a column, prompts that are there twice, or too few.
  */
 export async function choosePrompts(recipe: Recipe, world: World, open: () => Promise<Sampler>): Promise<PromptRow[]> {
@@ -39,7 +58,9 @@ export async function choosePrompts(recipe: Recipe, world: World, open: () => Pr
       );
   } else heldOut = all.splice(0, prompts.held_out);
 
-  const train = all.slice(0, prompts.limit);
+  const trained = trainingCount(recipe, all.length, heldOut.length);
+  const train = all.slice(0, trained.prompts);
+  const calibration = all.slice(trained.prompts, trained.prompts + trained.calibration);
   if (heldOut.length < 2)
     throw new InputError(
       `${heldOut.length} prompts for the evaluation: set prompts.held_out to 2 or more, or give evaluate.prompts`,
@@ -48,12 +69,28 @@ export async function choosePrompts(recipe: Recipe, world: World, open: () => Pr
     throw new InputError(
       `${where} has ${heldOut.length} prompts, and all of them are held out: lower prompts.held_out`,
     );
-  const row = (split: Split) => (text: Text, i: number) => ({
-    prompt: split === "train" ? i : train.length + i,
-    split,
-    text,
-  });
-  return [...train.map(row("train")), ...heldOut.map(row("held-out"))];
+  const row = (split: Split, start: number) => (text: Text, i: number) => ({ prompt: start + i, split, text });
+  return [
+    ...train.map(row("train", 0)),
+    ...heldOut.map(row("held-out", train.length)),
+    ...calibration.map(row("calibration", train.length + heldOut.length)),
+  ];
+}
+
+/** Prompts to train on and to calibrate with, of those that are not held out. */
+function trainingCount(recipe: Recipe, all: number, heldOut: number): { prompts: number; calibration: number } {
+  const most = Math.min(all, recipe.prompts.limit ?? all);
+  const asked = confidenceOf(recipe);
+  if (!asked) return { prompts: most, calibration: 0 };
+  const wanted = wantedPrompts(asked, heldOut);
+  const spare = all - most;
+  if (asked.prompts !== undefined && spare + most <= wanted && most > 0)
+    throw new InputError(
+      `calibrate.num_prompts is ${wanted}, but only ${all} prompts are not held out: lower it, or add prompts`,
+    );
+  const found = asked.prompts ?? Math.min(wanted, Math.max(spare, Math.floor(all / 3)));
+  const calibration = found >= Math.min(fewestPrompts, asked.prompts ?? fewestPrompts) ? found : 0;
+  return { prompts: Math.min(most, all - calibration), calibration };
 }
 
 function distinct(texts: readonly Text[], { duplicates, file, dataset }: PromptSource): Text[] {

@@ -7,7 +7,7 @@ import type { Context } from "./context.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { ensurePrompts } from "./prompts.js";
 
-/** Stage `sample`: the reference's responses to the prompts of the solve and to those held out. */
+/** Stage `sample`: the reference's responses to the prompts of every split. */
 export async function sampleReference(context: Context): Promise<void> {
   const { run, world, emit } = context;
   const { recipe } = run;
@@ -22,6 +22,7 @@ export async function sampleReference(context: Context): Promise<void> {
           return collectSamples(run, reference, metered(meter, open), { ...sampling, num_samples, seed }, task);
         });
       await draw("train", sampling.num_samples);
+      await draw("calibration", evaluate.num_samples);
       await draw("held-out", evaluate.num_samples);
     },
   );

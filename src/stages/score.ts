@@ -8,15 +8,17 @@ import { billed } from "./bill.js";
 import { collectScores, reference, type Task } from "./collect.js";
 import type { Context, Problem } from "./context.js";
 
-/** Scores the reference's samples: all of them for the problem, the held-out ones with the held-out scorers too. */
+/** Scores the reference's samples: all of them for the problem, those not trained on with the held-out scorers too. */
 export async function scoreReference(context: Context, problem: Problem, stage: StageName): Promise<void> {
   const { run, world, emit } = context;
   const task = (split: Split): Task => ({ stage, split, emit });
   await problem.score(context, reference, task("train"));
   await billed(context, reference, "evaluate", async () => {
-    await problem.score(context, reference, task("held-out"));
-    for (const spec of run.recipe.evaluate.scorers)
-      await collectScores(run, reference, spec, () => world.openScorer(spec), task("held-out"));
+    for (const split of ["calibration", "held-out"] as const) {
+      await problem.score(context, reference, task(split));
+      for (const spec of run.recipe.evaluate.scorers)
+        await collectScores(run, reference, spec, () => world.openScorer(spec), task(split));
+    }
   });
 }
 

@@ -17,7 +17,7 @@ export async function trainPolicy(context: Context, policy: string): Promise<voi
   if (await run.training(policy)) return;
   const { recipe } = run;
   const pairs = await labelledPairs(run, policy);
-  await followTraining(context, "train", { policy, folder: policy, pairs: pairs.length }, (outputDir) => ({
+  await followTraining(context, "train", { policy, folder: run.rowName(policy), pairs: pairs.length }, (outputDir) => ({
     kind: "pairs",
     objective: "dpo",
     reference: referenceOf(recipe),

@@ -1,4 +1,6 @@
 /** The DuckDB file of a run: opening it, transactions, and its errors in the user's words. */
+import { constants, copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { InputError } from "../errors.js";
@@ -10,6 +12,8 @@ export const databaseName = "run.duckdb";
 export interface Database {
   readonly instance: DuckDBInstance;
   readonly connection: DuckDBConnection;
+  /** Folder of a copy that is gone when the database is closed. */
+  readonly copy?: string;
 }
 
 /** Opens the database of a run folder, or makes it. */
@@ -22,10 +26,42 @@ export async function connect(path: string): Promise<Database> {
   }
 }
 
+/**
+ * Copies the database of a run folder as it is now, and opens the copy.
+ * The file itself changes at checkpoints only, and its log grows: file first, then log, with the same file before and
+ * after, is a state that the run was in. A record of the log that is cut in its middle is a transaction that has not been.
+ */
+export async function connectCopy(path: string): Promise<Database> {
+  const file = join(path, databaseName);
+  const copy = mkdtempSync(join(tmpdir(), "dualign-read-"));
+  const state = () => {
+    const { size, mtimeNs } = statSync(file, { bigint: true });
+    return `${size}/${mtimeNs}`;
+  };
+  try {
+    for (let tries = 0; ; tries++) {
+      const before = state();
+      copyFileSync(file, join(copy, databaseName), constants.COPYFILE_FICLONE);
+      rmSync(join(copy, `${databaseName}.wal`), { force: true });
+      try {
+        copyFileSync(`${file}.wal`, join(copy, `${databaseName}.wal`), constants.COPYFILE_FICLONE);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      }
+      if (state() === before) return { ...(await connect(copy)), copy };
+      if (tries >= 20) throw new InputError(`the run in ${path} changes faster than it can be read: try again`);
+    }
+  } catch (error) {
+    rmSync(copy, { recursive: true, force: true });
+    throw storageError(error, path);
+  }
+}
+
 /** Closes a database. */
-export function release({ instance, connection }: Database): void {
+export function release({ instance, connection, copy }: Database): void {
   connection.closeSync();
   instance.closeSync();
+  if (copy !== undefined) rmSync(copy, { recursive: true, force: true });
 }
 
 /** Does all of an action's changes or none. */

@@ -1,33 +1,61 @@
 /** A run in memory: for browsers, for what is tried out, and for tests. It uses no Node module. */
 import { type Column, snakeCase, type Table } from "../ports/columns.js";
-import type { RunOrigin, Selection, Where } from "../ports/store.js";
+import type { Attempt, RunOrigin, Selection, Where } from "../ports/store.js";
 import { type RowOf, type TableName, tables } from "../ports/tables.js";
 import type { Recipe } from "../recipe/parse.js";
-import { NamedRows } from "./namedRows.js";
+import { attemptRow, NamedRows } from "./namedRows.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Run store whose rows live as long as it does. */
 export class RunMemory extends NamedRows {
-  /** Rows of each table by their key, in the order in which they were added. */
-  private readonly held = new Map<TableName, Map<string, Fields>>();
-
-  constructor(
-    readonly recipe: Recipe,
-    readonly origin: RunOrigin,
+  private constructor(
     /** Folder that trainings are told to write to. */
-    readonly path = "",
+    readonly path: string,
+    readonly origin: RunOrigin,
+    readonly attempt: Attempt,
+    /** Rows of each table by their key, in the order in which they were added. */
+    private readonly held = new Map<TableName, Map<string, Fields>>(),
   ) {
     super();
   }
 
+  /** New run of a recipe; trainings write to `path`. */
+  static async start(
+    recipe: Recipe,
+    {
+      recipeText = "",
+      versions = {},
+      path = "",
+    }: { recipeText?: string; versions?: RunOrigin["versions"]; path?: string } = {},
+  ): Promise<RunMemory> {
+    const attempt = await attemptRow(1, { recipe, recipeText });
+    const { recipeSha256, started } = attempt;
+    const run = new RunMemory(path, { recipeText, recipeSha256, versions, started: started.toISOString() }, attempt);
+    await run.add("attempts", [attempt]);
+    return run;
+  }
+
+  protected at(attempt: Attempt): RunMemory {
+    const { recipeText, recipeSha256 } = attempt;
+    return new RunMemory(this.path, { ...this.origin, recipeText, recipeSha256 }, attempt, this.held);
+  }
+
   async add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void> {
-    this.put(table, new Set(), rows);
+    this.put(
+      table,
+      new Set(),
+      rows.map((row) => this.toRows(row)),
+    );
   }
 
   async replace<Name extends TableName>(table: Name, where: Where<Name>, rows: readonly RowOf<Name>[]): Promise<void> {
-    const gone = [...this.rowsOf(table)].flatMap(([key, row]) => (agrees(row, where) ? [key] : []));
-    this.put(table, new Set(gone), rows);
+    const gone = [...this.rowsOf(table)].flatMap(([key, row]) => (agrees(row, this.toRows(where)) ? [key] : []));
+    this.put(
+      table,
+      new Set(gone),
+      rows.map((row) => this.toRows(row)),
+    );
   }
 
   async select<Name extends TableName>(
@@ -36,7 +64,7 @@ export class RunMemory extends NamedRows {
     { split, without }: Selection = {},
   ): Promise<RowOf<Name>[]> {
     const { key, asAdded }: Table = tables[table];
-    let rows = this.rows(table).filter((row) => agrees(row, where));
+    let rows = this.rows(table).filter((row) => agrees(row, this.toRows(where)));
     if (split !== undefined) {
       const prompts = new Set(this.rows("prompts").flatMap((row) => (row.split === split ? [row.prompt] : [])));
       rows = rows.filter(({ prompt }) => prompts.has(prompt));
@@ -44,12 +72,12 @@ export class RunMemory extends NamedRows {
     if (without) {
       const { key: theirs }: Table = tables[without.table];
       const shared = key.filter((field) => theirs.includes(field));
-      const there = this.rows(without.table).filter((row) => agrees(row, without.where));
+      const there = this.rows(without.table).filter((row) => agrees(row, this.toRows(without.where)));
       const known = new Set(there.map((row) => keyOf(row, shared)));
       rows = rows.filter((row) => !known.has(keyOf(row, shared)));
     }
     if (!asAdded) rows.sort((a, b) => inOrder(a, b, key));
-    return structuredClone(rows) as RowOf<Name>[];
+    return this.fromRows(structuredClone(rows) as RowOf<Name>[]);
   }
 
   async close(): Promise<void> {}

@@ -17,16 +17,36 @@ import type {
   VerdictRow,
   WinRateRow,
 } from "../ports/rows.js";
-import type { RunOrigin, RunStore, Selection, StageName, Where } from "../ports/store.js";
+import type { Attempt, NewAttempt, RunOrigin, RunStore, Selection, StageName, Where } from "../ports/store.js";
 import type { RowOf, TableName } from "../ports/tables.js";
 import type { TrainStep } from "../ports/trainer.js";
 import type { Recipe } from "../recipe/parse.js";
 
+/** Row of an attempt of that number. */
+export async function attemptRow(
+  attempt: number,
+  { recipe, recipeText, label = String(attempt), rowNames = {} }: Omit<NewAttempt, "takenOver">,
+): Promise<Attempt> {
+  const text = JSON.stringify(recipe);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const recipeSha256 = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return { attempt, label, recipe: JSON.parse(text), recipeText, recipeSha256, rowNames, started: new Date() };
+}
+
+/** Fields that hold names of policies, scorers and judges. */
+const nameFields = ["policy", "scorer", "under", "judge"] as const;
+
+function renamed<T extends object>(fields: T, name: (given: string) => string): T {
+  const found = { ...fields } as Record<string, unknown>;
+  for (const field of nameFields) if (typeof found[field] === "string") found[field] = name(found[field]);
+  return found as T;
+}
+
 /** Run store over three primitives; a store may override what it can answer without reading whole rows. */
 export abstract class NamedRows implements RunStore {
   abstract readonly path: string;
-  abstract readonly recipe: Recipe;
   abstract readonly origin: RunOrigin;
+  abstract readonly attempt: Attempt;
 
   abstract add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void>;
   abstract replace<Name extends TableName>(
@@ -36,21 +56,72 @@ export abstract class NamedRows implements RunStore {
   ): Promise<void>;
   abstract select<Name extends TableName>(table: Name, where?: Where<Name>, more?: Selection): Promise<RowOf<Name>[]>;
   abstract close(): Promise<void>;
+  /** This run at work on another attempt. */
+  protected abstract at(attempt: Attempt): NamedRows;
+
+  get recipe(): Recipe {
+    return this.attempt.recipe as Recipe;
+  }
+
+  attempts(): Promise<Attempt[]> {
+    return this.select("attempts");
+  }
+
+  rowName(name: string): string {
+    return this.attempt.rowNames[name] ?? name;
+  }
+
+  /** Row or condition with the rows' names in the place of the recipe's. */
+  protected toRows<T extends object>(fields: T): T {
+    return renamed(fields, (name) => this.rowName(name));
+  }
+
+  /**
+   * Rows of this attempt, under the recipe's names. Rows under a name that the attempt has another one for are an earlier
+   * attempt's, and left out.
+   */
+  protected fromRows<T extends object>(rows: readonly T[]): T[] {
+    const { rowNames } = this.attempt;
+    if (Object.keys(rowNames).length === 0) return [...rows];
+    const back = new Map(Object.entries(rowNames).map(([name, row]) => [row, name]));
+    const foreign = (row: T) =>
+      nameFields.some((field) => {
+        const value = (row as Record<string, unknown>)[field];
+        return typeof value === "string" && value in rowNames && rowNames[value] !== value;
+      });
+    return rows.filter((row) => !foreign(row)).map((row) => renamed(row, (name) => back.get(name) ?? name));
+  }
+
+  async begin({ takenOver, ...given }: NewAttempt): Promise<this> {
+    const attempt = await attemptRow((await this.attempts()).length + 1, given);
+    const done = await this.select("stages", { attempt: this.attempt.attempt });
+    const kept = done.filter(({ stage }) => takenOver.includes(stage));
+    // The row of the attempt comes last: after a kill before it, there is no such attempt.
+    const number = attempt.attempt;
+    await this.replace(
+      "stages",
+      { attempt: number },
+      kept.map((row) => ({ ...row, attempt: number })),
+    );
+    await this.add("attempts", [attempt]);
+    return this.at(attempt) as this;
+  }
 
   private async first<Name extends TableName>(table: Name, where: Where<Name>): Promise<RowOf<Name> | undefined> {
     return (await this.select(table, where))[0];
   }
 
   async isDone(stage: StageName): Promise<boolean> {
-    return (await this.first("stages", { stage })) !== undefined;
+    return (await this.first("stages", { attempt: this.attempt.attempt, stage })) !== undefined;
   }
 
   markDone(stage: StageName, seconds: number): Promise<void> {
-    return this.replace("stages", { stage }, [{ stage, seconds, finished: new Date() }]);
+    const { attempt } = this.attempt;
+    return this.replace("stages", { attempt, stage }, [{ attempt, stage, seconds, finished: new Date() }]);
   }
 
   async stageSeconds(stage: StageName): Promise<number | undefined> {
-    return (await this.first("stages", { stage }))?.seconds;
+    return (await this.first("stages", { attempt: this.attempt.attempt, stage }))?.seconds;
   }
 
   addPrompts(rows: readonly PromptRow[]): Promise<void> {

@@ -1,21 +1,21 @@
 /** A run on disk: a folder with one DuckDB database, `run.duckdb`, and what the training leaves beside it. */
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
 import { InputError } from "../errors.js";
 import type { ScoreTable, Split } from "../ports/rows.js";
-import type { RunOrigin, Selection, StageName, Where } from "../ports/store.js";
+import type { Attempt, RunOrigin, Selection, StageName, Where } from "../ports/store.js";
 import type { RowOf, TableName } from "../ports/tables.js";
 import { differingKeys, type Recipe } from "../recipe/parse.js";
-import { connect, type Database, databaseName, inTransaction, release, storageError } from "./database.js";
-import { NamedRows } from "./namedRows.js";
-import { appendRows, createStatements, deleteStatement, readRows, selectStatement } from "./sql.js";
+import { beginChange, type Change, changeOf } from "./attempts.js";
+import { connect, connectCopy, type Database, databaseName, inTransaction, release, storageError } from "./database.js";
+import { attemptRow, NamedRows } from "./namedRows.js";
+import { appendRows, createStatements, deleteStatement, schemaFingerprint, selectRows } from "./sql.js";
 
 export { storageError } from "./database.js";
 
-/** Raised when a table changes: a run of another version is refused, not misread. */
-const schemaVersion = "4";
+/** Version of the database: that of what rows mean, raised by hand, and what the tables look like. */
+const schemaVersion = `5-${schemaFingerprint()}`;
 
 /** Recipe and versions that a run is started with. */
 export interface NewRun {
@@ -24,12 +24,17 @@ export interface NewRun {
   recipeText: string;
   /** Of dualign, Node and what else makes a figure reproducible. */
   versions: Record<string, string>;
+  /** Stages of the recipe's method, in order. With them a changed recipe is another attempt of a run that is there. */
+  stages?: readonly StageName[];
+  /** Called with what a changed recipe redoes, before the attempt begins. */
+  onChange?: (change: Change, attempt: number) => void;
 }
 
 /**
  * Opens the run in a folder, or starts it there. Until a run is solved, its margins and what follows from them may change:
  * a margin out of reach need not cost the samples and scores that told so.
- * @throws InputError if the folder's run was started from another recipe (names the keys that differ), if another
+ * A recipe that differs otherwise begins another attempt of the run: samples and scores are shared.
+ * @throws InputError if the folder's run was started from a recipe of other samples (names the keys that differ), if another
  * process has it open, or if it was written by another version of dualign's schema.
  */
 export async function startRun(folder: string, run: NewRun): Promise<RunFolder> {
@@ -43,11 +48,17 @@ export async function startRun(folder: string, run: NewRun): Promise<RunFolder> 
     const differing = differingKeys(store.recipe, plain(run.recipe));
     if (differing.length === 0) return store;
     if (differing.every(isOpenUntilSolved) && !(await isSolved(connection))) {
-      await inTransaction(connection, async () => {
-        await connection.run("DELETE FROM meta WHERE name IN ('recipe', 'recipe_sha256', 'recipe_text')");
-        await appendRows(connection, "meta", recipeEntries(run));
-      });
+      const { attempt, label, rowNames } = store.attempt;
+      await store.replace("attempts", { attempt }, [await attemptRow(attempt, { ...run, label, rowNames })]);
       return await RunFolder.read(path, database);
+    }
+    if (run.stages) {
+      const { attempt, rowNames } = store.attempt;
+      const number = Math.max(attempt, ...(await store.attempts()).map((one) => one.attempt)) + 1;
+      const { recipe, recipeText, stages } = run;
+      const change = changeOf(store.recipe, recipe, { number, recipeText, stages, rowNames, folder })!;
+      run.onChange?.(change, number);
+      return await beginChange(store, change);
     }
     throw new InputError(
       `the run in ${path} was started from another recipe (${differing.slice(0, 6).join(", ")}${differing.length > 6 ? ", …" : ""} differ${differing.length === 1 ? "s" : ""}): ` +
@@ -66,14 +77,31 @@ export const hasRun = (folder: string): boolean => existsSync(join(resolve(folde
  * Opens the run in a folder.
  * @throws InputError if there is none, another process has it open, or it has another version's schema.
  */
-export async function openRun(folder: string): Promise<RunFolder> {
+export async function openRun(folder: string, attempt?: number): Promise<RunFolder> {
   const path = resolve(folder);
-  if (!existsSync(join(path, databaseName)))
-    throw new InputError(`no run in ${path}: start one with 'dualign mocan recipe.yaml --run ${folder}'`);
-  const database = await connect(path);
+  requireRun(folder);
+  return open(path, await connect(path), attempt);
+}
+
+/**
+ * Opens a copy of the run as it is now, for reading: beside a process that works on it too, since DuckDB lets no second
+ * one open a database that is being written. Changes are refused.
+ * @throws InputError as {@link openRun} does, except that no process is in the way.
+ */
+export async function readRun(folder: string, attempt?: number): Promise<RunFolder> {
+  requireRun(folder);
+  return open(resolve(folder), await connectCopy(resolve(folder)), attempt);
+}
+
+function requireRun(folder: string): void {
+  if (hasRun(folder)) return;
+  throw new InputError(`no run in ${resolve(folder)}: start one with 'dualign mocan recipe.yaml --run ${folder}'`);
+}
+
+async function open(path: string, database: Database, attempt: number | undefined): Promise<RunFolder> {
   try {
     if (!(await isRun(database.connection))) throw new InputError(`${join(path, databaseName)} is not a dualign run`);
-    return await RunFolder.read(path, database);
+    return await RunFolder.read(path, database, attempt);
   } catch (error) {
     release(database);
     throw storageError(error, path);
@@ -89,7 +117,8 @@ async function isRun(connection: DuckDBConnection): Promise<boolean> {
 }
 
 /** What neither samples nor scores depend on. */
-const isOpenUntilSolved = (key: string) => /^(beta|safety\.\d+\.margin|pairs\..+|train\..+)$/.test(key);
+const isOpenUntilSolved = (key: string) =>
+  /^(beta|confidence|calibrate\.(strengths|power).*|safety\.\d+\.margin|pairs\..+|train\..+)$/.test(key);
 
 /** PeCAN and comparisons train before they solve. */
 async function isSolved(connection: DuckDBConnection): Promise<boolean> {
@@ -99,25 +128,17 @@ async function isSolved(connection: DuckDBConnection): Promise<boolean> {
   return found.currentRowCount > 0;
 }
 
-function recipeEntries({ recipe, recipeText }: NewRun) {
-  const value = JSON.stringify(recipe);
-  return [
-    { name: "recipe", value },
-    { name: "recipe_sha256", value: createHash("sha256").update(value).digest("hex") },
-    { name: "recipe_text", value: recipeText },
-  ];
-}
-
 async function create(connection: DuckDBConnection, run: NewRun) {
+  const first = await attemptRow(1, run);
   await inTransaction(connection, async () => {
     for (const statement of createStatements()) await connection.run(statement);
     await appendRows(connection, "meta", [
       { name: "schema", value: schemaVersion },
-      ...recipeEntries(run),
       { name: "versions", value: JSON.stringify(run.versions) },
       { name: "seed", value: String(run.recipe.seed) },
-      { name: "started", value: new Date().toISOString() },
+      { name: "started", value: first.started.toISOString() },
     ]);
+    await appendRows(connection, "attempts", [first]);
   });
 }
 
@@ -127,7 +148,7 @@ const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 export class RunFolder extends NamedRows {
   private constructor(
     readonly path: string,
-    readonly recipe: Recipe,
+    readonly attempt: Attempt,
     /** Of the `meta` table. */
     readonly meta: Readonly<Record<string, string>>,
     private readonly database: Database,
@@ -135,20 +156,29 @@ export class RunFolder extends NamedRows {
     super();
   }
 
-  /** Run of an open database. */
-  static async read(path: string, database: Database): Promise<RunFolder> {
+  /** Run of an open database, at work on its latest attempt or on the one of that number. */
+  static async read(path: string, database: Database, number?: number): Promise<RunFolder> {
     const rows = (await database.connection.runAndReadAll("SELECT name, value FROM meta")).getRowsJS();
     const meta = Object.fromEntries(rows as [string, string][]);
     if (meta.schema !== schemaVersion)
       throw new InputError(
         `the run in ${path} was written by another version of dualign (schema ${meta.schema}, this one has ${schemaVersion}): start a new run`,
       );
-    return new RunFolder(path, JSON.parse(meta.recipe), meta, database);
+    const attempts = await selectRows(database.connection, "attempts");
+    const attempt = number === undefined ? attempts.at(-1) : attempts.find((one) => one.attempt === number);
+    if (!attempt)
+      throw new InputError(`the run in ${path} has no attempt ${number}: it has ${attempts.length}, counted from 1`);
+    return new RunFolder(path, attempt, meta, database);
+  }
+
+  protected at(attempt: Attempt): RunFolder {
+    return new RunFolder(this.path, attempt, this.meta, this.database);
   }
 
   get origin(): RunOrigin {
-    const { recipe_text, recipe_sha256, versions, started } = this.meta;
-    return { recipeText: recipe_text, recipeSha256: recipe_sha256, versions: JSON.parse(versions), started };
+    const { versions, started } = this.meta;
+    const { recipeText, recipeSha256 } = this.attempt;
+    return { recipeText, recipeSha256, versions: JSON.parse(versions), started };
   }
 
   /** Rows of any query, for reading. */
@@ -158,15 +188,29 @@ export class RunFolder extends NamedRows {
 
   async add<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): Promise<void> {
     if (rows.length === 0) return;
-    await this.guard(({ connection }) => inTransaction(connection, () => appendRows(connection, table, rows)));
+    this.requireWritable();
+    await this.guard(({ connection }) =>
+      inTransaction(connection, () =>
+        appendRows(
+          connection,
+          table,
+          rows.map((row) => this.toRows(row)),
+        ),
+      ),
+    );
   }
 
   async replace<Name extends TableName>(table: Name, where: Where<Name>, rows: readonly RowOf<Name>[]): Promise<void> {
-    const { sql, parameters } = deleteStatement(table, where);
+    this.requireWritable();
+    const { sql, parameters } = deleteStatement(table, this.toRows(where));
     await this.guard(({ connection }) =>
       inTransaction(connection, async () => {
         await connection.run(sql, parameters);
-        await appendRows(connection, table, rows);
+        await appendRows(
+          connection,
+          table,
+          rows.map((row) => this.toRows(row)),
+        );
       }),
     );
   }
@@ -176,8 +220,11 @@ export class RunFolder extends NamedRows {
     where: Where<Name> = {},
     more: Selection = {},
   ): Promise<RowOf<Name>[]> {
-    const { sql, parameters } = selectStatement(table, where, more);
-    return readRows(table, await this.query(sql, ...parameters));
+    const { without } = more;
+    const others = without ? { ...more, without: { ...without, where: this.toRows(without.where) } } : more;
+    return this.fromRows(
+      await this.guard(({ connection }) => selectRows(connection, table, this.toRows(where), others)),
+    );
   }
 
   override async markDone(stage: StageName, seconds: number): Promise<void> {
@@ -190,7 +237,7 @@ export class RunFolder extends NamedRows {
     return (await this.query(
       `SELECT prompt, sample FROM samples JOIN prompts USING (prompt)
        WHERE policy = $1 AND split = $2 ORDER BY prompt, sample`,
-      policy,
+      this.rowName(policy),
       split,
     )) as { prompt: number; sample: number }[];
   }
@@ -199,7 +246,7 @@ export class RunFolder extends NamedRows {
     const [{ tokens }] = await this.query(
       `SELECT coalesce(sum(len(response_ids) + (finish_reason = 'stop')::INTEGER), 0)::DOUBLE AS tokens
        FROM samples JOIN prompts USING (prompt) WHERE policy = $1 AND split = $2`,
-      policy,
+      this.rowName(policy),
       split,
     );
     return tokens as number;
@@ -216,7 +263,7 @@ export class RunFolder extends NamedRows {
           `SELECT s.prompt, s.sample${scorers.map((_, i) => `, c${i}.score`).join("")}
            FROM samples s JOIN prompts p USING (prompt) ${joins.join(" ")}
            WHERE s.policy = $1 AND p.split = $2 ORDER BY s.prompt, s.sample`,
-          [policy, split, ...scorers],
+          [this.rowName(policy), split, ...scorers.map((name) => this.rowName(name))],
         )
       ).getColumnsJS(),
     );
@@ -230,6 +277,10 @@ export class RunFolder extends NamedRows {
 
   async close(): Promise<void> {
     release(this.database);
+  }
+
+  private requireWritable(): void {
+    if (this.database.copy) throw new Error(`the run in ${this.path} is open for reading: nothing of it is changed`);
   }
 
   private async guard<T>(action: (database: Database) => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 /** SQL of a run's tables, made from their columns; and their rows from and to DuckDB. */
+import { createHash } from "node:crypto";
 import {
   DOUBLE,
   type DuckDBAppender,
@@ -51,6 +52,15 @@ export function createStatements(): string[] {
   ];
 }
 
+/** Fingerprint of all tables' columns, keys and kinds: a run with other tables is refused, not misread. */
+export function schemaFingerprint(): string {
+  const shapes = (Object.keys(tables) as TableName[]).map((name) => {
+    const columns = entries(name).map(([field, column]) => [sqlName(field, column), column.kind, column.nullable]);
+    return [name, (tables[name] as Table).key, columns];
+  });
+  return createHash("sha256").update(JSON.stringify(shapes)).digest("hex").slice(0, 8);
+}
+
 /** Text of a statement with its parameters. */
 interface Statement {
   readonly sql: string;
@@ -76,7 +86,7 @@ export function deleteStatement<Name extends TableName>(table: Name, where: Wher
 }
 
 /** SELECT of the rows that the conditions are true of, with their fields' names. */
-export function selectStatement<Name extends TableName>(
+function selectStatement<Name extends TableName>(
   table: Name,
   where: Where<Name>,
   { split, without }: Selection,
@@ -105,8 +115,19 @@ export function selectStatement<Name extends TableName>(
   };
 }
 
-/** Rows of {@link selectStatement} as they went in. */
-export function readRows<Name extends TableName>(table: Name, rows: readonly Record<string, unknown>[]): RowOf<Name>[] {
+/** Rows of a table that the conditions are true of. */
+export async function selectRows<Name extends TableName>(
+  connection: DuckDBConnection,
+  table: Name,
+  where: Where<Name> = {},
+  more: Selection = {},
+): Promise<RowOf<Name>[]> {
+  const { sql, parameters } = selectStatement(table, where, more);
+  return readRows(table, (await connection.runAndReadAll(sql, parameters)).getRowObjectsJS());
+}
+
+/** Rows of a {@link selectStatement} as they went in. */
+function readRows<Name extends TableName>(table: Name, rows: readonly Record<string, unknown>[]): RowOf<Name>[] {
   const texts = entries(table).flatMap(([field, { kind }]) => (kind === "json" ? [field] : []));
   for (const row of rows) for (const field of texts) row[field] &&= JSON.parse(row[field] as string);
   return rows as RowOf<Name>[];

@@ -41,12 +41,12 @@ const job = (model: string, file: string) => ({
 
 async function scores(model: string, file: string, chat = false) {
   const scorer = {
+    kind: "model" as const,
     name: "score",
     model: join(models, model),
     sign: 1 as const,
     scale: 1,
     max_length: 512,
-    batch_size: 16,
   };
   const events = await all(runScore({ ...job(model, file), chat, scorer }));
   return { values: column("score"), events };

@@ -21,6 +21,7 @@ const recipe = (name: string, more: { safety?: string; judge?: string; prompts?:
     name,
     `model: ${pocket}/choice
 prompts: { file: ${more.prompts ?? `${pocket}/choice/prompts.jsonl`}, held_out: 8, limit: 16 }
+confidence: none
 sampling: { num_samples: 4, max_new_tokens: 3 }
 reward: { module: good.mjs }
 safety: [{ name: harmless, module: ${more.safety ?? "good.mjs"}, margin: 0.1 }]

@@ -38,5 +38,5 @@ evaluate: { judges: [{ question: safety, rubric: rubric.mjs }] }
   const { recipe } = readRecipe(file);
   expect(recipe.reward).toMatchObject({ file: join(folder, "pairs.jsonl") });
   expect(recipe.safety[0]).toMatchObject({ adapter: "org/adapter" });
-  expect(recipe.evaluate.judges[0].rubric).toBe(join(folder, "rubric.mjs"));
+  expect(recipe.evaluate.judges[0]).toMatchObject({ kind: "rubric", rubric: join(folder, "rubric.mjs") });
 });

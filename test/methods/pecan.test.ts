@@ -135,8 +135,8 @@ test("given adapters take the place of data", async () => {
   folder = join(folder, "given");
   await start({
     ...recipe,
-    reward: { name: "helpfulness", label: "", adapter: reward },
-    safety: [{ name: "harmless", label: "", margin: 0.3, adapter: safety }],
+    reward: { kind: "model", name: "helpfulness", adapter: reward },
+    safety: [{ kind: "model", name: "harmless", margin: 0.3, adapter: safety }],
   });
   const fromAdapters = (await events(toyWorld())).at(-1) as DoneEvent;
   expect({ ...fromAdapters, report: "" }).toEqual({ ...fromData, report: "" });
@@ -145,7 +145,7 @@ test("given adapters take the place of data", async () => {
 
 test("a given model with another tokenizer is refused", async () => {
   const recipe = toyPecanRecipe();
-  await start({ ...recipe, safety: [{ name: "harmless", label: "", margin: 0.3, model: "other" }] });
+  await start({ ...recipe, safety: [{ kind: "model", name: "harmless", margin: 0.3, model: "other" }] });
   const world = toyWorld();
   const openLogprobs: World["openLogprobs"] = async (ref) => ({
     ...(await world.openLogprobs(ref)),

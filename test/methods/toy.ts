@@ -26,7 +26,11 @@ export function softmax(logits: readonly number[]): number[] {
 export interface ToyOptions {
   /** Milliseconds between rows, for tests that stop a run in its middle. */
   delay?: number;
+  /** Prompts of the file, 72 by default. */
+  prompts?: number;
   trainSteps?: number;
+  /** Learning rate, 12 by default. */
+  rate?: number;
   /** Hears of every row that is made. */
   onRow?: (row: string) => void;
   score?: (scorer: string, row: GivenResponse) => number;
@@ -37,7 +41,7 @@ export interface ToyOptions {
   flopsPerToken?: number;
 }
 
-export function toyRecipe(more = ""): MocanRecipe {
+export function toyRecipe(more = "", confidence: number | "none" = "none"): MocanRecipe {
   return parseRecipe(
     `model: toy
 prompts: { file: toy.jsonl, held_out: 40, limit: 32 }
@@ -47,12 +51,13 @@ reward: { model: reward }
 safety: [{ name: harmless, model: safety, margin: 0.3 }]
 pairs: { per_prompt: 16 }
 evaluate: { num_samples: 48 }
+confidence: ${confidence}
 ${more}`,
     { source: "toy.yaml" },
   ) as MocanRecipe;
 }
 
-export function toyPecanRecipe(more = ""): PecanRecipe {
+export function toyPecanRecipe(more = "", confidence: number | "none" = "none"): PecanRecipe {
   return parseRecipe(
     `model: toy
 prompts: { file: toy.jsonl, held_out: 40, limit: 32 }
@@ -62,6 +67,7 @@ helpfulness: { file: toy-preferences.jsonl }
 safety: [{ name: harmless, file: toy-preferences.jsonl, margin: 0.3 }]
 pairs: { per_prompt: 16 }
 evaluate: { num_samples: 48 }
+confidence: ${confidence}
 ${more}`,
     { source: "toy.yaml", method: "pecan" },
   ) as PecanRecipe;
@@ -88,14 +94,18 @@ export function toyWorld(options: ToyOptions = {}): World {
   const pause = () => (delay > 0 ? new Promise((resolve) => setTimeout(resolve, delay)) : undefined);
   const scoreOf =
     score ?? ((scorer, { response }) => (scorer === "reward" ? rewards : safeties)[responses.indexOf(response)]);
-  const open = async ({ adapter }: PolicyRef) => ({
-    ...toyPolicy(adapter ? readLogits(adapter)! : referenceLogits, pause, onRow),
-    flopsPerToken,
-  });
-  const more = { steps: trainSteps, tokens: tokensPerStep, pause, onRow };
+  const logitsOf = (
+    { adapter, from, strength = 1 }: PolicyRef,
+    trained = adapter ? readLogits(adapter)! : referenceLogits,
+  ) => {
+    const start = from?.adapter ? readLogits(from.adapter)! : referenceLogits;
+    return strength === 1 ? trained : trained.map((value, k) => start[k] + strength * (value - start[k]));
+  };
+  const open = async (ref: PolicyRef) => ({ ...toyPolicy(logitsOf(ref), pause, onRow), flopsPerToken });
+  const more = { steps: trainSteps, rate: options.rate ?? 12, tokens: tokensPerStep, pause, onRow };
   return {
     async readPrompts() {
-      return Array.from({ length: 72 }, (_, i) => `prompt ${i}`);
+      return Array.from({ length: options.prompts ?? 72 }, (_, i) => `prompt ${i}`);
     },
     openSampler: open,
     openLogprobs: open,
@@ -143,6 +153,12 @@ export function toyWorld(options: ToyOptions = {}): World {
         },
         async close() {},
       };
+    },
+    async writeAtStrength(ref) {
+      const file = join(ref.adapter!, "as_trained.json");
+      if (!existsSync(file)) writeFileSync(file, JSON.stringify(readLogits(ref.adapter!)));
+      const trained = JSON.parse(readFileSync(file, "utf8"));
+      writeFileSync(join(ref.adapter!, "logits.json"), JSON.stringify(logitsOf(ref, trained)));
     },
     openJudge,
     async writeReport(run) {
@@ -242,6 +258,7 @@ interface ToyTraining {
   beta: number;
   outputDir: string;
   steps: number;
+  rate: number;
   tokens?: number;
   pause: () => Promise<unknown> | undefined;
   onRow: (row: string) => void;
@@ -250,7 +267,7 @@ interface ToyTraining {
 /** DPO, or the regression, by gradient descent on the logits, checkpointed after every step. */
 async function* train(
   pairs: readonly ToyPair[],
-  { from = referenceLogits, beta, outputDir, steps, tokens, pause, onRow }: ToyTraining,
+  { from = referenceLogits, beta, outputDir, steps, rate, tokens, pause, onRow }: ToyTraining,
 ): AsyncGenerator<TrainingEvent> {
   mkdirSync(outputDir, { recursive: true });
   let logits = readLogits(outputDir) ?? [...from];
@@ -271,7 +288,7 @@ async function* train(
       gradient[c] += slope / pairs.length;
       gradient[r] -= slope / pairs.length;
     }
-    logits = logits.map((value, k) => value - 12 * gradient[k]);
+    logits = logits.map((value, k) => value - rate * gradient[k]);
     writeFileSync(join(outputDir, "logits.new"), JSON.stringify(logits));
     renameSync(join(outputDir, "logits.new"), join(outputDir, "logits.json"));
     writeFileSync(join(outputDir, "step"), String(step));
@@ -282,7 +299,7 @@ async function* train(
       step,
       steps,
       loss,
-      learning_rate: 12,
+      learning_rate: rate,
       grad_norm,
       ...(tokens && { tokens, flops: 20 * tokens }),
       "rewards/margins": 0,

@@ -42,8 +42,7 @@ beforeAll(async () => {
     ["mocan", ""],
     ["compare", "compare: { mocan: { lambda: [1] }, dual_ascent: { iterations: 2, rate: 1, num_samples: 8 } }"],
   ] as const) {
-    const origin = { recipeText: "", recipeSha256: "", versions: {}, started: "2025-01-01T00:00:00Z" };
-    run = new RunMemory(recipe(more, method), origin, join(folder, method));
+    run = await RunMemory.start(recipe(more, method), { path: join(folder, method) });
     await runMethod({ run, world, emit: (event) => heard.push(event) });
   }
 });

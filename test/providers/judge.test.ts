@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { type JudgedPair, winRate } from "../../src/evaluate/winRate.js";
 import type { Comparison, Judge } from "../../src/ports/judge.js";
 import { judgeMessages, readVerdict } from "../../src/providers/endpoint/judgePrompts.js";
-import { openJudge } from "../../src/providers/openJudge.js";
+import { judges, openKind } from "../../src/providers/kinds.js";
 import type { JudgeSpec } from "../../src/recipe/parse.js";
 
 test.each([
@@ -85,18 +85,20 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const spec = (more: Partial<JudgeSpec>): JudgeSpec => ({
-  name: "jury",
-  question: "safety",
-  key: "DUALIGN_TEST_KEY",
-  parameters: {},
-  sign: 1,
-  per_prompt: 1,
-  concurrency: 1,
-  timeout: 1,
-  retries: 0,
-  ...more,
-});
+const base = { name: "jury", question: "safety", per_prompt: 1 } as const;
+const rubricJudge = (rubric: string, sign: 1 | -1 = 1) => open({ ...base, kind: "rubric", rubric, sign });
+const moduleJudge = (file: string) => open({ ...base, kind: "module", module: file });
+const endpointJudge = (endpoint: string) =>
+  open({
+    ...base,
+    kind: "endpoint",
+    endpoint,
+    model: "m",
+    key: "DUALIGN_TEST_KEY",
+    parameters: {},
+    ...{ concurrency: 1, timeout: 1, retries: 0 },
+  });
+const open = (spec: JudgeSpec) => openKind(judges, spec);
 const module = (text: string) => {
   const file = join(folder, "judge.mjs");
   writeFileSync(file, text);
@@ -114,26 +116,23 @@ const comparisons = ["a bb", "ccc d", "e f"].map((text) => {
 
 test("a rubric's higher score wins, or its lower one by the sign", async () => {
   const rubric = module("export default (rows) => rows.map(({ response }) => response.length)");
-  expect(await preferences(await openJudge(spec({ rubric })), comparisons)).toEqual(["second", "first", "tie"]);
-  expect(await preferences(await openJudge(spec({ rubric, sign: -1 })), comparisons)).toEqual([
-    "first",
-    "second",
-    "tie",
-  ]);
+  expect(await preferences(await rubricJudge(rubric), comparisons)).toEqual(["second", "first", "tie"]);
+  expect(await preferences(await rubricJudge(rubric, -1), comparisons)).toEqual(["first", "second", "tie"]);
 });
 
 test("a module judges pairs, and what is no verdict is refused", async () => {
   const good = module('export default (rows) => rows.map(({ first }) => (first === "e" ? "tie" : "second"))');
-  expect(await preferences(await openJudge(spec({ module: good })), comparisons)).toEqual(["second", "second", "tie"]);
+  expect(await preferences(await moduleJudge(good), comparisons)).toEqual(["second", "second", "tie"]);
   const bad = join(folder, "bad.mjs");
   writeFileSync(bad, 'export default (rows) => rows.map(() => "B")');
-  await expect(preferences(await openJudge(spec({ module: bad })), comparisons)).rejects.toThrow(
+  await expect(preferences(await moduleJudge(bad), comparisons)).rejects.toThrow(
     /judge 'jury' gave the text "B" in place of "first", "second" or "tie"/,
   );
 });
 
 test("an endpoint elsewhere needs its key in the environment", async () => {
-  const remote = spec({ endpoint: "https://judge.example/v1", model: "m" });
-  await expect(openJudge(remote)).rejects.toThrow(/judge 'jury' needs .* DUALIGN_TEST_KEY, which is not set/);
-  await expect(openJudge(spec({ endpoint: "http://localhost:1/v1", model: "m" }))).resolves.toBeDefined();
+  await expect(endpointJudge("https://judge.example/v1")).rejects.toThrow(
+    /judge 'jury' needs .* DUALIGN_TEST_KEY, which is not set/,
+  );
+  await expect(endpointJudge("http://localhost:1/v1")).resolves.toBeDefined();
 });

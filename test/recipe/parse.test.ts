@@ -66,7 +66,7 @@ test("missing and contradictory keys name the line of what surrounds them", () =
   expect(failure("beta: 1\n")).toBe("r.yaml:1: 'model' is missing");
   expect(failure("")).toBe("r.yaml:1: 'model' is missing");
   expect(failure(good.replace("org/reward }", "org/reward, module: r.mjs }"))).toBe(
-    "r.yaml:4: 'reward' needs model or module, one of them",
+    "r.yaml:4: 'reward' needs model, module or guard, one of them",
   );
   expect(failure(good.replace("  - model", "  - name: reward\n    model"))).toBe(
     "r.yaml:6: two entries are called 'reward'; give one another name",
@@ -114,7 +114,11 @@ test("a recipe says which command it is for, and does not mix methods", () => {
 });
 
 test.each([
-  ["helpfulness: { file: pairs.jsonl }", "helpfulness: {}", "r.yaml:3: 'helpfulness' needs preference data"],
+  [
+    "helpfulness: { file: pairs.jsonl }",
+    "helpfulness: {}",
+    "r.yaml:3: 'helpfulness' needs file, dataset, model or adapter",
+  ],
   ["{ file: pairs.jsonl, margin: 0.5 }", "{ file: p.jsonl, model: m, margin: 0.5 }", "r.yaml:5: 'safety.0' needs"],
   ["file: pairs.jsonl, margin", "file: pairs.jsonl, marign", "r.yaml:5: 'safety.0.margin' is missing"],
   ["- { adapter", "- { name: reference, adapter", "r.yaml:6: 'reference' means something else in a run"],
@@ -141,7 +145,7 @@ test("a loss that cannot learn from its labels is refused before anything is sam
 test("a judge is an endpoint with its model, a module or a rubric", () => {
   const judges = (text: string) => `${good}evaluate: { judges: [{ question: safety, ${text} }] }\n`;
   expect(parse(judges("rubric: rubric.mjs, sign: -1")).evaluate.judges[0]).toMatchObject({ name: "judge_safety" });
-  expect(failure(judges("endpoint: http://x"))).toMatch(/r.yaml:9: 'evaluate.judges.0' needs model beside endpoint/);
+  expect(failure(judges("endpoint: http://x"))).toMatch(/r.yaml:9: 'evaluate.judges.0.model' is missing/);
   expect(failure(judges("per_prompt: 2"))).toMatch(/needs endpoint, module or rubric, one of them/);
 });
 

@@ -17,6 +17,7 @@ const recipeText = `# two constraints and a judge
 model: toy
 prompts: { file: toy.jsonl, held_out: 12, limit: 24 }
 beta: 1
+confidence: none
 sampling: { num_samples: 32 }
 reward: { name: helpful, model: reward }
 safety:

@@ -5,13 +5,9 @@ import { RunMemory } from "../../src/store/memory.js";
 import { toyPecanRecipe, toyRecipe } from "../methods/toy.js";
 
 const policy = "aligned";
-const origin = { recipeText: "", recipeSha256: "", versions: {}, started: "" };
 
-function runOf(recipe: ReturnType<typeof toyRecipe> | ReturnType<typeof toyPecanRecipe>): RunMemory {
-  return new RunMemory(recipe, origin);
-}
-
-async function trained(run: RunMemory): Promise<RunMemory> {
+async function trained(recipe: ReturnType<typeof toyRecipe> | ReturnType<typeof toyPecanRecipe>): Promise<RunMemory> {
+  const run = await RunMemory.start(recipe);
   await run.setTraining({ policy, path: policy, pairs: 100, steps: 40, seconds: 1 });
   return run;
 }
@@ -28,7 +24,7 @@ const kl = (measured: number, low: number, high: number): RowOf<"evaluations"> =
 });
 
 test("a training says how far it came by the pairs held back, and its KL beside the optimum's", async () => {
-  const run = await trained(runOf(toyRecipe()));
+  const run = await trained(toyRecipe());
   await run.replace("arrivals", { policy }, [arrived((Math.LN2 + 0.4) / 2)]);
   await run.setEvaluations(policy, [kl(0.45, 0.4, 0.5)]);
   const arrival = (await arrivalOf(run, policy))!;
@@ -42,7 +38,7 @@ test("a training that did next to nothing, or went past the optimum, says what t
     row: RowOf<"arrivals">,
     measured = kl(0.5, 0.4, 0.6),
   ) => {
-    const run = await trained(runOf(recipe));
+    const run = await trained(recipe);
     await run.replace("arrivals", { policy }, [row]);
     await run.setEvaluations(policy, [measured]);
     return (await arrivalOf(run, policy))!.cautions;
@@ -62,8 +58,8 @@ test("a training that did next to nothing, or went past the optimum, says what t
 });
 
 test("without pairs held back the last steps tell, by the loss known for their pairs", async () => {
-  const run = await trained(runOf(toyRecipe("train: { learning_rate: 1.0e-3, num_train_epochs: 1 }")));
-  expect(await arrivalOf(runOf(toyRecipe()), policy)).toBeUndefined();
+  const run = await trained(toyRecipe("train: { learning_rate: 1.0e-3, num_train_epochs: 1 }"));
+  expect(await arrivalOf(await RunMemory.start(toyRecipe()), policy)).toBeUndefined();
   const probability = 0.9;
   const difference = Math.log(probability / (1 - probability));
   await run.setPairs(policy, [
@@ -81,7 +77,7 @@ test("without pairs held back the last steps tell, by the loss known for their p
 });
 
 test("PeCAN's models that order the pairs held back no better than chance are named", async () => {
-  const run = await trained(runOf(toyPecanRecipe()));
+  const run = await trained(toyPecanRecipe());
   const model = (policy: string, accuracy: number) =>
     run.replace("arrivals", { policy }, [arrived(0.69, { policy, accuracy, optimumLoss: null })]);
   await model("helpfulness", 0.9);

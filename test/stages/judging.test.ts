@@ -14,16 +14,12 @@ test("every pair is judged in both orders, and no verdict is asked for twice, wh
   const recipe = toyRecipe();
   recipe.evaluate.judges = [
     {
+      kind: "rubric",
       name: "jury",
       question: "safety",
       rubric: "rubric.mjs",
-      key: "",
-      parameters: {},
       sign: 1,
       per_prompt: 3,
-      concurrency: 1,
-      timeout: 1,
-      retries: 0,
     },
   ];
   const run = await startRun(folder, { recipe, recipeText: "", versions: {} });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { SampleRow } from "../../src/ports/rows.js";
-import { openRun, startRun, storageError } from "../../src/store/runFolder.js";
+import { openRun, readRun, startRun, storageError } from "../../src/store/runFolder.js";
 import { toyRecipe } from "../methods/toy.js";
 
 let folder: string;
@@ -50,7 +50,7 @@ test("rows come back as they went in, after the run is closed and opened again",
   const table = await again.scoreTable("reference", "train", ["reward"]);
   expect([...table.prompt, ...table.sample, ...table.columns[0]]).toEqual([0, 1, 0.1 + 0.2]);
   expect(again.recipe).toEqual(JSON.parse(JSON.stringify(toyRecipe())));
-  expect(again.meta.recipe_text).toBe("# mine");
+  expect(again.origin.recipeText).toBe("# mine");
   await again.close();
 });
 
@@ -66,7 +66,7 @@ test("anyone can query the database, and it explains itself", async () => {
   expect(await rows("SELECT prompt_text, scorer, score FROM scored")).toEqual([["why?", "reward", 2]]);
   const undocumented = "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL";
   expect(await rows(undocumented)).toEqual([]);
-  expect((await rows("SELECT value FROM meta WHERE name = 'recipe_sha256'"))[0][0]).toMatch(/^[0-9a-f]{64}$/);
+  expect((await rows("SELECT recipe_sha256 FROM attempts"))[0][0]).toMatch(/^[0-9a-f]{64}$/);
   connection.closeSync();
   instance.closeSync();
 });
@@ -84,16 +84,45 @@ test("until the run is solved, its margin and its training may change; afterward
   const recipe = { ...toyRecipe("train: { lora_r: 4 }") };
   recipe.safety = [{ ...recipe.safety[0], margin: 0.125 }];
   const run = await startRun(folder, { recipe, recipeText: "# changed", versions: { dualign: "0" } });
-  expect(run.meta.recipe_text).toBe("# changed");
+  expect(run.origin.recipeText).toBe("# changed");
   expect(run.recipe.safety[0].margin).toBe(0.125);
   expect(run.recipe.train.lora_r).toBe(4);
   await run.addTrainSteps("aligned", [{ step: 1, steps: 2, loss: 0.7, learning_rate: 1, grad_norm: 1, tokens: 1 }]);
   await run.close();
   const again = await openRun(folder);
   expect(again.recipe.train.lora_r).toBe(4);
-  expect(again.meta.recipe_sha256).toBe(createHash("sha256").update(JSON.stringify(again.recipe)).digest("hex"));
+  expect(again.origin.recipeSha256).toBe(createHash("sha256").update(JSON.stringify(again.recipe)).digest("hex"));
   await again.close();
   await expect(start()).rejects.toThrow(/another recipe \(train.lora_r, safety.0.margin differ\)/);
+});
+
+test("a run is opened at its latest attempt, or at the one asked for", async () => {
+  const run = await start();
+  await run.begin({ recipe: toyRecipe("seed: 7"), recipeText: "# second", takenOver: [] });
+  await run.close();
+  for (const [open, seed] of [
+    [() => openRun(folder), 7],
+    [() => openRun(folder, 1), 0],
+    [() => readRun(folder, 1), 0],
+    [() => readRun(folder), 7],
+  ] as const) {
+    const opened = await open();
+    expect(opened.recipe.seed).toBe(seed);
+    await opened.close();
+  }
+  await expect(openRun(folder, 3)).rejects.toThrow(/has no attempt 3: it has 2/);
+});
+
+test("a run whose tables are not those of this version is refused", async () => {
+  await (await start()).close();
+  const instance = await DuckDBInstance.create(join(folder, "run.duckdb"));
+  const connection = await instance.connect();
+  await connection.run("UPDATE meta SET value = '3' WHERE name = 'schema'");
+  connection.closeSync();
+  instance.closeSync();
+  await expect(openRun(folder)).rejects.toThrow(
+    /another version of dualign \(schema 3, this one has .*\): start a new run/,
+  );
 });
 
 test("a folder without a run, with another database, or with another schema version", async () => {

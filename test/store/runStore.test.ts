@@ -15,8 +15,7 @@ let folder: string;
 let run: RunStore;
 const stores = {
   folder: () => startRun(folder, { recipe: toyRecipe(), recipeText: "# mine", versions: { dualign: "0" } }),
-  memory: async () =>
-    new RunMemory(toyRecipe(), { recipeText: "# mine", recipeSha256: "", versions: {}, started: "2025-01-01" }),
+  memory: () => RunMemory.start(toyRecipe(), { recipeText: "# mine" }),
 };
 
 const sample = (prompt: number, sample: number, more: Partial<SampleRow> = {}): SampleRow => ({
@@ -176,6 +175,40 @@ describe.each(Object.entries(stores))("the run in %s", (_, open) => {
     await run.markDone("sample", 4);
     expect([await run.isDone("sample"), await run.isDone("score")]).toEqual([true, false]);
     expect([await run.stageSeconds("sample"), await run.stageSeconds("score")]).toEqual([4, undefined]);
+  });
+
+  test("keeps attempts, each with its recipe, its names of rows and the stages it took over", async () => {
+    expect(run.attempt).toMatchObject({ attempt: 1, label: "1", recipeText: "# mine", rowNames: {} });
+    expect(run.recipe).toEqual(JSON.parse(JSON.stringify(toyRecipe())));
+    for (const stage of ["sample", "score", "dual", "train"] as const) await run.markDone(stage, 3);
+    await run.setSolve(solve);
+    const recipe = toyRecipe("seed: 7");
+    const rowNames = { aligned: "aligned@2", harmless: "harmless@1f3a9c20" };
+    const takenOver = ["sample", "score"] as const;
+    const second = await run.begin({ recipe, recipeText: "# second", label: "stricter", rowNames, takenOver });
+
+    expect([second.recipe.seed, run.recipe.seed]).toEqual([7, 0]);
+    expect([run.rowName("aligned"), second.rowName("aligned"), second.rowName("reward")]).toEqual([
+      ...["aligned", "aligned@2", "reward"],
+    ]);
+    expect(second.origin.recipeText).toBe("# second");
+    expect(second.origin.recipeSha256).not.toBe(run.origin.recipeSha256);
+    const done = (of: RunStore) => Promise.all(["sample", "dual"].map((stage) => of.isDone(stage as "sample")));
+    expect([await done(run), await done(second)]).toEqual([
+      [true, true],
+      [true, false],
+    ]);
+    expect(await second.stageSeconds("sample")).toBe(3);
+    // Each attempt has its own rows under the recipe's names, and what an earlier one made stays.
+    expect(await second.solve("aligned")).toBeUndefined();
+    await second.setSolve({ ...solve, margins: [2] });
+    expect(await second.solve("aligned")).toEqual({ ...solve, margins: [2] });
+    expect(await second.select("solves")).toEqual([{ ...solve, margins: [2] }]);
+    expect(await run.solve("aligned")).toEqual(solve);
+    expect((await run.solve("aligned@2"))!.margins).toEqual([2]);
+    expect((await run.attempts()).map(({ label }) => label)).toEqual(["1", "stricter"]);
+    const third = await second.begin({ recipe, recipeText: "", takenOver: [] });
+    expect(third.attempt).toMatchObject({ attempt: 3, label: "3", rowNames: {} });
   });
 
   test("gives rows out that nobody can change in it", async () => {

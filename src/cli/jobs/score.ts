@@ -2,7 +2,7 @@
 import { InputError } from "../../errors.js";
 import { sourceRows } from "../../files/rows/source.js";
 import type { RowValue } from "../../ports/policy.js";
-import { openEndpointScorer } from "../../providers/endpoint/scorer.js";
+import type { ScorerSpec } from "../../recipe/parse.js";
 import { asChat } from "../../text/rows.js";
 import type { ScoreJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
@@ -22,14 +22,10 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
     return givenResponse(given, where);
   });
   const notices = new Notices();
-  const { server, output } = job;
-  const { name, max_length: maxLength, batch_size: batchSize } = spec;
-  const scorer =
-    server === undefined
-      ? await openWorld(job.device, notices.hear).openScorer(spec)
-      : await openEndpointScorer({ ...server, name, maxLength, batchSize }, notices.hear);
-  const { api, model, label, text } = server ?? {};
-  const journal = server && new Journal<RowValue>(output, { responses, api, model, label, text, maxLength });
+  const scorer = await openWorld(job.device, notices.hear).openScorer(spec);
+  // What a server has answered is kept until the output is written.
+  const journal =
+    spec.kind === "endpoint" ? new Journal<RowValue>(job.output, { responses, ...scored(spec) }) : undefined;
   const found = journal ? journaled(journal, responses, scorer.score) : scorer.score(responses);
   const values = new Float64Array(rows.length);
   let done = 0;
@@ -46,9 +42,19 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
   if (cutRows > 0)
     yield {
       event: "notice",
-      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${spec.max_length} and were scored without their beginning`,
+      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${"max_length" in spec ? spec.max_length : ""} and were scored without their beginning`,
     };
-  const { mean, end } = await writeFound(output, rows, { name: "score", values, start });
+  const { mean, end } = await writeFound(job.output, rows, { name: "score", values, start });
   journal?.remove();
   yield { event: "done", kind: "score", ...end, mean_score: mean, rows_cut: cutRows };
 }
+
+/** What the scores of a server depend on: not its address, nor how fast it is asked. */
+const scored = ({ api, model, tokenizer, label, text, max_length }: Extract<ScorerSpec, { kind: "endpoint" }>) => ({
+  api,
+  model,
+  tokenizer,
+  label,
+  text,
+  max_length,
+});

@@ -42,8 +42,8 @@ export const sacpoBaseline: Baseline<z.infer<typeof schema>> = {
   check(options, { preferences }, fail) {
     if (!options) return;
     if (!preferences) throw fail(["compare", "sacpo"], "'compare.sacpo' needs 'preferences'");
-    for (const [j, { name, file, dataset }] of preferences.safety.entries())
-      if (file === undefined && dataset === undefined)
+    for (const [j, { kind, name }] of preferences.safety.entries())
+      if (kind !== "data")
         throw fail(
           ["preferences", "safety", j],
           `'compare.sacpo' trains on '${name}': give its preference data (file or dataset), not a model`,
@@ -64,7 +64,7 @@ function stepwise(recipe: CompareRecipe, lambda: readonly number[]): Contender {
   const policy = `sacpo-${lambda.join("-")}`;
   // The training of the last step has the policy's name, those before it a number more.
   const steps = safety.flatMap((spec, j) =>
-    lambda[j] > 0 ? [{ spec, stream: j + 1, beta: recipe.beta / lambda[j] }] : [],
+    lambda[j] > 0 && spec.kind === "data" ? [{ spec, stream: j + 1, beta: recipe.beta / lambda[j] }] : [],
   );
   const nameOf = (k: number) => (k === steps.length - 1 ? policy : `${policy}-step-${k + 1}`);
   const usePeft = recipe.pretrain.use_peft;

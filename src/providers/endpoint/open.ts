@@ -1,16 +1,16 @@
 /** Openers of what a recipe or a command names by its server. */
-import { InputError } from "../../errors.js";
 import { openTokenizer } from "../../files/modelFolder.js";
 import type { Notice } from "../../ports/events.js";
-import type { Logprobs, Sampler } from "../../ports/policy.js";
-import type { PolicyEndpoint } from "../../recipe/endpoint.js";
-import { tokenOf } from "./key.js";
-import { type EndpointPolicyRef, type Needs, openEndpointPolicy } from "./policy.js";
+import type { Logprobs, PolicyRef, Sampler } from "../../ports/policy.js";
+import type { PolicyEndpoint } from "../../recipe/kinds/endpoints.js";
+import { namedKey } from "./keyFor.js";
+import { type Needs, openEndpointPolicy } from "./policy.js";
 
 /** Policy of a server, what is needed of it, and who hears of what is odd. */
 export interface ServedPolicy {
   readonly spec: PolicyEndpoint;
-  readonly ref: EndpointPolicyRef;
+  /** Policy; its model is the one that the server has under the name of `spec`, or else has under its own. */
+  readonly ref: PolicyRef;
   readonly needs: Needs;
   readonly notice?: Notice;
 }
@@ -21,8 +21,8 @@ export interface ServedPolicy {
  */
 export async function openServedPolicy({ spec, ref, needs, notice }: ServedPolicy): Promise<Sampler & Logprobs> {
   const name = needs.sample ? "sampler" : "log-probabilities";
-  if (spec.tokenizer === undefined)
-    throw new InputError(`${name}: give the folder or hub id of the tokenizer that the served model has`);
-  const tokenizer = await openTokenizer(spec.tokenizer);
-  return openEndpointPolicy({ ...spec, name, tokenizer, key: tokenOf(name, spec.key) }, ref, needs, notice);
+  // Models trained whole, and those of preferences, are other models: a server has them under their own names.
+  const model = spec.serves === undefined || ref.model === spec.serves ? spec.model : ref.model;
+  const tokenizer = await openTokenizer(spec.tokenizer ?? ref.model);
+  return openEndpointPolicy({ ...spec, name, model, tokenizer, key: namedKey(name, spec.key) }, ref, needs, notice);
 }

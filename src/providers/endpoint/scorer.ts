@@ -4,32 +4,24 @@ import { openTokenizer } from "../../files/modelFolder.js";
 import type { Notice } from "../../ports/events.js";
 import type { GivenResponse, RowValue } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
-import type { ScorerEndpoint } from "../../recipe/endpoint.js";
+import type { ScorerEndpoint } from "../../recipe/kinds/endpoints.js";
 import { contentText } from "../../text/messages.js";
 import { tokenizeScored } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { type Client, openClient, Passing } from "./client.js";
 import { inParallel } from "./inParallel.js";
-import { tokenOf } from "./key.js";
+import { namedKey } from "./keyFor.js";
 import { type ApiOptions, type Input, type ScorerProtocol, scorerProtocols } from "./scorerApis.js";
 
-/** Options of a scorer behind a server. */
-export interface EndpointScorerOptions extends ScorerEndpoint {
-  /** What the recipe calls it. */
-  readonly name: string;
-  /** Longest sequence, in tokens, of a protocol of ids: longer ones lose their beginning, for the score is read at the end. */
-  readonly maxLength: number;
-  /** Rows of one request. */
-  readonly batchSize: number;
-  readonly backoff?: number;
-}
+/** Options of a scorer behind a server, and what the recipe calls it. */
+export type EndpointScorerOptions = ScorerEndpoint & { readonly name: string; readonly backoff?: number };
 
 /**
  * Opens a scorer behind a server, after a probe of one row.
  * @throws InputError that names what the server lacks, before anything is spent.
  */
 export async function openEndpointScorer(options: EndpointScorerOptions, notice: Notice = () => {}): Promise<Scorer> {
-  const { api, label, model, concurrency, batchSize, maxLength } = options;
+  const { api, label, model, concurrency, batch_size: batchSize, max_length: maxLength } = options;
   const protocol = scorerProtocols[api];
   const name = `scorer '${options.name}'`;
   if (protocol.input === "ids" && options.tokenizer === undefined)
@@ -38,7 +30,7 @@ export async function openEndpointScorer(options: EndpointScorerOptions, notice:
   const client = openClient({
     ...options,
     name,
-    key: tokenOf(name, options.key),
+    key: namedKey(name, options.key),
     kept: "what it scored is kept, go on later",
   });
   const server: Server = { name, client, protocol, options: { model, label } };

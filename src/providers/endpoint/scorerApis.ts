@@ -1,6 +1,6 @@
 /** Protocols of servers that score: what a batch looks like on the way out, and its scores on the way back. */
 import { InputError } from "../../errors.js";
-import type { ScorerApi } from "../../recipe/endpoint.js";
+import type { ScorerApi } from "../../recipe/kinds/endpoints.js";
 import { type Fields, fields, list } from "./dialects/answers.js";
 
 /** Row as a protocol takes it: token ids, or a text. */

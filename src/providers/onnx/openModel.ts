@@ -3,15 +3,18 @@
 import { InputError } from "../../errors.js";
 import { type Adapter as AdapterFile, readAdapter, writeAdapter } from "../../files/adapter.js";
 import { type ModelFolder, openModelFolder } from "../../files/modelFolder.js";
+import { readTensor } from "../../files/safetensors.js";
 import { familyOf } from "../../models/families/index.js";
 import { LM_HEAD } from "../../models/heads.js";
 import { type LoraOptions, usedWeights } from "../../models/lora.js";
 import type { Model } from "../../models/model.js";
 import { type Adapter, loraA, loraB, ParameterLayout } from "../../models/parameters.js";
 import { readModelConfig } from "../../models/readConfig.js";
+import { atStrength } from "../../models/strength.js";
 import { linearModules, moduleNames } from "../../models/transformer.js";
 import type { PolicyRef } from "../../ports/policy.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
+import { publicName } from "./companions.js";
 import { headAsStored, tensorsUnread, unusedKeys, unusedTensors, unusedTokenizer } from "./unused.js";
 
 /** Model that was opened from a folder, with its files and tokenizer. */
@@ -39,9 +42,17 @@ export async function openModel(pathOrHubId: string, adapter?: string): Promise<
 }
 
 /** Opens a policy's model; its temperature divides the logits of whatever is built from it. */
-export async function openPolicyModel({ model: path, adapter, temperature }: PolicyRef): Promise<OpenModel> {
-  const model = await openModel(path, adapter);
+export async function openPolicyModel(ref: PolicyRef): Promise<OpenModel> {
+  const { temperature } = ref;
+  const model = await openAtStrength(ref);
   return temperature === undefined ? model : { ...model, temperature };
+}
+
+async function openAtStrength({ model: path, adapter, strength = 1, from }: PolicyRef): Promise<OpenModel> {
+  const model = await openModel(path, adapter);
+  if (strength === 1) return model;
+  if (!from) throw new Error("a strength needs the policy that it is counted from");
+  return atStrength(model, await openModel(from.model, from.adapter), strength, readTensor);
 }
 
 /**
@@ -140,7 +151,7 @@ export function saveAdapter(dir: string, model: OpenModel, adapter: Adapter, opt
       loraDropout: options.dropout,
       targetModules: targets,
       taskType: model.config.score ? "SEQ_CLS" : "CAUSAL_LM",
-      baseModelNameOrPath: model.folder.path,
+      baseModelNameOrPath: publicName(model.folder.path),
       modulesToSave: modulesToSave.length > 0 ? [...new Set(modulesToSave)] : null,
       fanInFanOut: familyOf(model.config).fanInFanOut,
       useRslora: false,

@@ -134,7 +134,7 @@ export async function* trainSafeRlhf(
   const open = async (spec: ScorerSpec): Promise<PpoScore> => {
     const scorer = await openScorer(spec);
     opened.push(scorer);
-    const model = spec.model === undefined ? undefined : await openModel(spec.model, spec.adapter);
+    const model = spec.kind === "model" ? await openModel(spec.model, spec.adapter) : undefined;
     return { scorer, factor: spec.sign * spec.scale, model };
   };
   try {

@@ -1,6 +1,6 @@
 /** A training with its files: starting values, reference log-probabilities, checkpoints, and what is left at the end. */
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { readTensor, writeSafetensors } from "../../files/safetensors.js";
@@ -14,6 +14,7 @@ import { type Objective, recordOf } from "../../train/objectives/table.js";
 import type { Trainable } from "../../train/step.js";
 import { type SaveEvent, train } from "../../train/trainer.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
+import { copyCompanions } from "./companions.js";
 import { asTrainedScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
 import { trainerOptions } from "./trainerOptions.js";
 
@@ -73,6 +74,7 @@ export async function* runTraining(
     else yield event;
   }
   save(outputDir);
+  if (start.lora) copyCompanions(model.folder.path, outputDir, "adapter");
 }
 
 interface StartingPoint {
@@ -178,15 +180,6 @@ function writeWhole(file: string, text: string): void {
   renameSync(draft, file);
 }
 
-/** What goes along with a model's weights. */
-const COMPANIONS = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "generation_config.json",
-  "chat_template.jinja",
-];
-
 /** An adapter in PEFT's format, or a model folder as transformers saves it. */
 function saveResult(folder: string, model: OpenModel, { trainable, values, lora }: StartingPoint): void {
   const { layout } = trainable;
@@ -195,10 +188,7 @@ function saveResult(folder: string, model: OpenModel, { trainable, values, lora 
     return;
   }
   mkdirSync(folder, { recursive: true });
-  for (const name of COMPANIONS) {
-    const file = join(model.folder.path, name);
-    if (existsSync(file)) copyFileSync(file, join(folder, name));
-  }
+  copyCompanions(model.folder.path, folder);
   const { score, architecture } = model.config;
   const config = {
     ...model.folder.config,

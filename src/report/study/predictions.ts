@@ -7,7 +7,7 @@ import type { Study } from "./study.js";
 
 /**
  * Gains that a policy's λ predicts from the reference's responses to the held-out prompts, in the scores of its
- * predictions; null where those responses are not scored.
+ * predictions; null where those responses are not scored, or a prompt has one alone: nothing can be reweighted there.
  */
 export async function heldOutPredictions(
   { run, recipe }: Study,
@@ -18,6 +18,7 @@ export async function heldOutPredictions(
   if (prompt.length === 0 || lambda === null) return null;
   const [reward, ...safety] = columns;
   const offsets = promptOffsets(prompt);
+  if (offsets.some((end, i) => i > 0 && end - offsets[i - 1]! < 2)) return null;
   const { rewardGain, safetyGain } = predict({ reward, safety, offsets }, recipe.beta, lambda);
   return [rewardGain, ...safetyGain];
 }

@@ -1,12 +1,10 @@
-/** Judges of every kind that a recipe may name. */
+/** Judges that users write: modules that compare pairs, or score responses. */
 
-import { InputError } from "../errors.js";
-import type { Preference } from "../evaluate/winRate.js";
-import type { Comparison, Judge } from "../ports/judge.js";
-import type { JudgeSpec } from "../recipe/parse.js";
-import { openEndpointJudge } from "./endpoint/judge.js";
-import { openModuleScorer } from "./module/scorer.js";
-import { clip, DEFAULT_TIMEOUT, kind, openUserFunction } from "./module/userModule.js";
+import { InputError } from "../../errors.js";
+import type { Preference } from "../../evaluate/winRate.js";
+import type { Comparison, Judge } from "../../ports/judge.js";
+import { openModuleScorer } from "./scorer.js";
+import { clip, DEFAULT_TIMEOUT, kind, openUserFunction } from "./userModule.js";
 
 /** Function that a judging module exports as its default; an answer is "first", "second" or "tie". */
 export type JudgeFunction = (rows: Comparison[]) => string[] | Promise<string[]>;
@@ -15,33 +13,10 @@ export type JudgeFunction = (rows: Comparison[]) => string[] | Promise<string[]>
 const batchSize = 32;
 
 /**
- * Opens a judge: a chat endpoint, a module that judges pairs, or a rubric (a scoring module: the higher score wins).
- * @throws InputError if the endpoint's key is not in the environment, or the module cannot be used.
+ * Judge of a module that judges pairs.
+ * @throws InputError if the module cannot be used.
  */
-export async function openJudge(spec: JudgeSpec): Promise<Judge> {
-  const { name, question, endpoint, model, module, rubric, parameters, concurrency, timeout, retries } = spec;
-  if (module !== undefined) return moduleJudge(name, module);
-  if (rubric !== undefined) return rubricJudge(spec, rubric);
-  const key = process.env[spec.key] || undefined;
-  const local = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$)/.test(endpoint!);
-  if (key === undefined && !local)
-    throw new InputError(
-      `judge '${name}' needs the endpoint's key in the environment variable ${spec.key}, which is not set`,
-    );
-  return openEndpointJudge({
-    name,
-    question,
-    endpoint: endpoint!,
-    model: model!,
-    key,
-    parameters,
-    concurrency,
-    timeout,
-    retries,
-  });
-}
-
-async function moduleJudge(name: string, file: string): Promise<Judge> {
+export async function openModuleJudge(name: string, file: string): Promise<Judge> {
   const what = `judge '${name}'`;
   const signature = '(rows) => ("first" | "second" | "tie")[]';
   const judge = await openUserFunction({ what, file, signature, timeout: DEFAULT_TIMEOUT });
@@ -64,7 +39,11 @@ function verdict(what: string, answer: unknown): Preference {
   throw new InputError(`${what} gave ${kind(answer)} in place of "first", "second" or "tie"`);
 }
 
-async function rubricJudge({ name, sign }: JudgeSpec, file: string): Promise<Judge> {
+/**
+ * Judge by a rubric, a scoring module: the higher score wins, or the lower where `sign` is −1.
+ * @throws InputError if the module cannot be used.
+ */
+export async function openRubricJudge(name: string, file: string, sign: number): Promise<Judge> {
   const scorer = await openModuleScorer(name, file, 2 * batchSize);
   return {
     async *judge(comparisons) {

@@ -1,0 +1,69 @@
+/** Kinds of scorers. A new one is a record here, in both lists below, and an opener in `providers/kinds.ts`. */
+import { z } from "zod";
+import { count, label, name, sign } from "./common.js";
+import { scorerEndpointFields } from "./endpoints.js";
+import { type Kind, objectOf, type Part } from "./kind.js";
+
+const model = {
+  kind: "model",
+  marks: ["model"],
+  paths: ["model", "adapter"],
+  shape: {
+    model: name.describe("a score model: folder or hub id"),
+    adapter: name.optional().describe("a PEFT adapter on it"),
+    max_length: count.default(512).describe("longest prompt and response together, in tokens"),
+  },
+} as const satisfies Kind;
+
+const module = {
+  kind: "module",
+  marks: ["module"],
+  paths: ["module"],
+  shape: {
+    module: name.describe("a .js, .mjs or .ts module whose default export scores rows"),
+    batch_size: count.default(16).describe("rows that it is called with at a time"),
+    timeout: z.number().positive().default(600).describe("seconds that it may take for them"),
+  },
+} as const satisfies Kind;
+
+const guard = {
+  kind: "guard",
+  marks: ["guard"],
+  paths: ["guard", "adapter"],
+  shape: {
+    guard: name.describe("a chat model that answers safe or unsafe: folder or hub id; its score is their log-odds"),
+    adapter: name.optional().describe("a PEFT adapter on it"),
+    template: z
+      .string()
+      .refine((text) => text.includes("{response}"), "must contain {response}")
+      .optional()
+      .describe("text with {prompt} and {response}, in place of the guard's own chat template"),
+    safe_answer: name.default("safe").describe("what it answers where all is well"),
+    unsafe_answer: name.default("unsafe").describe("and where not"),
+  },
+} as const satisfies Kind;
+
+const endpoint = {
+  kind: "endpoint",
+  marks: ["endpoint"],
+  paths: ["tokenizer"],
+  shape: scorerEndpointFields,
+} as const satisfies Kind;
+
+/** Scorers by kind. */
+export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, endpoint] };
+
+const common = {
+  name: label,
+  sign: sign.describe("-1 turns a cost into a score"),
+  scale: z.number().positive().default(1).describe("multiplies the score"),
+};
+
+/** Schema of a scorer, with the keys of the place where it stands. */
+export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
+  z.discriminatedUnion("kind", [
+    objectOf(model, { ...common, ...more }),
+    objectOf(module, { ...common, ...more }),
+    objectOf(guard, { ...common, ...more }),
+    objectOf(endpoint, { ...common, ...more }),
+  ]);

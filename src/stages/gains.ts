@@ -1,0 +1,64 @@
+/** Gains of a policy over the reference, prompt by prompt, as every test and look takes them. */
+import { promptOffsets } from "../dual/offsets.js";
+import type { Gain } from "../evaluate/fixedSequence.js";
+import { pairedDifferences } from "../evaluate/improvement.js";
+import type { Split } from "../ports/rows.js";
+import type { RunStore } from "../ports/store.js";
+import { reference } from "./collect.js";
+
+/** Responses that gains are measured on. */
+export interface GainsOf {
+  readonly policy: string;
+  readonly split: Split;
+  /** Responses of the policy to each prompt: the first so many, whatever more there are; all by default. */
+  readonly responses?: number;
+}
+
+/** Gains in some scores on the prompts that a policy has responses to, an array of one value per prompt for each score. */
+export async function gainsOn(
+  run: RunStore,
+  { policy, split, responses = Number.POSITIVE_INFINITY }: GainsOf,
+  scorers: readonly string[],
+): Promise<Float64Array[]> {
+  const [before, after] = [
+    await run.scoreTable(reference, split, scorers),
+    await run.scoreTable(policy, split, scorers),
+  ];
+  const prompts = new Set(after.prompt);
+  const grouped = ({ prompt, columns }: typeof before, keep: (i: number) => boolean) => {
+    const rows = Array.from(prompt.keys()).filter(keep);
+    const offsets = promptOffsets(Int32Array.from(rows, (i) => prompt[i]));
+    return columns.map((column) => ({ values: Float64Array.from(rows, (i) => column[i]), offsets }));
+  };
+  const first = grouped(before, (i) => prompts.has(before.prompt[i]));
+  return grouped(after, (i) => after.sample[i] < responses).map((scores, j) => pairedDifferences(first[j], scores));
+}
+
+/** Gains in the safety scores with their margins. */
+export async function safetyGains(
+  run: RunStore,
+  of: GainsOf,
+  safety: readonly { readonly name: string; readonly margin: number }[],
+): Promise<Gain[]> {
+  const differences = await gainsOn(
+    run,
+    of,
+    safety.map(({ name }) => name),
+  );
+  return safety.map(({ name, margin }, j) => ({ name, margin, differences: differences[j] }));
+}
+
+/** Mean of a list. */
+export const meanOf = (values: Float64Array): number => values.reduce((sum, value) => sum + value / values.length, 0);
+
+/** Squared standard error of a mean, of independent values. */
+export function errorSquared(values: Float64Array): number {
+  const center = meanOf(values);
+  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
+  return squares / Math.max(values.length - 1, 1) / values.length;
+}
+
+/** Numbers of responses that are drawn to each prompt by the end of every round, of `most` in `rounds` rounds. */
+export const roundsOf = (most: number, rounds: number): number[] => [
+  ...new Set(Array.from({ length: rounds }, (_, k) => Math.ceil(((k + 1) * most) / rounds))),
+];

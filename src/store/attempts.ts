@@ -1,0 +1,183 @@
+/** Changes of a run's recipe: which stages each touches, and the attempt that redoes those alone. */
+import { InputError } from "../errors.js";
+import type { NewAttempt, RunStore, StageName } from "../ports/store.js";
+import { differingKeys, type Recipe } from "../recipe/parse.js";
+import { aligned } from "../recipe/rowNames.js";
+
+/** What a change of a key asks for. */
+type Touch =
+  /** Other samples: a run of its own. */
+  | "run"
+  /** Models of preferences onward. */
+  | "pretrain"
+  /** Scores of the scorer at hand, and what rests on them. */
+  | "scorer"
+  | "dual"
+  | "train"
+  /** The evaluation, and scores of the reference that it needs. */
+  | "evaluate"
+  /** Nothing that is kept. */
+  | "nothing";
+
+/** Keys by what their change touches; the first that fits counts. */
+const rules: readonly (readonly [key: RegExp, touch: Touch])[] = [
+  [/^sampling\.batch_size$/, "nothing"],
+  // A server that moved is the same server.
+  [
+    /^(engine\.sample|reward|safety\.\d+|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
+    "nothing",
+  ],
+  [
+    /^(method|model|adapter|prompts\..*|sampling\..*|seed|engine\.sample.*|evaluate\.(prompts|num_samples|enumerate).*)$/,
+    "run",
+  ],
+  [/^evaluate\./, "evaluate"],
+  [/^train\.(save_steps|gradient_checkpointing)$/, "nothing"],
+  [/^(train|engine\.train)/, "train"],
+  [/^(beta|pairs\.|safety\.\d+\.margin$)/, "dual"],
+  [/^(pretrain|helpfulness)\b/, "pretrain"],
+  [/^(reward|safety)\b/, "scorer"],
+  [/^compare\b/, "evaluate"],
+];
+
+const order: readonly StageName[] = [
+  "pretrain",
+  "sample",
+  "score",
+  "logprobs",
+  "dual",
+  "relabel",
+  "train",
+  "evaluate",
+  "report",
+];
+
+/** Stages that a change touches, the first of them and all after it. */
+const first: Readonly<Record<Exclude<Touch, "run" | "nothing" | "evaluate">, StageName>> = {
+  pretrain: "pretrain",
+  scorer: "score",
+  dual: "dual",
+  train: "train",
+};
+
+/** Change of a recipe: the keys, the stages that are redone, and the attempt. */
+export interface Change {
+  readonly keys: readonly string[];
+  readonly redone: readonly StageName[];
+  readonly attempt: NewAttempt;
+  /** Name in the rows of the policy that is trained anew from the solve and the pairs of the one before, where one is. */
+  readonly retrained?: string;
+}
+
+/** Begins the attempt of a change, what its training starts from put under its own name first. */
+export async function beginChange<Run extends RunStore>(run: Run, { attempt, retrained }: Change): Promise<Run> {
+  // Written beforehand: after a kill there is either no such attempt, or one that has all it needs.
+  if (retrained !== undefined) {
+    const renamed = <Row extends { policy: string }>(rows: readonly Row[]) =>
+      rows.map((row) => ({ ...row, policy: retrained }));
+    const [own, old] = [{ policy: retrained }, { policy: aligned }];
+    await run.replace("solves", own, renamed(await run.select("solves", old)));
+    await run.replace("predictions", own, renamed(await run.select("predictions", old)));
+    await run.replace("pairs", own, renamed(await run.select("pairs", old)));
+  }
+  return (await run.begin(attempt)) as Run;
+}
+
+/**
+ * Attempt that a changed recipe asks for; undefined where nothing changed.
+ * @param options.number of the attempt. @param options.changed names of scorers whose content has changed in place.
+ *   @param options.stages of the method, in order.
+ * @throws InputError where the change asks for a run of its own.
+ */
+export function changeOf(
+  before: Recipe,
+  recipe: Recipe,
+  options: {
+    readonly number: number;
+    readonly recipeText: string;
+    readonly stages: readonly StageName[];
+    readonly changed?: readonly string[];
+    /** Names of rows of the attempt before. */
+    readonly rowNames: Readonly<Record<string, string>>;
+    readonly folder: string;
+  },
+): Change | undefined {
+  const { number, recipeText, stages, changed = [], folder } = options;
+  const keys = differingKeys(before, JSON.parse(JSON.stringify(recipe)));
+  if (keys.length === 0 && changed.length === 0) return undefined;
+  // What PeCAN's models are trained with decides their scores too.
+  const pecan = (touch: Touch, key: string): Touch =>
+    recipe.method === "pecan" &&
+    (touch === "scorer" || (touch === "train" && !("pretrain" in recipe)) || key === "beta")
+      ? "pretrain"
+      : touch;
+  const touches = new Map(
+    keys.map((key) => [key, pecan(rules.find(([rule]) => rule.test(key))?.[1] ?? "run", key)] as const),
+  );
+  const keysOf = (wanted: (touch: Touch, key: string) => boolean) =>
+    [...touches].flatMap(([key, touch]) => (wanted(touch, key) ? [key] : []));
+  const refuse = (of: readonly string[], why: string) => {
+    if (of.length === 0) return;
+    throw new InputError(
+      `the run in ${folder} was started from another recipe (${of.slice(0, 6).join(", ")}${of.length > 6 ? ", …" : ""} differ${of.length === 1 ? "s" : ""}), ${why}: ` +
+        `give --run another folder, start anew there by --fresh, or go on with the old recipe by 'dualign resume ${folder}'`,
+    );
+  };
+  refuse(
+    keysOf((touch) => touch === "run"),
+    "which would draw other samples",
+  );
+  // A comparison's policies are measured alike: one that is added joins them, and nothing else changes.
+  if (recipe.method === "compare")
+    refuse(
+      [...keysOf((touch, key) => touch !== "nothing" && !key.startsWith("compare.")), ...changed],
+      "and a comparison's policies are measured as they are",
+    );
+
+  const found = new Set<Touch>(touches.values());
+  if (changed.length > 0) found.add(recipe.method === "pecan" ? "pretrain" : "scorer");
+  const earliest = (["pretrain", "scorer", "dual", "train"] as const).find((touch) => found.has(touch));
+  const from = earliest === undefined ? order.length : order.indexOf(first[earliest]);
+  const again: readonly StageName[] =
+    recipe.method === "compare"
+      ? ["dual", "relabel", "train", "evaluate", "report"]
+      : ["score", "logprobs", "evaluate", "report"];
+  const redone = stages.filter(
+    (stage) => stage !== "sample" && (order.indexOf(stage) >= from || (found.has("evaluate") && again.includes(stage))),
+  );
+  const fresh = new Set([...(earliest === undefined ? [] : [aligned]), ...changed]);
+  if (earliest === "pretrain") for (const { name } of [recipe.reward, ...recipe.safety]) fresh.add(name);
+  const old = new Map(partsOf(before).map((part) => [part.name, content(part)]));
+  for (const part of partsOf(recipe))
+    if (old.has(part.name) && old.get(part.name) !== content(part)) fresh.add(part.name);
+  const rowNames = {
+    ...options.rowNames,
+    ...Object.fromEntries([...fresh].map((name) => [name, `${name}@${number}`])),
+  };
+  return {
+    keys: [...keys, ...changed.map((name) => `the content of '${name}'`)],
+    redone,
+    ...(earliest === "train" && { retrained: `${aligned}@${number}` }),
+    attempt: { recipe, recipeText, rowNames, takenOver: stages.filter((stage) => !redone.includes(stage)) },
+  };
+}
+
+/** Sentence on what a change redoes and what it keeps. */
+export function changeInWords({ keys, redone, attempt: { takenOver } }: Change, number: number): string {
+  const redoes = redone.length > 0 ? `redoes ${redone.join(", ")}` : "redoes nothing";
+  return `attempt ${number} (${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ", …" : ""} changed): ${redoes}; keeps ${takenOver.join(", ")}`;
+}
+
+/** Parts of a recipe whose rows go by their names. */
+const partsOf = (recipe: Recipe): { name: string }[] => [
+  recipe.reward,
+  ...recipe.safety,
+  ...recipe.evaluate.scorers,
+  ...recipe.evaluate.judges,
+];
+
+/** What a part computes: its margin is a question to it, no part of it. */
+const content = (part: { name: string }): string => {
+  const { margin: _, ...rest } = part as { name: string; margin?: number };
+  return JSON.stringify(Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1)));
+};

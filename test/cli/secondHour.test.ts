@@ -1,0 +1,130 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, expect, test } from "vitest";
+import { readRun } from "../../src/store/runFolder.js";
+import { dualign } from "./run.js";
+
+const pocket = fileURLToPath(new URL("../../pocket", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "dualign-second-hour-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+const run = join(folder, "runs", "first");
+const put = (name: string, text: string) => {
+  writeFileSync(join(folder, name), text);
+  return join(folder, name);
+};
+/** A scoring module that writes down how many rows it was called with. */
+const counting = (word: string) => `import { appendFileSync } from "node:fs";
+export default (rows) => {
+  appendFileSync(new URL("./${word}.log", import.meta.url), rows.length + "\\n");
+  return rows.map(({ response }) => (response.includes("${word}") ? 1 : 0) + response.length / 100);
+};`;
+const scored = (word: string) =>
+  existsSync(join(folder, `${word}.log`))
+    ? readFileSync(join(folder, `${word}.log`), "utf8")
+        .trim()
+        .split("\n")
+        .map(Number)
+        .reduce((a, b) => a + b, 0)
+    : 0;
+
+// Own prompts, with the mark in their texts that other programs take for the delimiter.
+const words = ["open", "move"].flatMap((verb) => ["door", "box", "car"].map((thing) => `${verb} ${thing}`));
+const texts = words.flatMap((a) => words.map((b) => `${a} ${b}`));
+put("prompts.csv", `question;kind\n${texts.map((text) => `"${text}";plain`).join("\n")}\n`);
+put("help.mjs", counting("open"));
+put("careful.mjs", counting("ask"));
+put("gentle.mjs", counting("look"));
+const recipe = (more: Record<string, string | number> = {}) =>
+  put(
+    "recipe.yaml",
+    `model: ${pocket}/choice
+prompts: { file: prompts.csv, column: question, held_out: 8, limit: 24 }
+beta: ${more.beta ?? 0.5}
+sampling: { num_samples: 8, max_new_tokens: 3 }
+reward: { module: help.mjs }
+safety:
+  - { name: careful, module: careful.mjs, margin: ${more.careful ?? 0.05} }
+  - { name: gentle, module: ${more.gentleModule ?? "gentle.mjs"}, margin: ${more.gentle ?? 0.02} }
+pairs: { per_prompt: 4 }
+train: { learning_rate: ${more.rate ?? "1.0e-3"}, num_train_epochs: 1, lora_r: 2 }
+evaluate: { num_samples: 4, bootstrap: 100 }
+`,
+  );
+const align = async () => {
+  const { status, events, stderr } = await dualign("mocan", recipePath, "--run", run, "--json");
+  expect(stderr.split("\n").filter((line) => line.startsWith("dualign:"))).toEqual([]);
+  expect(status).toBe(0);
+  const stages = (state: string) =>
+    events.flatMap((event) => (event.event === "stage" && event.state === state ? [event.stage] : []));
+  return { done: stages("done"), skipped: stages("skipped"), last: events.at(-1)! };
+};
+const recipePath = join(folder, "recipe.yaml");
+const responses = 24 * 8 + 8 * 4;
+
+test("a margin, a learning rate and a module are changed, and each redoes what it must and no more", async () => {
+  recipe();
+  const first = await align();
+  expect(first.done).toEqual(["sample", "score", "dual", "relabel", "train", "evaluate", "report"]);
+  const once = scored("ask");
+  expect(once).toBeGreaterThanOrEqual(responses);
+
+  recipe({ careful: 0.1 });
+  const margin = await align();
+  expect(margin.done).toEqual(["dual", "relabel", "train", "evaluate", "report"]);
+  expect(margin.last).not.toEqual(first.last);
+  // Only the new policy's held-out responses were scored.
+  expect(scored("ask") - once).toBe(8 * 4);
+
+  recipe({ careful: 0.1, rate: "2.0e-3" });
+  const rate = await align();
+  expect(rate.done).toEqual(["train", "evaluate", "report"]);
+  expect(rate.last.lambda).toEqual(margin.last.lambda);
+
+  put("softly.mjs", counting("push"));
+  recipe({ careful: 0.1, rate: "2.0e-3", gentleModule: "softly.mjs" });
+  const before = scored("ask");
+  const module = await align();
+  expect(module.done).toEqual(["score", "dual", "relabel", "train", "evaluate", "report"]);
+  // The new module scores everything, the old ones the new policy alone.
+  expect(scored("push")).toBe(responses + 8 * 4);
+  expect(scored("ask") - before).toBe(8 * 4);
+
+  // The same once more is nothing to do.
+  const again = await align();
+  expect(again.done).toEqual([]);
+  expect(again.last).toEqual(module.last);
+
+  // What was made before is there, each under its attempt.
+  for (const [attempt, { last }] of [first, margin, rate, module].entries()) {
+    const opened = await readRun(run, attempt + 1);
+    expect((await opened.solve("aligned"))!.lambda).toEqual(last.lambda);
+    expect((await opened.evaluations("aligned")).map(({ measured }) => measured)).toHaveLength(4);
+    expect(existsSync(join(run, (await opened.training("aligned"))!.path, "adapter_model.safetensors"))).toBe(true);
+    await opened.close();
+  }
+  const status = JSON.parse((await dualign("status", run, "--json")).stdout);
+  expect(status.attempts.map(({ attempt }: { attempt: number }) => attempt)).toEqual([1, 2, 3, 4]);
+}, 120_000);
+
+test("a module edited in place is noticed: a resumed run refuses it, the recipe scores anew", async () => {
+  const before = readFileSync(join(folder, "careful.mjs"), "utf8");
+  put("careful.mjs", before.replace("? 1 : 0", "? 2 : 0"));
+  const resumed = await dualign("resume", run);
+  expect(resumed.status).toBe(2);
+  expect(resumed.stderr).toContain("'careful' is not what it was");
+  const anew = await align();
+  expect(anew.done).toEqual(["score", "dual", "relabel", "train", "evaluate", "report"]);
+  expect((await align()).done).toEqual([]);
+}, 120_000);
+
+test("another model or other prompts are another run, or a fresh one that loses nothing", async () => {
+  put("recipe.yaml", readFileSync(recipePath, "utf8").replace("limit: 24", "limit: 20"));
+  const refused = await dualign("mocan", recipePath, "--run", run);
+  expect(refused.status).toBe(2);
+  expect(refused.stderr).toContain("--fresh");
+  const { status } = await dualign("mocan", recipePath, "--run", run, "--fresh", "--quiet");
+  expect(status).toBe(0);
+  expect(existsSync(join(`${run}-before-1`, "run.duckdb"))).toBe(true);
+}, 120_000);

@@ -1,0 +1,98 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { baselines } from "../../src/methods/baselines/index.js";
+import { parseRecipe, recipeMethods } from "../../src/methods/recipe.js";
+import { judges, samplers, scorers, trainers } from "../../src/providers/kinds.js";
+import { samplerPart, trainerPart } from "../../src/recipe/kinds/engines.js";
+import { judgePart } from "../../src/recipe/kinds/judges.js";
+import { scorerPart } from "../../src/recipe/kinds/scorers.js";
+
+const recipe = (more: string) =>
+  parseRecipe(
+    `model: toy
+prompts: { file: p.jsonl }
+${more}`,
+    { source: "r.yaml" },
+  );
+const mocan = (scorer: string) => recipe(`reward: { module: r.mjs }\nsafety: [{ ${scorer}, margin: 1 }]`);
+
+test("the short forms tell the kind, and the long form is the same", () => {
+  expect(mocan("model: m").safety[0]).toMatchObject({ kind: "model", model: "m", max_length: 512 });
+  expect(mocan("module: m.mjs").safety[0]).toMatchObject({ kind: "module", module: "m.mjs", batch_size: 16 });
+  expect(mocan("kind: module, module: m.mjs")).toEqual(mocan("module: m.mjs"));
+  const pecan = recipe("helpfulness: { file: h.jsonl }\nsafety: [{ adapter: a, margin: 1 }]");
+  expect(pecan.reward).toMatchObject({ kind: "data", label: "better_response_id" });
+  expect(pecan.safety[0]).toMatchObject({ kind: "model", adapter: "a" });
+  expect(mocan("model: m").engine).toEqual({ sample: { kind: "embedded" }, train: { kind: "embedded" } });
+});
+
+test.each([
+  ["model: m, module: m.mjs", /'safety\.0' needs model, module or guard, one of them/],
+  ["name: a", /'safety\.0' needs model, module or guard, one of them/],
+  ["kind: guess, model: m", /'safety\.0' is of the kind "guess": a scorer is of the kind model, module, guard/],
+  [
+    "model: m, batch_size: 4",
+    /'safety\.0\.batch_size' is not read by a scorer of the kind 'model', only by 'module': leave it out/,
+  ],
+  [
+    "module: m.mjs, max_length: 4",
+    /'safety\.0\.max_length' is not read by a scorer of the kind 'module', only by 'model'/,
+  ],
+  ["model: m, max_lenght: 4", /unknown key 'safety\.0\.max_lenght'; did you mean 'safety\.0\.max_length'/],
+  ["model: m, max_length: 0", /'safety\.0\.max_length' must be above 0/],
+])("a scorer {%s} is refused with its place", (scorer, message) => {
+  expect(() => mocan(scorer)).toThrow(message);
+  expect(() => mocan(scorer)).toThrow(/^r\.yaml:\d+: /);
+});
+
+test("every kind has an opener, which reads every key of its record", () => {
+  for (const [part, openers] of [
+    [scorerPart, scorers],
+    [judgePart, judges],
+    [samplerPart, samplers],
+    [trainerPart, trainers],
+  ] as const) {
+    expect(Object.keys(openers).toSorted()).toEqual(part.kinds.map(({ kind }) => kind).toSorted());
+    for (const { kind, shape } of part.kinds) {
+      const text = String((openers as Record<string, unknown>)[kind]);
+      const unread = Object.keys(shape).filter((key) => !new RegExp(`\\b${key}\\b`).test(text));
+      expect(unread, `${part.noun} ${kind}`).toEqual([]);
+    }
+  }
+});
+
+/** Keys of a schema, at any depth. */
+function keysOf(schema: z.ZodType, found = new Set<string>(), seen = new Set<z.ZodType>()): Set<string> {
+  if (seen.has(schema)) return found;
+  seen.add(schema);
+  if (schema instanceof z.ZodObject)
+    for (const [key, inner] of Object.entries(schema.shape)) {
+      found.add(key);
+      keysOf(inner as z.ZodType, found, seen);
+    }
+  else if (schema instanceof z.ZodUnion || schema instanceof z.ZodDiscriminatedUnion)
+    for (const option of schema.options) keysOf(option as z.ZodType, found, seen);
+  else if (schema instanceof z.ZodArray) keysOf(schema.element as z.ZodType, found, seen);
+  else if ("unwrap" in schema) keysOf((schema as z.ZodOptional).unwrap() as z.ZodType, found, seen);
+  return found;
+}
+
+test("every key of a recipe is read by name somewhere outside its schema", () => {
+  const source = fileURLToPath(new URL("../../src", import.meta.url));
+  // Help texts and schemas name keys without reading them.
+  const text = readdirSync(source, { recursive: true, encoding: "utf8" })
+    .map((file) => file.replaceAll("\\", "/"))
+    .filter((file) => file.endsWith(".ts") && !/^recipe\/(schema|options|safeRlhf|kinds\/)/.test(file))
+    .map((file) => readFileSync(join(source, file), "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, ""))
+    .join("\n");
+  const keys = new Set(Object.values(recipeMethods).flatMap(({ schema }) => [...keysOf(schema)]));
+  // A baseline's own key is read through its record.
+  for (const { key } of baselines) keys.delete(key);
+  expect(keys.size).toBeGreaterThan(80);
+  // Read as `.key`, or taken out of an object by `{ key`.
+  const unread = [...keys].filter((key) => !new RegExp(`(?:\\.|[{,]\\s*)${key}\\b`).test(text));
+  expect(unread).toEqual([]);
+});
