@@ -18,7 +18,7 @@ export function addEndpointFlags(command: Command): Command {
   );
 }
 
-/** What the flags of {@link addEndpointFlags} were given. */
+/** Values of the flags of {@link addEndpointFlags}. */
 export interface GivenEndpoint {
   endpoint?: string;
   tokenizer?: string;
