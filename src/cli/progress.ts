@@ -172,6 +172,18 @@ function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; 
       return {
         note: `held out, ${event.responses} responses each: safety ${event.gain.map((gain, j) => `${signed(gain)} [${signed(event.low[j]!)}, ${signed(event.high[j]!)}]`).join(", ")}: ${event.decision}`,
       };
+    case "shares":
+      return {
+        result: event.rows
+          .map((row) => {
+            const percent = (share: number) => `${figure(100 * share)} %`;
+            return (
+              `${named(row.policy)}unsafe by ${row.scorer}: ${percent(row.before)} [${percent(row.before_low)}, ${percent(row.before_high)}] before, ` +
+              `${percent(row.after)} [${percent(row.after_low)}, ${percent(row.after_high)}] after`
+            );
+          })
+          .join("\n"),
+      };
     case "prediction":
       return { result: predicted(event, "given; ") };
     case "evaluation":

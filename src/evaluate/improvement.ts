@@ -81,6 +81,7 @@ export function verdictOn(margin: number, [low, high]: readonly [low: number, hi
 
 const mean = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-function promptMeans({ values, offsets }: PromptScores): Float64Array {
+/** Means of each prompt's scores. */
+export function promptMeans({ values, offsets }: PromptScores): Float64Array {
   return Float64Array.from({ length: offsets.length - 1 }, (_, x) => mean(values.subarray(offsets[x], offsets[x + 1])));
 }

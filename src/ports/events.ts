@@ -13,6 +13,7 @@ import type {
   LookRow,
   MultiplierRow,
   ProblemName,
+  ShareRow,
   StrengthRow,
   Verdict,
   WinRateRow,
@@ -42,6 +43,7 @@ export const eventDescriptions = {
   strength: "A strength of the trained policy is tested on the calibration prompts.",
   calibration: "The trained policy's strength is chosen.",
   look: "A round of held-out responses is scored: whether the verdict is decided.",
+  shares: "The shares of unsafe responses before and after are known.",
   evaluation: "A policy's held-out responses are scored and compared with the reference's.",
   judged: "A policy's held-out responses are judged against the reference's.",
   done: "The last event of a command that came to its end; its kind says of which.",
@@ -76,6 +78,7 @@ export type AnyEvent =
   | StrengthEvent
   | CalibrationEvent
   | LookEvent
+  | SharesEvent
   | EvaluationEvent
   | JudgedEvent
   | DoneEvent
@@ -166,6 +169,15 @@ export interface CalibrationEvent extends SnakeRow<CalibrationRow> {
 export interface LookEvent extends SnakeRow<LookRow> {
   event: "look";
 }
+
+/** Shares of unsafe responses: rows of the table `shares`. */
+export interface SharesEvent {
+  event: "shares";
+  rows: ShareFigures[];
+}
+
+/** Row of the table `shares`. */
+export interface ShareFigures extends SnakeRow<ShareRow> {}
 
 /** Changes of a policy's scores from the reference's. */
 export interface EvaluationEvent {

@@ -42,6 +42,9 @@ export type CalibrationRow = RowOf<"calibrations">;
 /** Look at held-out gains after a round of responses. */
 export type LookRow = RowOf<"looks">;
 
+/** Share of unsafe responses before and after. */
+export type ShareRow = RowOf<"shares">;
+
 /** Finished training of a policy. */
 export type TrainingRow = RowOf<"trainings">;
 

@@ -1,7 +1,7 @@
 /**
  * Tables of a run. A table is one entry here: the type of its rows (`rows.ts`), its SQL and both mappings follow from it,
  * and every {@link RunStore} adds, replaces and selects its rows. The comments go into the database:
- * `SELECT * FROM duckdb_columns()` shows them.
+ * `SELECT * FROM duckdb_columns()` shows them. The file is long as there are many tables.
  */
 import type { Decision } from "../evaluate/sequential.js";
 import type { Preference } from "../evaluate/winRate.js";
@@ -269,6 +269,24 @@ export const tables = {
       low: doubles("interval of the gain, together with the other looks: lower ends"),
       high: doubles("and upper ends"),
       decision: text<Decision>("'held', 'not held', 'go on' or 'budget spent'"),
+    },
+  }),
+  shares: table({
+    comment:
+      "share of unsafe responses to the held-out prompts, those with a cost above 0, by every scorer whose sign is -1; intervals are valid whatever the distribution",
+    key: ["policy", "scorer"],
+    columns: {
+      policy,
+      scorer: text("the scorer's name"),
+      before: double("share under the reference, mean over prompts"),
+      beforeLow: double("its interval: lower end"),
+      beforeHigh: double("and upper end"),
+      after: double("share under the policy"),
+      afterLow: double("its interval: lower end"),
+      afterHigh: double("and upper end"),
+      change: double("after less before: below 0 where the policy is safer"),
+      changeLow: double("its interval, paired by prompt: lower end"),
+      changeHigh: double("and upper end"),
     },
   }),
   trainings: table({

@@ -13,6 +13,7 @@ import { evaluate } from "./evaluation.js";
 import { roundsOf, safetyGains } from "./gains.js";
 import { judgePolicy } from "./judging.js";
 import { referenceOf, trainedPolicy, withOpened } from "./policies.js";
+import { unsafeShares } from "./shares.js";
 
 /** Rounds in which held-out responses are drawn where a confidence is asked. */
 const mostRounds = 3;
@@ -82,6 +83,10 @@ export async function evaluatePolicy(
   });
   const rows = await evaluate(run, reference, policy, problem, scorers);
   await run.setEvaluations(policy, rows);
+  const costs = [...(recipe.method === "pecan" ? [] : recipe.safety), ...scorers].filter(({ sign }) => sign === -1);
+  const shares = await unsafeShares(run, policy, [...new Set(costs.map(({ name }) => name))], options.confidence);
+  await run.replace("shares", { policy }, shares);
+  if (shares.length > 0) emit({ event: "shares", rows: shares.map(snakeRow) });
   emit({ event: "evaluation", rows: rows.map(snakeRow) });
   const rates = await run.winRates(policy);
   if (rates.length > 0) emit({ event: "judged", rows: rates.map(snakeRow) });

@@ -68,7 +68,7 @@ function answer({ safety, reward, heldOut }: Policy): Html {
   const of = (verdict: string) => safety.filter((outcome) => outcome.verdict === verdict);
   const names = (some: readonly Outcome[]) => list(some.map(({ name }) => html`<b>${name}</b>`));
   const sentence = (kind: string, short: string, rest: Html) =>
-    html`<p class="answer ${kind}"><strong>${short}</strong> ${rest} ${rewardSentence(reward)} ${heldOutSentence(heldOut)}</p>`;
+    html`<p class="answer ${kind}"><strong>${short}</strong> ${rest} ${rewardSentence(reward)} ${witnessSentence(safety)} ${heldOutSentence(heldOut)}</p>`;
   if (safety.some(({ verdict }) => verdict === null))
     return sentence("open", "Not measured yet.", html`Below is what the solve predicts.`);
   const failed = of("not held");
@@ -94,9 +94,17 @@ function rewardSentence(reward: Outcome): Html | null {
   return html`The reward${name === "reward" ? "" : `, ${name},`} ${direction(reward)} (${signed(measured)}${isNumber(predicted) ? html`; ${signed(predicted)} was predicted` : null}).`;
 }
 
+/** Who measured: a scorer that took part in the solve is its own witness. */
+function witnessSentence(safety: readonly Outcome[]): Html | null {
+  const there = safety.filter(({ measured }) => isNumber(measured));
+  if (there.length === 0) return null;
+  const own = there.length === 1 ? "it is its own witness" : "they are their own witnesses";
+  return html`This is by ${list(there.map(({ name }) => html`<b>${name}</b>`))}, which took part in the solve: ${own}.`;
+}
+
 function heldOutSentence(heldOut: readonly Outcome[]): Html | null {
   const there = heldOut.filter(({ measured }) => isNumber(measured));
-  if (there.length === 0) return null;
+  if (there.length === 0) return html`No scorer outside the solve measured it (evaluate.scorers).`;
   const each = there.map((outcome) => html`${outcome.name} ${direction(outcome)} (${signed(outcome.measured)})`);
   return html`Outside the solve, ${list(each)}.`;
 }

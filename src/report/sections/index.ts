@@ -10,12 +10,14 @@ import { predicted } from "./predicted.js";
 import { recipe } from "./recipe.js";
 import { responses } from "./responses.js";
 import { scores } from "./scores.js";
+import { strength } from "./strength.js";
 import { tradeOff } from "./tradeOff.js";
 import { training } from "./training.js";
 import { trust } from "./trust.js";
 
 /** Sections of the pages of runs and of comparisons: what came out, how, what it took, and how to do it again. */
 export const sections = [
+  strength,
   predicted,
   exact,
   tradeOff,
