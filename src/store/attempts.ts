@@ -22,6 +22,11 @@ type Touch =
 /** Keys by what their change touches; the first that fits counts. */
 const rules: readonly (readonly [key: RegExp, touch: Touch])[] = [
   [/^sampling\.batch_size$/, "nothing"],
+  // A server that moved is the same server.
+  [
+    /^(engine\.sample|reward|safety\.\d+|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
+    "nothing",
+  ],
   [
     /^(method|model|adapter|prompts\..*|sampling\..*|seed|confidence|calibrate\.num_prompts|engine\.sample.*|evaluate\.(prompts|num_samples|enumerate).*)$/,
     "run",

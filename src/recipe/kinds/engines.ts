@@ -1,5 +1,6 @@
 /** Kinds of engines: what samples and gives log-probabilities, and what trains. Openers stand in `providers/kinds.ts`. */
 import { z } from "zod";
+import { policyEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
 const embedded = {
@@ -9,13 +10,20 @@ const embedded = {
   shape: {},
 } as const satisfies Kind;
 
+const endpoint = {
+  kind: "endpoint",
+  marks: ["endpoint"],
+  paths: ["serves", "tokenizer"],
+  shape: policyEndpointFields,
+} as const satisfies Kind;
+
 /** Samplers by kind. */
-export const samplerPart: Part = { noun: "sampler", kinds: [embedded] };
+export const samplerPart: Part = { noun: "sampler", kinds: [embedded, endpoint] };
 /** Trainers by kind. */
 export const trainerPart: Part = { noun: "trainer", kinds: [embedded] };
 
 /** Schema of a sampler. */
-export const samplerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {})]);
+export const samplerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(endpoint, {})]);
 /** Schema of a trainer. */
 export const trainerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {})]);
 
@@ -28,3 +36,8 @@ export const engineSchema = z
   .prefault({});
 /** Engines of a recipe. */
 export type Engine = z.infer<typeof engineSchema>;
+
+/** Engines of a recipe on a model: a server has that model, unless the recipe says another. */
+export function engineOn({ sample, ...rest }: Engine, model: string): Engine {
+  return { ...rest, sample: sample.kind === "endpoint" ? { ...sample, serves: sample.serves ?? model } : sample };
+}
