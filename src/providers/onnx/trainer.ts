@@ -72,10 +72,8 @@ async function* trainOnPairs(runtime: Runtime, job: PairsJob, notice: Notice): A
     throw new InputError(
       `every pair is longer than train.max_length ${max_length}: raise it, or lower sampling.max_new_tokens`,
     );
-  yield* trainSteps(runtime, { job, model, objective: dpoObjective(job.beta, job.options) }, examples, {
-    given: job.pairs.length,
-    cut: 0,
-  });
+  const task = { job, model, objective: dpoObjective(job.beta, job.options), notice };
+  yield* trainSteps(runtime, task, examples, { given: job.pairs.length, cut: 0 });
 }
 
 /** Training on rows of text. */
@@ -96,12 +94,17 @@ async function* trainOnRows(runtime: Runtime, job: RowsJob, notice: Notice): Asy
     throw new InputError(
       `every one of the ${rows.length} rows is longer than max_length ${options.max_length}: raise it`,
     );
-  yield* trainSteps(runtime, { job, model, objective }, examples, { given: rows.length, cut });
+  yield* trainSteps(runtime, { job, model, objective, notice }, examples, { given: rows.length, cut });
 }
 
 async function* trainSteps(
   runtime: Runtime,
-  { job, model, objective }: { job: PairsJob | RowsJob; model: OpenModel; objective: Objective },
+  {
+    job,
+    model,
+    objective,
+    notice,
+  }: { job: PairsJob | RowsJob; model: OpenModel; objective: Objective; notice: Notice },
   examples: readonly Example[],
   { given, cut }: { given: number; cut: number },
 ): AsyncGenerator<TrainingEvent> {
@@ -136,6 +139,9 @@ async function* trainSteps(
   let highest = 0;
   for await (const event of runTraining(runtime, run)) {
     switch (event.event) {
+      case "kept":
+        notice(`${event.path} holds a checkpoint of an earlier training: it stays until this one writes its first`);
+        break;
       case "reference":
         yield { ...event, event: "progress", task: "reference log-probabilities", unit: "pairs" };
         break;
