@@ -1,6 +1,6 @@
 /** Trainer that is TRL's DPOTrainer: the same rows, options, events and adapter folder as the embedded engine's. */
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
 import { readAdapter } from "../../files/adapter.js";
@@ -91,7 +91,6 @@ async function samePlace(
   parts: Parameters<typeof writeJobFolder>[1],
 ): Promise<JobFolder> {
   const draft = `${path}.check`;
-  const { rmSync } = await import("node:fs");
   try {
     const folder = await writeJobFolder(draft, parts);
     if (folder.fingerprint !== before)
@@ -190,7 +189,10 @@ function takeResult(
     )
       throw new InputError(`${join(result, name)}: is not as the training wrote it: --resume brings it again`);
   if (!usePeft) {
-    for (const name of readdirSync(result)) if (name !== "done.json") cpSync(join(result, name), join(outputDir, name));
+    for (const name of readdirSync(result).filter((one) => one !== "done.json")) {
+      cpSync(join(result, name), join(outputDir, name));
+      chmodSync(join(outputDir, name), 0o644);
+    }
     copyCompanions(model.folder.path, outputDir);
     return;
   }
@@ -201,5 +203,7 @@ function takeResult(
   // The configuration is the one that every adapter of dualign has; PEFT's names paths of the machine that trained.
   cpSync(join(path, "start", "adapter_config.json"), join(outputDir, "adapter_config.json"));
   cpSync(join(result, "adapter_model.safetensors"), join(outputDir, "adapter_model.safetensors"));
+  // Python's safetensors are their owner's alone.
+  chmodSync(join(outputDir, "adapter_model.safetensors"), 0o644);
   copyCompanions(model.folder.path, outputDir, "adapter");
 }
