@@ -11,11 +11,27 @@ import {
   seedSchema,
   sourceOf,
 } from "./common.js";
+import { addEndpointFlags, type GivenEndpoint, policyEndpoint } from "./endpointFlags.js";
 import { addFlags, readFlags } from "./flags.js";
 import type { Device } from "./jobOptions.js";
 import { collect } from "./stages.js";
 
 const flags = samplingSchema.extend({ num_samples: samplingSchema.shape.num_samples.unwrap().default(1) });
+
+interface Given extends GivenEndpoint {
+  model: string;
+  adapter?: string;
+  prompts?: string;
+  prompt?: string[];
+  column: string;
+  subset?: string;
+  split?: string;
+  output: string;
+  chat?: boolean;
+  device: Device;
+  json?: boolean;
+  quiet?: boolean;
+}
 
 /** Command `dualign generate`. */
 export function addGenerateCommand(program: Command): void {
@@ -33,36 +49,22 @@ export function addGenerateCommand(program: Command): void {
     )
     .option(...chatOption);
   addFlags(addFlags(command, flags), seedSchema);
-  addRunFlags(command).action(
-    async (given: {
-      model: string;
-      adapter?: string;
-      prompts?: string;
-      prompt?: string[];
-      column: string;
-      subset?: string;
-      split?: string;
-      output: string;
-      chat?: boolean;
-      device: Device;
-      json?: boolean;
-      quiet?: boolean;
-    }) => {
-      const { model, adapter, prompts, prompt, column, output, chat = false, device } = given;
-      if ((prompts === undefined) === (prompt === undefined))
-        throw new InputError("sample what? give --prompts FILE or --prompt TEXT, one of them");
-      const job = {
-        model: { model, adapter: adapter && existing("--adapter", adapter) },
-        source: prompts === undefined ? { prompts: prompt! } : sourceOf("--prompts", prompts, given),
-        column,
-        output,
-        chat,
-        device,
-        sampling: readFlags(flags, given),
-        seed: readFlags(seedSchema, given).seed,
-      };
-      const { runGenerate } = await import("./jobs/generate.js");
-      await report(runGenerate(job), given);
-    },
-  );
+  addRunFlags(addEndpointFlags(command)).action(async (given: Given) => {
+    const { model, adapter, prompts, prompt, column, output, chat = false, device } = given;
+    if ((prompts === undefined) === (prompt === undefined))
+      throw new InputError("sample what? give --prompts FILE or --prompt TEXT, one of them");
+    const job = {
+      model: { model, adapter: adapter && existing("--adapter", adapter) },
+      server: policyEndpoint(command, given),
+      source: prompts === undefined ? { prompts: prompt! } : sourceOf("--prompts", prompts, given),
+      column,
+      output,
+      chat,
+      device,
+      sampling: readFlags(flags, given as object as Record<string, unknown>),
+      seed: readFlags(seedSchema, given as object as Record<string, unknown>).seed,
+    };
+    const { runGenerate } = await import("./jobs/generate.js");
+    await report(runGenerate(job), given);
+  });
 }

@@ -1,6 +1,7 @@
 /** What the commands that are no pipeline are asked to do, options checked. */
 import type { RowSource } from "../files/rows/source.js";
 import type { PolicyRef } from "../ports/policy.js";
+import type { PolicyEndpoint } from "../recipe/kinds/endpoints.js";
 import type { Engine } from "../recipe/kinds/engines.js";
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
 import type { ScorerSpec } from "../recipe/parse.js";
@@ -44,6 +45,8 @@ export interface GenerateJob extends Omit<Job, "source"> {
   /** Rows of prompts, or the prompts themselves. */
   source: RowSource | { prompts: readonly string[] };
   model: PolicyRef;
+  /** Server that samples in place of this machine. */
+  server?: PolicyEndpoint;
   /** Column of the prompts. */
   column: string;
   output: string;
@@ -54,6 +57,8 @@ export interface GenerateJob extends Omit<Job, "source"> {
 /** Job of `dualign logprobs`. */
 export interface LogprobsJob extends Job {
   model: PolicyRef;
+  /** Server that gives them in place of this machine. */
+  server?: PolicyEndpoint;
   output: string;
 }
 

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
 import { addSourceFlags, chatOption, existing, report, sourceOf } from "./common.js";
+import { addEndpointFlags, type GivenEndpoint, policyEndpoint } from "./endpointFlags.js";
 import { addStageFlags, runStage, type StageFlags } from "./stages.js";
 
-interface Given extends StageFlags {
+interface Given extends StageFlags, GivenEndpoint {
   model?: string;
   adapter?: string;
   data?: string;
@@ -24,13 +25,15 @@ export function addLogprobsCommand(program: Command): void {
     .option("--data <file>", 'rows {"prompt","response"}; response_ids and finish_reason are used where given')
     .option("--output <file>", 'gets the rows with "logprob" added')
     .option(...chatOption);
-  addStageFlags(addSourceFlags(command)).action(async (run: string | undefined, given: Given) => {
+  addStageFlags(addEndpointFlags(addSourceFlags(command))).action(async (run: string | undefined, given: Given) => {
+    const server = policyEndpoint(command, given);
     if (run !== undefined) return runStage("logprobs", run, given);
     const { model, adapter, data, output, chat = false, device } = given;
     if (model === undefined || data === undefined || output === undefined)
       throw new InputError("log-probabilities of what? give --model, --data and --output, or a run folder");
     const job = {
       model: { model, adapter: adapter && existing("--adapter", adapter) },
+      server,
       source: sourceOf("--data", data, given),
       output,
       chat,

@@ -1,7 +1,8 @@
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import { type Engine, trl } from "../recipe/kinds/engines.js";
+import type { Engine } from "../recipe/kinds/engines.js";
+import { trl } from "../recipe/kinds/trl.js";
 import { betaSchema, dpoSchema, trainingSchema } from "../recipe/options.js";
 import { type ObjectiveKind, objectives } from "../train/objectives/table.js";
 import {

@@ -47,7 +47,7 @@ export type StageName =
 
 const sampleKey = {
   policy: text(
-    "'reference', the name of a trained policy ('aligned', at a strength 'aligned@1.5', or a comparison's), or 'enumerated': every response there is",
+    "'reference', the name of a trained policy ('aligned', at a strength 'aligned*1.5', or a comparison's), or 'enumerated': every response there is",
   ),
   prompt: integer("prompts.prompt"),
   sample: integer("number of the response among its prompt's, from 0"),

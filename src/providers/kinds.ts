@@ -40,6 +40,13 @@ export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
     const { openGuard } = await import("./onnx/guard.js");
     return openGuard(await runtime(), { name, model: guard, adapter, template, safe, unsafe }, notice);
   },
+  async endpoint({ name, endpoint, api, model, tokenizer, label, text, max_length, batch_size, ...rest }, { notice }) {
+    const { openEndpointScorer } = await import("./endpoint/scorer.js");
+    const { key, concurrency, timeout, retries } = rest;
+    const connection = { endpoint, key, concurrency, timeout, retries };
+    const read = { name, api, model, tokenizer, label, text, max_length, batch_size };
+    return openEndpointScorer({ ...connection, ...read }, notice);
+  },
 };
 
 /** Openers of judges. */
@@ -84,6 +91,14 @@ export const samplers: Openers<Engine["sample"], [Opening], SamplerEngine> = {
     const { openPolicy } = await import("./onnx/policy.js");
     const open = async (ref: PolicyRef) => openPolicy(await runtime(), ref, notice);
     return { openSampler: open, openLogprobs: open, openEnumerator: open };
+  },
+  async endpoint({ endpoint, model, serves, tokenizer, key, concurrency, timeout, retries }, { notice }) {
+    const { openServedPolicy } = await import("./endpoint/open.js");
+    const spec = { endpoint, model, serves, tokenizer, key, concurrency, timeout, retries };
+    // A run needs both of every server, the second for its KL: what lacks one is found before anything is sampled.
+    const needs = { sample: true, logprobs: true };
+    const open = (ref: PolicyRef) => openServedPolicy({ spec, ref, needs, notice });
+    return { openSampler: open, openLogprobs: open };
   },
 };
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type Confident, checkConfidence, confidenceFields, type Fail } from "./confidence.js";
 import { count, name, rowFields } from "./kinds/common.js";
-import { engineSchema } from "./kinds/engines.js";
+import { engineOn, engineSchema } from "./kinds/engines.js";
 import { judgeSchema } from "./kinds/judges.js";
 import { preferenceSchema } from "./kinds/preferences.js";
 import { scorerSchema } from "./kinds/scorers.js";
@@ -276,6 +276,7 @@ export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): 
   return {
     method: "mocan",
     ...recipe,
+    engine: engineOn(recipe.engine, recipe.model),
     reward: call(reward, "reward", ["reward"]),
     safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
     evaluate: namedEvaluate(recipe, call),
@@ -290,6 +291,7 @@ export function completePecan(recipe: z.infer<typeof pecanSchema>, fail: Fail): 
   return {
     method: "pecan",
     ...rest,
+    engine: engineOn(recipe.engine, recipe.model),
     ...namedPreferences({ helpfulness, safety }, "safety", [], call),
     pretrain: pretraining(recipe.train, pretrain),
     evaluate: namedEvaluate(recipe, call),
@@ -312,6 +314,7 @@ export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fai
   return {
     method: "compare",
     ...rest,
+    engine: engineOn(recipe.engine, recipe.model),
     reward: call(reward, "reward", ["reward"]),
     safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
     preferences: preferences && namedPreferences(preferences, "preferred_safety", ["preferences"], call),

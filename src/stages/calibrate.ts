@@ -10,6 +10,7 @@ import { fixedSequence, type Gain, testStrength } from "../evaluate/fixedSequenc
 import { lookLevels } from "../evaluate/sequential.js";
 import { snakeRow } from "../ports/columns.js";
 import type { CalibrationRow, Split, StrengthRow } from "../ports/rows.js";
+import type { RunStore } from "../ports/store.js";
 import { keepForecast } from "./aim.js";
 import { billed } from "./bill.js";
 import { collectSamples, collectScores, type Task } from "./collect.js";
@@ -21,8 +22,9 @@ import { atStrength, withOpened } from "./policies.js";
 import { trainScores } from "./score.js";
 import { shortfall } from "./shortfall.js";
 
-/** Name of a policy's rows at a strength. */
-export const atStrengthName = (policy: string, strength: number): string => `${policy}@${strength}`;
+/** Name of a policy's samples at a strength, `aligned*1.5`; it has the policy's own name in the run, whichever attempt made it. */
+export const atStrengthName = (run: RunStore, policy: string, strength: number): string =>
+  `${run.rowName(policy)}*${strength}`;
 
 /** Training prompts and standard errors by which the start of a sequence is found. */
 const pilot = { prompts: 48, errors: 2.5 };
@@ -140,7 +142,7 @@ async function testAt(
     },
   });
   const { level, test, chance } = at(round, gains);
-  const name = atStrengthName(policy, strength);
+  const name = atStrengthName(run, policy, strength);
   const responses = rounds[round];
   const split = "calibration";
   for (const spec of evaluate.scorers)
@@ -198,7 +200,7 @@ async function measured(
 ): Promise<{ gains: Gain[]; round: number }> {
   const { run, world, emit } = context;
   const { sampling, seed } = run.recipe;
-  const name = atStrengthName(policy, strength);
+  const name = atStrengthName(run, policy, strength);
   const task: Task = { stage: "calibrate", split, emit, prompts };
   const { path } = (await run.training(policy))!;
   return withOpened(

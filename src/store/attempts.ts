@@ -22,14 +22,19 @@ type Touch =
 /** Keys by what their change touches; the first that fits counts. */
 const rules: readonly (readonly [key: RegExp, touch: Touch])[] = [
   [/^sampling\.batch_size$/, "nothing"],
+  // A server that moved is the same server.
   [
-    /^(method|model|adapter|prompts\..*|sampling\..*|seed|engine\.sample.*|evaluate\.(prompts|num_samples|enumerate).*)$/,
+    /^(engine\.sample|reward|safety\.\d+|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
+    "nothing",
+  ],
+  [
+    /^(method|model|adapter|prompts\..*|sampling\..*|seed|confidence|calibrate\.num_prompts|engine\.sample.*|evaluate\.(prompts|num_samples|enumerate).*)$/,
     "run",
   ],
   [/^evaluate\./, "evaluate"],
   [/^train\.(save_steps|gradient_checkpointing)$/, "nothing"],
   [/^(train|engine\.train)/, "train"],
-  [/^(beta|pairs\.|safety\.\d+\.margin$)/, "dual"],
+  [/^(beta|pairs\.|calibrate\b|safety\.\d+\.margin$)/, "dual"],
   [/^(pretrain|helpfulness)\b/, "pretrain"],
   [/^(reward|safety)\b/, "scorer"],
   [/^compare\b/, "evaluate"],
@@ -43,6 +48,7 @@ const order: readonly StageName[] = [
   "dual",
   "relabel",
   "train",
+  "calibrate",
   "evaluate",
   "report",
 ];
@@ -72,6 +78,7 @@ export async function beginChange<Run extends RunStore>(run: Run, { attempt, ret
       rows.map((row) => ({ ...row, policy: retrained }));
     const [own, old] = [{ policy: retrained }, { policy: aligned }];
     await run.replace("solves", own, renamed(await run.select("solves", old)));
+    await run.replace("aims", own, renamed(await run.select("aims", old)));
     await run.replace("predictions", own, renamed(await run.select("predictions", old)));
     await run.replace("pairs", own, renamed(await run.select("pairs", old)));
   }

@@ -118,7 +118,7 @@ async function isRun(connection: DuckDBConnection): Promise<boolean> {
 
 /** What neither samples nor scores depend on. */
 const isOpenUntilSolved = (key: string) =>
-  /^(beta|confidence|calibrate\.(strengths|power).*|safety\.\d+\.margin|pairs\..+|train\..+)$/.test(key);
+  /^(beta|calibrate\.(strengths|power).*|safety\.\d+\.margin|pairs\..+|train\..+)$/.test(key);
 
 /** PeCAN and comparisons train before they solve. */
 async function isSolved(connection: DuckDBConnection): Promise<boolean> {

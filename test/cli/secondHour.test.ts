@@ -41,6 +41,7 @@ const recipe = (more: Record<string, string | number> = {}) =>
     "recipe.yaml",
     `model: ${pocket}/choice
 prompts: { file: prompts.csv, column: question, held_out: 8, limit: 24 }
+confidence: none
 beta: ${more.beta ?? 0.5}
 sampling: { num_samples: 8, max_new_tokens: 3 }
 reward: { module: help.mjs }

@@ -23,8 +23,10 @@ export interface CompletionsServer {
 }
 
 export interface ServerOptions {
-  /** Tokens of the model; the last one ends. */
+  /** Tokens of the model. */
   vocabulary: number;
+  /** The one that ends; the last by default. */
+  end?: number;
   decode(ids: readonly number[]): string;
   trouble?(request: Asked, number: number): Trouble | Promise<Trouble>;
   /** Changes what a server that ignores keys would leave out or get wrong. */
@@ -98,7 +100,7 @@ export async function completionsServer(options: ServerOptions): Promise<Complet
       const ids: number[] = [];
       const logprobs: number[] = [];
       const top: Record<string, number>[] = [];
-      const end = vocabulary - 1;
+      const { end = vocabulary - 1 } = options;
       while (ids.length < max_tokens! && ids.at(-1) !== end) {
         const whole = distribution([...prompt, ...ids], vocabulary, temperature || 1);
         const shown = processed ? whole : distribution([...prompt, ...ids], vocabulary);

@@ -9,6 +9,7 @@ import { judges, samplers, scorers, trainers } from "../../src/providers/kinds.j
 import { samplerPart, trainerPart } from "../../src/recipe/kinds/engines.js";
 import { judgePart } from "../../src/recipe/kinds/judges.js";
 import { scorerPart } from "../../src/recipe/kinds/scorers.js";
+import type { MocanRecipe } from "../../src/recipe/schema.js";
 
 const recipe = (more: string) =>
   parseRecipe(
@@ -30,12 +31,12 @@ test("the short forms tell the kind, and the long form is the same", () => {
 });
 
 test.each([
-  ["model: m, module: m.mjs", /'safety\.0' needs model, module or guard, one of them/],
-  ["name: a", /'safety\.0' needs model, module or guard, one of them/],
+  ["model: m, module: m.mjs", /'safety\.0' needs model, module, guard or endpoint, one of them/],
+  ["name: a", /'safety\.0' needs model, module, guard or endpoint, one of them/],
   ["kind: guess, model: m", /'safety\.0' is of the kind "guess": a scorer is of the kind model, module, guard/],
   [
     "model: m, batch_size: 4",
-    /'safety\.0\.batch_size' is not read by a scorer of the kind 'model', only by 'module': leave it out/,
+    /'safety\.0\.batch_size' is not read by a scorer of the kind 'model', only by 'module', 'endpoint': leave it out/,
   ],
   [
     "module: m.mjs, max_length: 4",
@@ -95,4 +96,17 @@ test("every key of a recipe is read by name somewhere outside its schema", () =>
   // Read as `.key`, or taken out of an object by `{ key`.
   const unread = [...keys].filter((key) => !new RegExp(`(?:\\.|[{,]\\s*)${key}\\b`).test(text));
   expect(unread).toEqual([]);
+});
+
+test("a server samples for the recipe's model, and a scorer behind one is told from a score model by its address", () => {
+  const text = `model: org/policy
+prompts: { file: p.jsonl }
+reward: { endpoint: "http://gpu2:8000", api: classify, model: reward, tokenizer: org/reward }
+safety: [{ endpoint: "https://api.example.com/v1", api: moderations, label: violence, sign: -1, margin: 0.1 }]
+engine: { sample: { endpoint: "http://gpu1:8000/v1", model: base } }
+`;
+  const { engine, reward, safety } = parseRecipe(text, { source: "r.yaml" }) as MocanRecipe;
+  expect(engine.sample).toMatchObject({ kind: "endpoint", model: "base", serves: "org/policy", retries: 8 });
+  expect(engine.train).toEqual({ kind: "embedded" });
+  expect([reward.kind, safety[0]!.kind]).toEqual(["endpoint", "endpoint"]);
 });

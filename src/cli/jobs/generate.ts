@@ -2,11 +2,14 @@
 import { type Prompt, readPromptFile } from "../../files/promptFile.js";
 import { readSource } from "../../files/rows/source.js";
 import { writeRows } from "../../files/rows/write.js";
+import type { PolicySample } from "../../ports/policy.js";
+import { openServedPolicy } from "../../providers/endpoint/open.js";
 import { asUserTurn, type Row } from "../../text/rows.js";
 import type { GenerateJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { Notices, peakMemory, secondsSince } from "./common.js";
+import { all, Notices, peakMemory, secondsSince } from "./common.js";
+import { Journal } from "./journal.js";
 
 /** Events of sampling: progress, then `done`. Rows come out in the order of the prompts. */
 export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEvent> {
@@ -21,13 +24,29 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   const sampleIndexes = Array.from({ length: num_samples }, (_, i) => i);
   const jobs = prompts.map((given, promptIndex) => ({ ...given, promptIndex, sampleIndexes }));
   const notices = new Notices();
-  const sampler = await openWorld(job.device, notices.hear).openSampler(job.model);
+  const { server, model, sampling, seed } = job;
+  const needs = { sample: true, logprobs: false };
+  const sampler =
+    server === undefined
+      ? await openWorld(job.device, notices.hear).openSampler(model)
+      : await openServedPolicy({ spec: server, ref: model, needs, notice: notices.hear });
+  // What a server has answered is kept until the output is written.
+  const { batch_size: _, ...choosing } = sampling;
+  const journal = server && new Journal<PolicySample>(output, { prompts, choosing, seed, served: server.model, model });
+  const kept = new Map<number, Set<number>>();
+  for (const { promptIndex, sampleIndex } of journal?.kept ?? [])
+    kept.set(promptIndex, (kept.get(promptIndex) ?? new Set()).add(sampleIndex));
+  const wanted = jobs.map((one) => ({
+    ...one,
+    sampleIndexes: one.sampleIndexes.filter((i) => !kept.get(one.promptIndex)?.has(i)),
+  }));
+  const drawn = sampler.sample(wanted, { ...sampling, seed });
   const rows = new Array<Row>(prompts.length * num_samples);
   const begin = performance.now();
   let done = 0;
   let new_tokens = 0;
   try {
-    for await (const sample of sampler.sample(jobs, { ...job.sampling, seed: job.seed })) {
+    for await (const sample of journal ? all(journal.kept, journal.keep(drawn)) : drawn) {
       yield* notices.events();
       const { promptIndex, sampleIndex, response, responseIds, logprob, finishReason } = sample;
       const asked = prompts[promptIndex]!;
@@ -47,6 +66,7 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   }
   const generate_seconds = secondsSince(begin);
   await writeRows(output, rows);
+  journal?.remove();
   yield {
     event: "done",
     kind: "generate",

@@ -1,11 +1,14 @@
 /** `dualign score`: responses in, their scores out. */
 import { InputError } from "../../errors.js";
 import { sourceRows } from "../../files/rows/source.js";
+import type { RowValue } from "../../ports/policy.js";
+import type { ScorerSpec } from "../../recipe/parse.js";
 import { asChat } from "../../text/rows.js";
 import type { ScoreJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
-import { Notices, writeFound } from "./common.js";
+import { journaled, Notices, writeFound } from "./common.js";
+import { Journal } from "./journal.js";
 import { givenResponse } from "./responses.js";
 
 /** Events of scoring: progress, then `done`. */
@@ -20,10 +23,14 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
   });
   const notices = new Notices();
   const scorer = await openWorld(job.device, notices.hear).openScorer(spec);
+  // What a server has answered is kept until the output is written.
+  const journal =
+    spec.kind === "endpoint" ? new Journal<RowValue>(job.output, { responses, ...scored(spec) }) : undefined;
+  const found = journal ? journaled(journal, responses, scorer.score) : scorer.score(responses);
   const values = new Float64Array(rows.length);
   let done = 0;
   try {
-    for await (const { index, value } of scorer.score(responses)) {
+    for await (const { index, value } of found) {
       yield* notices.events();
       values[index] = spec.sign * spec.scale * value;
       yield { event: "progress", task: "scoring", done: ++done, total: rows.length, unit: "rows" };
@@ -38,5 +45,16 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
       message: `${cutRows} of ${rows.length} rows are longer than --max-length ${"max_length" in spec ? spec.max_length : ""} and were scored without their beginning`,
     };
   const { mean, end } = await writeFound(job.output, rows, { name: "score", values, start });
+  journal?.remove();
   yield { event: "done", kind: "score", ...end, mean_score: mean, rows_cut: cutRows };
 }
+
+/** What the scores of a server depend on: not its address, nor how fast it is asked. */
+const scored = ({ api, model, tokenizer, label, text, max_length }: Extract<ScorerSpec, { kind: "endpoint" }>) => ({
+  api,
+  model,
+  tokenizer,
+  label,
+  text,
+  max_length,
+});

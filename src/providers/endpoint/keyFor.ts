@@ -13,3 +13,14 @@ export function keyFor(what: string, endpoint: string, variable: string): string
     throw new InputError(`${what} needs the endpoint's key in the environment variable ${variable}, which is not set`);
   return key;
 }
+
+/**
+ * Token in an environment variable that a recipe or a flag names; undefined where none is named.
+ * @throws InputError where the variable is not set.
+ */
+export function namedKey(what: string, variable: string | undefined): string | undefined {
+  if (variable === undefined) return undefined;
+  const key = process.env[variable];
+  if (key) return key;
+  throw new InputError(`${what} needs the endpoint's token in the environment variable ${variable}, which is not set`);
+}

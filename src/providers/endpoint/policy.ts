@@ -67,7 +67,7 @@ export async function openEndpointPolicy(
     const model = options.model === undefined && served.length === 1 ? served[0] : byName(served, options.model);
     if (model === undefined)
       throw new InputError(
-        `${name}: ${client.where} has no model '${options.model ?? ""}'; it has ${served.map(({ id }) => `'${id}'`).join(", ")}`,
+        `${name}: ${client.where} has no model '${options.model ?? ""}'; it has ${served.map(({ id }) => `'${id}'`).join(", ")}: name one, or serve that one too`,
       );
     const base = dialectOf(client, model);
     const dialect =

@@ -4,7 +4,7 @@ import { createWriteStream, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { InputError } from "../../errors.js";
-import type { TrlDistribution, TrlLauncher } from "../../recipe/kinds/engines.js";
+import type { TrlDistribution, TrlLauncher } from "../../recipe/kinds/trl.js";
 import { PROGRAM } from "./jobFolder.js";
 import { type ProgramEvent, readEvent } from "./programEvents.js";
 

@@ -1,5 +1,5 @@
 /** Files of a job folder for those who launch it: accelerate's configurations and a Slurm script. */
-import type { TrlDistribution } from "../../recipe/kinds/engines.js";
+import type { TrlDistribution } from "../../recipe/kinds/trl.js";
 
 const common = `compute_environment: LOCAL_MACHINE
 machine_rank: 0

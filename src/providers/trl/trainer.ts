@@ -6,7 +6,7 @@ import { InputError } from "../../errors.js";
 import { readAdapter } from "../../files/adapter.js";
 import type { Notice } from "../../ports/events.js";
 import type { PairsJob, RowsJob, Trainer, TrainingEvent, TrainingJob } from "../../ports/trainer.js";
-import type { TrlDistribution, TrlLauncher } from "../../recipe/kinds/engines.js";
+import type { TrlDistribution, TrlLauncher } from "../../recipe/kinds/trl.js";
 import { recordOf } from "../../train/objectives/table.js";
 import { type TrainingEnd, wayOf } from "../arrival.js";
 import { copyCompanions } from "../onnx/companions.js";

@@ -1,7 +1,8 @@
 /** Kinds of engines: what samples and gives log-probabilities, and what trains. Openers stand in `providers/kinds.ts`. */
 import { z } from "zod";
-import { count, name } from "./common.js";
+import { policyEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
+import { trl } from "./trl.js";
 
 const embedded = {
   kind: "embedded",
@@ -10,54 +11,20 @@ const embedded = {
   shape: {},
 } as const satisfies Kind;
 
-/** Launchers of a training by TRL. */
-export const trlLaunchers = ["local", "torchrun", "accelerate", "ray"] as const;
-/** Launcher of a training by TRL. */
-export type TrlLauncher = (typeof trlLaunchers)[number];
-/** Distributions of a model over processes: those of accelerate's configurations in a job folder. */
-export const trlDistributions = ["ddp", "fsdp", "deepspeed_zero2", "deepspeed_zero3"] as const;
-/** Distribution of a model over processes. */
-export type TrlDistribution = (typeof trlDistributions)[number];
-
-/** Kind of trainer that is TRL's DPOTrainer, in Python. */
-export const trl = {
-  kind: "trl",
-  marks: ["launcher"],
-  paths: ["storage_path"],
-  shape: {
-    launcher: z
-      .enum(trlLaunchers)
-      .default("local")
-      .describe("what starts the processes: one python, torchrun or accelerate on this machine, or a Ray job"),
-    python: name
-      .optional()
-      .describe("interpreter with TRL, on the machine that trains; without it uv makes one (on Ray: python)"),
-    num_workers: count.default(1).describe("processes that share the rows of a step"),
-    distribution: z
-      .enum(trlDistributions)
-      .default("ddp")
-      .describe("how accelerate spreads the model over the processes; ddp is a whole one on each"),
-    model_path: name.optional().describe("the model as the machines that train find it, where that is another place"),
-    dtype: z.enum(["float32", "bfloat16"]).default("float32").describe("type of the weights; an adapter is float32"),
-    bf16: z.boolean().default(false).describe("mixed precision on GPUs, as TRL's option"),
-    ray_address: z
-      .url({ protocol: /^https?$/ })
-      .default("http://127.0.0.1:8265")
-      .describe("Ray's dashboard, with its Jobs API"),
-    storage_path: name
-      .optional()
-      .describe("folder that this machine and Ray's both see, for checkpoints and results of more than one node"),
-    max_failures: z.number().int().nonnegative().default(0).describe("lost workers that Ray starts again"),
-  },
+const endpoint = {
+  kind: "endpoint",
+  marks: ["endpoint"],
+  paths: ["serves", "tokenizer"],
+  shape: policyEndpointFields,
 } as const satisfies Kind;
 
 /** Samplers by kind. */
-export const samplerPart: Part = { noun: "sampler", kinds: [embedded] };
+export const samplerPart: Part = { noun: "sampler", kinds: [embedded, endpoint] };
 /** Trainers by kind. */
 export const trainerPart: Part = { noun: "trainer", kinds: [embedded, trl] };
 
 /** Schema of a sampler. */
-export const samplerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {})]);
+export const samplerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(endpoint, {})]);
 /** Schema of a trainer. */
 export const trainerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(trl, {})]);
 
@@ -68,7 +35,10 @@ export const engineSchema = z
     train: trainerSchema.prefault({ kind: "embedded" }).describe("trains"),
   })
   .prefault({});
-/** Options of a training by TRL. */
-export type TrlEngine = Extract<z.infer<typeof trainerSchema>, { kind: "trl" }>;
 /** Engines of a recipe. */
 export type Engine = z.infer<typeof engineSchema>;
+
+/** Engines of a recipe on a model: a server has that model, unless the recipe says another. */
+export function engineOn({ sample, ...rest }: Engine, model: string): Engine {
+  return { ...rest, sample: sample.kind === "endpoint" ? { ...sample, serves: sample.serves ?? model } : sample };
+}

@@ -1,6 +1,7 @@
 /** Kinds of scorers. A new one is a record here, in both lists below, and an opener in `providers/kinds.ts`. */
 import { z } from "zod";
 import { count, label, name, sign } from "./common.js";
+import { scorerEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
 const model = {
@@ -42,8 +43,15 @@ const guard = {
   },
 } as const satisfies Kind;
 
+const endpoint = {
+  kind: "endpoint",
+  marks: ["endpoint"],
+  paths: ["tokenizer"],
+  shape: scorerEndpointFields,
+} as const satisfies Kind;
+
 /** Scorers by kind. */
-export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard] };
+export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, endpoint] };
 
 const common = {
   name: label,
@@ -57,4 +65,5 @@ export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
     objectOf(model, { ...common, ...more }),
     objectOf(module, { ...common, ...more }),
     objectOf(guard, { ...common, ...more }),
+    objectOf(endpoint, { ...common, ...more }),
   ]);

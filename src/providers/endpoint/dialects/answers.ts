@@ -24,4 +24,4 @@ export function logprobsOf(value: readonly unknown[]): number[] | undefined {
 
 /** Error of an answer that has not the shape which a run needs. `lacks` follows "the server gives". */
 export const misshapen = (where: string, lacks: string): InputError =>
-  new InputError(`${where} gives ${lacks}: sampling needs token ids in and out with their log-probabilities`);
+  new InputError(`${where} gives ${lacks}: what is needed is token ids in and out with their log-probabilities`);
