@@ -95,7 +95,8 @@ export async function* launchLocally(launch: LocalLaunch): AsyncGenerator<Progra
     finished = true;
   } finally {
     if (!finished) child.kill();
-    log.end();
+    // Standard error may go on a little longer than standard output.
+    void ended.then(() => log.end());
   }
   const end = await ended;
   if (end === 0) return;
