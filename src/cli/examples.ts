@@ -46,6 +46,7 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
   sample: [["dualign sample runs/first --recipe recipe.yaml", "just that stage"]],
   pretrain: [["dualign pretrain runs/preferences", "just that stage"]],
   relabel: [["dualign relabel runs/first", "just that stage"]],
+  calibrate: [["dualign calibrate runs/first", "just that stage"]],
   evaluate: [["dualign evaluate runs/first", "just that stage"]],
   report: [["dualign report runs/first", "write the page anew"]],
 };
