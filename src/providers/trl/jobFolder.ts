@@ -43,19 +43,6 @@ export interface JobFolder {
   readonly files: readonly string[];
 }
 
-/**
- * Rows of a step shared among processes: rows of a pass on one device, and passes. Of the program's own rule.
- * @throws InputError where they cannot be shared evenly.
- */
-export function shareOfWorkers(batch: number, accumulation: number, workers: number): { size: number; passes: number } {
-  const rows = batch * accumulation;
-  for (let size = batch; size > 0; size--)
-    if (rows % (workers * size) === 0) return { size, passes: rows / (workers * size) };
-  throw new InputError(
-    `a step has ${rows} rows (per_device_train_batch_size ${batch} times gradient_accumulation_steps ${accumulation}), which ${workers} workers cannot share evenly: change one of the three`,
-  );
-}
-
 /** Row of the order: its epoch, its place in train.parquet, and its share of its step's loss. */
 interface OrderRow {
   epoch: number;

@@ -6,13 +6,19 @@ import { InputError } from "../../errors.js";
 import { readAdapter } from "../../files/adapter.js";
 import type { Notice } from "../../ports/events.js";
 import type { PairsJob, RowsJob, Trainer, TrainingEvent, TrainingJob } from "../../ports/trainer.js";
-import type { TrlDistribution, TrlLauncher } from "../../recipe/kinds/trl.js";
+import {
+  shareOfWorkers,
+  type TrlDistribution,
+  type TrlLauncher,
+  trlContradiction,
+  unevenShare,
+} from "../../recipe/kinds/trl.js";
 import { recordOf } from "../../train/objectives/table.js";
 import { type TrainingEnd, wayOf } from "../arrival.js";
 import { copyCompanions } from "../onnx/companions.js";
 import { type OpenModel, openPolicyModel } from "../onnx/openModel.js";
 import { trainingRows } from "../trainingRows.js";
-import { fingerprintOf, type JobFolder, shareOfWorkers, type TrlOptions, writeJobFolder } from "./jobFolder.js";
+import { fingerprintOf, type JobFolder, type TrlOptions, writeJobFolder } from "./jobFolder.js";
 import { launchLocally } from "./launch.js";
 import { launchOnRay, type RayOptions } from "./launchOnRay.js";
 import type { ProgramEvent } from "./programEvents.js";
@@ -35,14 +41,8 @@ const NOTICED_GAP = 0.05;
  */
 export function openTrlTrainer(options: TrlTrainerOptions, notice: Notice = () => {}): Trainer {
   const { launcher, workers, distribution, ray } = options;
-  if (launcher === "local" && workers > 1)
-    throw new InputError(
-      `launcher local is one process, and num_workers is ${workers}: take torchrun, accelerate or ray`,
-    );
-  if (launcher !== "accelerate" && distribution !== "ddp")
-    throw new InputError(`distribution ${distribution} is accelerate's: set launcher accelerate`);
-  if (launcher !== "ray" && ray.storage !== undefined)
-    throw new InputError("storage_path is for Ray: leave it out, or set launcher ray");
+  const against = trlContradiction({ launcher, num_workers: workers, distribution, storage_path: ray.storage });
+  if (against) throw new InputError(`${against.key} ${against.message}`);
   return {
     objectives: ["dpo"],
     train(job: TrainingJob): AsyncIterable<TrainingEvent> {
@@ -69,7 +69,9 @@ async function* trainDpo(
   for (const message of model.notices) notice(message);
   const rows = trainingRows(job, model.tokenizer);
   const { per_device_train_batch_size: batch, gradient_accumulation_steps: accumulation } = rows.options;
-  const { size } = shareOfWorkers(batch, accumulation, options.workers);
+  const share = shareOfWorkers(batch, accumulation, options.workers);
+  if (!share) throw new InputError(unevenShare(batch, accumulation, options.workers));
+  const { size } = share;
   if (options.workers > 1 && size !== batch)
     notice(`${options.workers} workers share the ${batch * accumulation} rows of a step: ${size} in one pass of each`);
   yield rows.event;

@@ -43,3 +43,43 @@ export const trl = {
     max_failures: z.number().int().nonnegative().default(0).describe("lost workers that Ray starts again"),
   },
 } as const satisfies Kind;
+
+/** Options of the kind that must fit together. */
+type TrlParts = Pick<
+  z.infer<z.ZodObject<typeof trl.shape>>,
+  "launcher" | "num_workers" | "distribution" | "storage_path"
+>;
+
+/** Contradiction within the options of a training by TRL, as the key and what to do about it; undefined where there is none. */
+export function trlContradiction(spec: TrlParts): { key: keyof TrlParts; message: string } | undefined {
+  const { launcher, num_workers, distribution, storage_path } = spec;
+  if (launcher === "local" && num_workers > 1)
+    return {
+      key: "num_workers",
+      message: `${num_workers} are too many for the launcher local, which is one process: take torchrun, accelerate or ray`,
+    };
+  if (launcher !== "accelerate" && distribution !== "ddp")
+    return { key: "distribution", message: `${distribution} is accelerate's: set launcher accelerate` };
+  if (launcher !== "ray" && storage_path !== undefined)
+    return { key: "storage_path", message: "is for Ray: leave it out, or set launcher ray" };
+  return undefined;
+}
+
+/**
+ * Rows of a step as processes share them: rows of a pass on one device, and passes. The program has the same rule.
+ * Undefined where they cannot be shared evenly.
+ */
+export function shareOfWorkers(
+  batch: number,
+  accumulation: number,
+  workers: number,
+): { size: number; passes: number } | undefined {
+  const rows = batch * accumulation;
+  for (let size = batch; size > 0; size--)
+    if (rows % (workers * size) === 0) return { size, passes: rows / (workers * size) };
+  return undefined;
+}
+
+/** Sentence on workers that cannot share a step's rows. */
+export const unevenShare = (batch: number, accumulation: number, workers: number): string =>
+  `${workers} workers cannot share evenly the ${batch * accumulation} rows of a step (per_device_train_batch_size ${batch} times gradient_accumulation_steps ${accumulation}): change one of the three`;
