@@ -22,7 +22,7 @@ export interface HeldOutLengths {
   readonly policies: readonly PolicyLengths[];
 }
 
-/** What the lengths are read from: a {@link Study} has it. */
+/** Source of the lengths: a {@link Study} is one. */
 export interface LengthSource {
   readonly recipe: Recipe;
   readonly reference: string;

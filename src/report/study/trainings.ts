@@ -33,7 +33,7 @@ const lastShare = 0.1;
 /** Most points of a curve. */
 const maxPoints = 600;
 
-/** What the trainings are read from: a {@link Study} has it. */
+/** Source of the trainings: a {@link Study} is one. */
 export interface TrainingSource {
   readonly run: RunStore;
   readonly recipe: Recipe;
