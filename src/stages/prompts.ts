@@ -96,7 +96,8 @@ function trainingCount(recipe: Recipe, all: number, heldOut: number): { prompts:
 function distinct(texts: readonly Text[], { duplicates, file, dataset }: PromptSource): Text[] {
   const first = new Map<string, number>();
   return texts.filter((text, i) => {
-    const key = JSON.stringify(text);
+    // A text is its own key: a million of them are not held twice.
+    const key = typeof text === "string" ? text : `\u0000${JSON.stringify(text)}`;
     const earlier = first.get(key);
     if (earlier === undefined) {
       first.set(key, i);

@@ -49,10 +49,14 @@ export interface Client {
 
 /** Failure that may pass: the request is sent again. */
 export class Passing extends Error {
-  /** @param wait seconds that the server asks for. */
+  /**
+   * @param wait seconds that the server asks for.
+   * @param reason server's own words where it answered: after the retries this is a {@link Refusal} with them.
+   */
   constructor(
     message: string,
     readonly wait?: number,
+    readonly reason?: string,
   ) {
     super(message);
   }
@@ -132,7 +136,7 @@ export function openClient(options: ClientOptions): Client {
     if (passingStatus(status)) {
       const wait = retryAfter(response.headers["retry-after"]);
       if (wait !== undefined) resumeAt = Math.max(resumeAt, Date.now() + Math.min(wait, longestWait) * 1000);
-      throw new Passing(`HTTP ${status}${inBrackets(ownWords(text))}`, wait);
+      throw new Passing(`HTTP ${status}${inBrackets(masked(ownWords(text), key))}`, wait);
     }
     return { status, text };
   };
@@ -144,10 +148,10 @@ export function openClient(options: ClientOptions): Client {
         return await action();
       } catch (error) {
         if (!(error instanceof Passing)) throw error;
-        if (tries >= most)
-          throw new InputError(
-            `${name}: ${where} failed ${tries + 1} time${tries === 0 ? "" : "s"}, at last with: ${error.message}; ${kept}`,
-          );
+        if (tries >= most) {
+          const told = `${name}: ${where} failed ${tries + 1} time${tries === 0 ? "" : "s"}, at last with: ${masked(error.message, key)}; ${kept}`;
+          throw error.reason === undefined ? new InputError(told) : new Refusal(told, 200, masked(error.reason, key));
+        }
         // Spread out, so that requests that failed together do not come back together.
         const wait = error.wait ?? backoff * 2 ** tries * (0.75 + 0.5 * Math.random());
         await sleep(Math.min(wait, longestWait) * 1000, undefined, { signal: signal ?? closing.signal });
@@ -163,7 +167,7 @@ export function openClient(options: ClientOptions): Client {
         const { status, text } = await attempt("POST", path, sent, signal);
         if (status >= 400) {
           const hint = status === 401 || status === 403 ? ": check the key in the environment" : "";
-          const reason = ownWords(text);
+          const reason = masked(ownWords(text), key);
           const message = `${name}: ${where} refuses with HTTP ${status}${inBrackets(reason)}${hint}`;
           throw new Refusal(message, status, reason);
         }
@@ -236,6 +240,9 @@ function ownWords(text: string): string {
   if (words === undefined) return "";
   return (typeof words === "string" ? words : JSON.stringify(words)).slice(0, 300).replace(/\s+/g, " ");
 }
+
+/** Server's words without the token, which some repeat. */
+const masked = (words: string, key: string | undefined) => (key ? words.replaceAll(key, "…") : words);
 
 const inBrackets = (words: string) => (words === "" ? "" : ` (${words})`);
 
