@@ -175,6 +175,15 @@ export class RunFolder extends NamedRows {
     return new RunFolder(this.path, attempt, this.meta, this.database);
   }
 
+  /**
+   * This run at work on another of its attempts; closing either closes both.
+   * @throws InputError if there is no attempt of that number.
+   */
+  async onAttempt(number: number): Promise<RunFolder> {
+    if (number === this.attempt.attempt) return this;
+    return RunFolder.read(this.path, this.database, number);
+  }
+
   get origin(): RunOrigin {
     const { versions, started } = this.meta;
     const { recipeText, recipeSha256 } = this.attempt;
