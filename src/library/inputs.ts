@@ -8,7 +8,7 @@ import { noteUsed, type UsedPart } from "../store/fingerprints.js";
 import type { RunFolder } from "../store/runFolder.js";
 
 /**
- * The run with its inputs as they are now. Where the content of a scorer has changed since it scored, that is another
+ * The run with its inputs as they are now. Where the content of a scorer or a judge has changed since, that is another
  * attempt with scores of its own, where `mayChange`; where anything else has, nothing of the run can go on with it.
  * @param notice hears what is scored anew.
  * @throws InputError that names what has changed.
@@ -54,11 +54,11 @@ function sources({ model, adapter, prompts, evaluate }: Recipe): UsedPart[] {
   ];
 }
 
-/** Files of scorers under the scorers' names, of PeCAN's preferences too. */
+/** Files of scorers and judges under their names, of PeCAN's preferences too. */
 function scorers(recipe: Recipe): UsedPart[] {
-  const specs = [recipe.reward, ...recipe.safety, ...recipe.evaluate.scorers];
+  const specs = [recipe.reward, ...recipe.safety, ...recipe.evaluate.scorers, ...recipe.evaluate.judges];
   return specs.flatMap((spec) =>
-    (["model", "adapter", "module", "file"] as const).flatMap((key) =>
+    (["model", "adapter", "module", "guard", "rubric", "file"] as const).flatMap((key) =>
       there(`${spec.name} ${key}`, (spec as Partial<Record<string, string>>)[key]),
     ),
   );

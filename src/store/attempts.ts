@@ -137,7 +137,10 @@ export function changeOf(
     );
 
   const found = new Set<Touch>(touches.values());
-  if (changed.length > 0) found.add(recipe.method === "pecan" ? "pretrain" : "scorer");
+  // What only measures touches what is measured.
+  const solved = new Set([recipe.reward, ...recipe.safety].map(({ name }) => name));
+  for (const name of changed)
+    found.add(solved.has(name) ? (recipe.method === "pecan" ? "pretrain" : "scorer") : "evaluate");
   const earliest = (["pretrain", "scorer", "dual", "train"] as const).find((touch) => found.has(touch));
   const from = earliest === undefined ? order.length : order.indexOf(first[earliest]);
   const again: readonly StageName[] =
