@@ -42,7 +42,8 @@ export async function noteUsed(run: RunStore, stage: StageName, used: readonly U
 /**
  * Hash of a path's content, in hexadecimal: of a file with the modules that it imports from beside it, or of the files of a
  * model's folder. Where it lies and when it was written do not matter. A file whose size and time of modification are
- * known to the run is not read again.
+ * known to the run is not read again; the time is that of the inode's last change, which a copy that keeps its dates does
+ * not keep.
  */
 export async function fingerprint(run: RunStore, path: string): Promise<string> {
   if (!existsSync(path)) throw new InputError(`${path} is not there`);
@@ -77,7 +78,7 @@ function moduleFiles(path: string, found = new Set<string>()): Set<string> {
 
 async function contentHash(run: RunStore, given: string): Promise<string> {
   const path = realpathSync(given);
-  const { size: bytes, mtimeMs: modified } = statSync(path);
+  const { size: bytes, ctimeMs: modified } = statSync(path);
   const [known] = await run.select("contents", { path });
   if (known?.bytes === bytes && known.modified === modified) return known.sha256;
   const hash = createHash("sha256");
