@@ -57,9 +57,10 @@ function sources({ model, adapter, prompts, evaluate }: Recipe): UsedPart[] {
 /** Files of scorers under the scorers' names, of PeCAN's preferences too. */
 function scorers(recipe: Recipe): UsedPart[] {
   const specs = [recipe.reward, ...recipe.safety, ...recipe.evaluate.scorers];
-  return specs.flatMap((spec) =>
-    (["model", "adapter", "module", "file"] as const).flatMap((key) =>
+  return specs.flatMap((spec) => [
+    ...(["model", "adapter", "module", "file"] as const).flatMap((key) =>
       there(`${spec.name} ${key}`, (spec as Partial<Record<string, string>>)[key]),
     ),
-  );
+    ...there(`${spec.name} preferences.file`, "preferences" in spec ? spec.preferences.file : undefined),
+  ]);
 }

@@ -9,7 +9,7 @@ import { dpoLossOf } from "../train/objectives/dpo/losses.js";
 import { kindOf, kindWanted, type Part } from "./kinds/kind.js";
 import { type Placed, partsOf } from "./kinds/parts.js";
 import { dpoObjective } from "./options.js";
-import type { Fail, MethodName, Recipe } from "./schema.js";
+import type { Fail, MethodName, Recipe, ScorerSpec } from "./schema.js";
 import { contradiction, type Train } from "./train.js";
 
 export type {
@@ -25,8 +25,10 @@ export type {
   PreferenceSource,
   PreferenceSpec,
   PromptSource,
+  ReadyScorerSpec,
   Recipe,
   ScorerSpec,
+  TrainedScorerSpec,
 } from "./schema.js";
 
 /** A key of the recipe: names and list positions from the top. */
@@ -59,7 +61,7 @@ function pathKeys(raw: Record<string, unknown>, method: MethodName): KeyPath[] {
     ["prompts", "file"],
     ["evaluate", "prompts", "file"],
     ...partsIn(raw, method).flatMap(({ at, part, value }) =>
-      (kindOf(part, value)?.paths ?? []).map((field) => [...at, field]),
+      (kindOf(part, value)?.paths ?? []).map((field) => [...at, ...field.split(".")]),
     ),
   ];
 }
@@ -160,6 +162,25 @@ function checkTraining(recipe: Recipe, fail: (path: KeyPath, message: string) =>
   const preferences = recipe.method === "pecan" ? recipe : recipe.method === "compare" ? recipe.preferences : undefined;
   const trained = preferences && [preferences.reward, ...preferences.safety];
   if (trained?.some(({ kind }) => kind === "data") && "pretrain" in recipe) check("pretrain", recipe.pretrain, "hard");
+  for (const [at, spec] of placedScorers(recipe)) {
+    if (spec.kind !== "preferences") continue;
+    const against = contradiction(spec.train);
+    const path = [...at, "train"];
+    if (against) throw fail([...path, against.key], `'${dotted(path)}.${against.key}' ${against.message}`);
+    if (spec.objective === "cost" && spec.sign !== -1)
+      throw fail([...at, "objective"], `'${dotted(at)}' is a cost, which is lower for what is safer: set sign: -1`);
+  }
+}
+
+/** Scorers of a recipe with their places: PeCAN's problem has none. */
+function placedScorers(recipe: Recipe): [KeyPath, ScorerSpec][] {
+  const held = recipe.evaluate.scorers.map((spec, i): [KeyPath, ScorerSpec] => [["evaluate", "scorers", i], spec]);
+  if (recipe.method === "pecan") return held;
+  return [
+    [["reward"], recipe.reward],
+    ...recipe.safety.map((spec, i): [KeyPath, ScorerSpec] => [["safety", i], spec]),
+    ...held,
+  ];
 }
 
 /** Recipe of a method: its schema, the check that fills it in, and the key that only such a recipe has. */

@@ -87,10 +87,11 @@ async function* trainOnRows(runtime: Runtime, job: RowsJob, notice: Notice): Asy
   for (const message of model.notices) notice(message);
   let cut = 0;
   const lengths = { maxLength: options.max_length, onCut: () => cut++ };
-  const examples = rows.flatMap(
-    ({ row, where }) =>
-      recordOf(objective).example(objective, row, { tokenizer: model.tokenizer, where, lengths }) ?? [],
-  );
+  const examples = rows.flatMap(({ row, where, group }): Example | Example[] => {
+    const example = recordOf(objective).example(objective, row, { tokenizer: model.tokenizer, where, lengths });
+    if (!example) return [];
+    return group === undefined ? example : { ...example, group };
+  });
   if (rows.length === 0) throw new InputError("there are no rows to train on");
   if (examples.length === 0)
     throw new InputError(
@@ -113,7 +114,7 @@ async function* trainSteps(
   const { eval_split: share } = options;
   const guided = job.guidance?.learningRate || job.guidance?.length;
   // Pairs of one prompt tell of each other: what a length is found by is apart from what is learned from.
-  const byPrompt = share > 0 && (guided || job.kind === "pairs");
+  const byPrompt = share > 0 && (guided || job.kind === "pairs" || examples.some(({ group }) => group !== undefined));
   const { training, held } = byPrompt ? holdBack(examples, { share, seed }) : splitExamples(examples, options, seed);
   yield {
     event: "rows",
