@@ -3,7 +3,7 @@ import type { Message } from "./messages.js";
 
 const turn = /\n\n(Human|Assistant):/;
 
-/** Whether a text is such a transcript. */
+/** Test whether a text is such a transcript. */
 export const isTranscript = (text: string): boolean => text.startsWith("\n\nHuman:");
 
 /** Turns of a transcript as chat messages, without the spaces around them. */
