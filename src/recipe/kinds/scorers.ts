@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { scorerTrainSchema } from "../train.js";
 import { count, label, name, rowFields, sign } from "./common.js";
-import { scorerEndpointFields } from "./endpoints.js";
+import { checkRatings, ratingFields, scorerEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
 const model = {
@@ -84,8 +84,15 @@ const endpoint = {
   shape: scorerEndpointFields,
 } as const satisfies Kind;
 
+const rating = {
+  kind: "rating",
+  marks: ["rubric"],
+  paths: [],
+  shape: ratingFields,
+} as const satisfies Kind;
+
 /** Scorers by kind. */
-export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, preferences, endpoint] };
+export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, preferences, endpoint, rating] };
 
 const common = {
   name: label,
@@ -101,4 +108,5 @@ export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
     objectOf(guard, { ...common, ...more }),
     objectOf(preferences, { ...common, ...more }),
     objectOf(endpoint, { ...common, ...more }),
+    objectOf(rating, { ...common, ...more }).superRefine(checkRatings),
   ]);
