@@ -2,8 +2,9 @@
 import type { RowSource } from "../files/rows/source.js";
 import type { PolicyRef } from "../ports/policy.js";
 import type { PolicyEndpoint } from "../recipe/kinds/endpoints.js";
+import type { Engine } from "../recipe/kinds/engines.js";
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
-import type { ScorerSpec } from "../recipe/parse.js";
+import type { ReadyScorerSpec } from "../recipe/parse.js";
 
 /** Devices that compute: the processor, or a GPU by WebGPU or by CUDA. */
 export const devices = ["cpu", "webgpu", "cuda"] as const;
@@ -28,6 +29,8 @@ interface TrainJob extends Job {
   seed: number;
   /** Whether to go on from the last checkpoint in `outputDir`. */
   resume: boolean;
+  /** Engine that trains; the embedded one by default. */
+  engine?: Engine["train"];
 }
 
 /** Job of `dualign train`. */
@@ -61,6 +64,6 @@ export interface LogprobsJob extends Job {
 
 /** Job of `dualign score`. */
 export interface ScoreJob extends Job {
-  scorer: ScorerSpec;
+  scorer: ReadyScorerSpec;
   output: string;
 }

@@ -10,7 +10,7 @@ import type { Scorer } from "../ports/scorer.js";
 import type { Trainer } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
 import type { Engine } from "../recipe/kinds/engines.js";
-import type { JudgeSpec, ScorerSpec } from "../recipe/parse.js";
+import type { JudgeSpec, ReadyScorerSpec } from "../recipe/parse.js";
 
 /** Means of an opener, beside the part itself. */
 export interface Opening {
@@ -27,7 +27,7 @@ type Openers<Spec extends { kind: string }, More extends readonly unknown[], Res
 };
 
 /** Openers of scorers. */
-export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
+export const scorers: Openers<ReadyScorerSpec, [Opening], Scorer> = {
   async model({ name, model, adapter, max_length }, { runtime, notice }) {
     const { openModelScorer } = await import("./onnx/scorer.js");
     return openModelScorer(await runtime(), { name, model, adapter, maxLength: max_length }, notice);
@@ -47,14 +47,20 @@ export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
     const read = { name, api, model, tokenizer, label, text, max_length, batch_size };
     return openEndpointScorer({ ...connection, ...read }, notice);
   },
+  async rating({ name, rubric, endpoint, model, lowest, highest, read, unreadable, parameters, ...rest }, { notice }) {
+    const { openRating } = await import("./endpoint/rating.js");
+    const { key, concurrency, timeout, retries } = rest;
+    const asked = { name, rubric, model, lowest, highest, read, unreadable, parameters };
+    return openRating({ ...asked, endpoint, key, concurrency, timeout, retries }, notice);
+  },
 };
 
 /** Openers of judges. */
 export const judges: Openers<JudgeSpec, [], Judge> = {
   async endpoint({ name, question, endpoint, model, key, parameters, concurrency, timeout, retries }) {
     const { openEndpointJudge } = await import("./endpoint/judge.js");
-    const { keyFor } = await import("./endpoint/keyFor.js");
-    const secret = keyFor(`judge '${name}'`, endpoint, key);
+    const { tokenFor } = await import("./endpoint/token.js");
+    const secret = tokenFor(`judge '${name}'`, { endpoint, key });
     return openEndpointJudge({
       name,
       question,
@@ -107,6 +113,21 @@ export const trainers: Openers<Engine["train"], [Opening, World["openScorer"]], 
   async embedded(_, { runtime, notice }, openScorer) {
     const { openEmbeddedTrainer } = await import("./onnx/trainer.js");
     return openEmbeddedTrainer(await runtime(), openScorer, notice);
+  },
+  async trl({ launcher, python, num_workers, distribution, model_path, dtype, bf16, ...ray }, { notice }) {
+    const { openTrlTrainer } = await import("./trl/trainer.js");
+    const { ray_address, storage_path, max_failures } = ray;
+    return openTrlTrainer(
+      {
+        launcher,
+        python,
+        workers: num_workers,
+        distribution,
+        ...{ modelPath: model_path, dtype, bf16 },
+        ray: { address: ray_address, storage: storage_path, maxFailures: max_failures },
+      },
+      notice,
+    );
   },
 };
 

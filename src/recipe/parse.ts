@@ -5,12 +5,10 @@
 import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument } from "yaml";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import { dpoLossOf } from "../train/objectives/dpo/losses.js";
+import { checkTraining } from "./checkTraining.js";
 import { kindOf, kindWanted, type Part } from "./kinds/kind.js";
 import { type Placed, partsOf } from "./kinds/parts.js";
-import { dpoObjective } from "./options.js";
 import type { Fail, MethodName, Recipe } from "./schema.js";
-import { contradiction, type Train } from "./train.js";
 
 export type {
   CompareRecipe,
@@ -25,8 +23,10 @@ export type {
   PreferenceSource,
   PreferenceSpec,
   PromptSource,
+  ReadyScorerSpec,
   Recipe,
   ScorerSpec,
+  TrainedScorerSpec,
 } from "./schema.js";
 
 /** A key of the recipe: names and list positions from the top. */
@@ -59,7 +59,7 @@ function pathKeys(raw: Record<string, unknown>, method: MethodName): KeyPath[] {
     ["prompts", "file"],
     ["evaluate", "prompts", "file"],
     ...partsIn(raw, method).flatMap(({ at, part, value }) =>
-      (kindOf(part, value)?.paths ?? []).map((field) => [...at, field]),
+      (kindOf(part, value)?.paths ?? []).map((field) => [...at, ...field.split(".")]),
     ),
   ];
 }
@@ -144,22 +144,28 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
   const fail = (path: KeyPath, message: string) => new InputError(`${place(path)}: ${message}`);
   const recipe = methods[method].complete(result.data as never, fail);
   checkTraining(recipe, fail);
+  checkUnread(raw, fail);
   return recipe;
 }
 
-/** Refuses a loss that cannot learn from the labels which it will get, and options that contradict each other. */
-function checkTraining(recipe: Recipe, fail: (path: KeyPath, message: string) => Error): void {
-  const { beta, train, pairs } = recipe;
-  const check = (key: string, options: Train, labels: "soft" | "hard") => {
-    const against = contradiction(options);
-    if (against) throw fail([key, against.key], `'${key}.${against.key}' ${against.message}`);
-    const wrong = dpoLossOf(options.loss_type).objection?.(labels, dpoObjective(beta, options));
-    if (wrong) throw fail([key, "loss_type"], `'${key}.loss_type' ${wrong}`);
-  };
-  check("train", train, pairs.labels === "soft" ? "soft" : "hard");
-  const preferences = recipe.method === "pecan" ? recipe : recipe.method === "compare" ? recipe.preferences : undefined;
-  const trained = preferences && [preferences.reward, ...preferences.safety];
-  if (trained?.some(({ kind }) => kind === "data") && "pretrain" in recipe) check("pretrain", recipe.pretrain, "hard");
+/** Refuses keys of a training that another key leaves without effect. */
+function checkUnread(raw: Record<string, unknown>, fail: (path: KeyPath, message: string) => Error): void {
+  for (const part of ["train", "pretrain"]) {
+    const given = raw[part];
+    if (!isRecord(given)) continue;
+    const shape = ["lora_r", "lora_alpha", "lora_target_modules"].find((key) => given[key] != null);
+    if (raw.adapter != null && shape !== undefined)
+      throw fail(
+        [part, shape],
+        `'${part}.${shape}' shapes a new adapter, and 'adapter' is trained on as it is: leave out one of them`,
+      );
+    const lora = shape ?? (given.lora_dropout != null ? "lora_dropout" : undefined);
+    if (given.use_peft === false && lora !== undefined)
+      throw fail(
+        [part, lora],
+        `'${part}.${lora}' is of a LoRA adapter, and 'use_peft: false' trains every weight: leave out one of them`,
+      );
+  }
 }
 
 /** Recipe of a method: its schema, the check that fills it in, and the key that only such a recipe has. */

@@ -11,6 +11,7 @@ import type { Recipe, ScorerSpec } from "../recipe/parse.js";
 import { aligned } from "../stages/context.js";
 import { atStrength, referenceOf } from "../stages/policies.js";
 import { promptFormat } from "../stages/prompts.js";
+import { scorerOpener } from "../stages/scorers.js";
 import type { Text } from "../text/rows.js";
 import type { ChatAnswer, ChatRequest, ChatResponse } from "./api.js";
 
@@ -176,7 +177,7 @@ async function openChat(run: RunStore, key: string, device: Device): Promise<Ope
       }
     } else specs.push(recipe.reward, ...recipe.safety);
     for (const spec of [...specs, ...recipe.evaluate.scorers])
-      scorers.push(explicit(spec, keep(await world.openScorer(spec))));
+      scorers.push(explicit(spec, keep(await scorerOpener({ run, world }, spec)())));
     return { key, recipe, world, samplers, scorers, notices, close };
   } catch (error) {
     await close();

@@ -24,7 +24,7 @@ export async function runFigures(
 ): Promise<RunFigures> {
   const { recipe } = run;
   const attempts: AttemptFigures[] = [];
-  for (const { attempt } of await run.attempts()) attempts.push(await attemptFigures(await run.onAttempt(attempt)));
+  for (const attempt of await run.attempts()) attempts.push(await attemptFigures(run.at(attempt)));
   const counts = new Map<string, number>();
   for (const { split } of await run.prompts()) counts.set(split, (counts.get(split) ?? 0) + 1);
   return {

@@ -85,7 +85,7 @@ export class Runs {
     const copy = await this.copyOf(id, path);
     copy.users++;
     try {
-      return await action(attempt === undefined ? copy.run : await copy.run.onAttempt(attempt));
+      return await action(attempt === undefined ? copy.run : copy.run.at(await attemptOf(copy.run, attempt)));
     } finally {
       copy.users--;
       if (copy.stale && copy.users === 0) await copy.run.close();
@@ -148,6 +148,13 @@ export class Runs {
       return hasRun(path) ? [path] : readable(path) ? this.below(path, levels - 1) : [];
     });
   }
+}
+
+async function attemptOf(run: RunFolder, number: number) {
+  const attempts = await run.attempts();
+  const found = attempts.find(({ attempt }) => attempt === number);
+  if (!found) throw new InputError(`the run has no attempt ${number}: it has ${attempts.length}, counted from 1`);
+  return found;
 }
 
 function readable(folder: string): boolean {

@@ -17,7 +17,13 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const { options, outputDir } = training;
   const log = makeStepLog(options.logging_steps);
   const notices = new Notices();
-  const trainer = await openWorld(job.device, notices.hear).openTrainer();
+  const { engine = { kind: "embedded" } } = job;
+  const engines = { sample: { kind: "embedded" }, train: engine } as const;
+  const trainer = await openWorld(job.device, notices.hear, engines).openTrainer();
+  if (!trainer.objectives.includes(training.objective))
+    throw new InputError(
+      `--engine ${engine.kind} trains for ${trainer.objectives.join(", ")}, not for ${training.objective}: leave out --engine`,
+    );
   const begin = performance.now();
   let stepsBegin = begin;
   let [tokens, flops, rows, left, cut] = [0, 0, 0, 0, 0];
@@ -89,7 +95,7 @@ async function trainingRows({ source, label, chat }: TrainCommandJob): Promise<T
     label === undefined
       ? await sourceRows(source)
       : await readSource(source, async (file) =>
-          (await readPreferenceFile(file, label)).map(({ safe, ...pair }, i) => {
+          (await readPreferenceFile(file, label, { labelled: true })).map(({ safe, ...pair }, i) => {
             const labels = safe ? { chosen_safe: safe[0], rejected_safe: safe[1] } : {};
             return { row: { ...pair, ...labels }, where: `${file}, row ${i + 1}` };
           }),

@@ -1,6 +1,7 @@
 /** What an objective is made of: one record each, all of them listed in `table.ts`. */
+
+import type { HostTensor } from "../../graph/data.js";
 import type { Tensor } from "../../graph/graph.js";
-import type { HostTensor } from "../../graph/runtime.js";
 import type { LengthOptions, Row } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 
@@ -17,6 +18,8 @@ export interface Example {
   readonly reference?: readonly [number, number];
   /** Cost model: whether chosen and rejected are safe. */
   readonly safe?: readonly [boolean, boolean];
+  /** Group whose examples are held back together; by default those of one prompt. */
+  readonly group?: string;
 }
 
 /** A loss at the reference, and at the policy where its mean over drawn labels is least. */
