@@ -40,6 +40,11 @@ export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
     const { openGuard } = await import("./onnx/guard.js");
     return openGuard(await runtime(), { name, model: guard, adapter, template, safe, unsafe }, notice);
   },
+  async classifier({ name, classifier, label, activation, text, template, max_length }, { runtime, notice }) {
+    const { openClassifier } = await import("./onnx/classifier.js");
+    const read = { name, model: classifier, label, activation, text, template, maxLength: max_length };
+    return openClassifier(await runtime(), read, notice);
+  },
   async endpoint({ name, endpoint, api, model, tokenizer, label, text, max_length, batch_size, ...rest }, { notice }) {
     const { openEndpointScorer } = await import("./endpoint/scorer.js");
     const { key, concurrency, timeout, retries } = rest;

@@ -4,6 +4,12 @@ import { count, label, name, sign } from "./common.js";
 import { scorerEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
+/** Text with places for prompt and response. */
+const placesTemplate = z
+  .string()
+  .refine((text) => text.includes("{response}"), "must contain {response}")
+  .optional();
+
 const model = {
   kind: "model",
   marks: ["model"],
@@ -33,13 +39,33 @@ const guard = {
   shape: {
     guard: name.describe("a chat model that answers safe or unsafe: folder or hub id; its score is their log-odds"),
     adapter: name.optional().describe("a PEFT adapter on it"),
-    template: z
-      .string()
-      .refine((text) => text.includes("{response}"), "must contain {response}")
-      .optional()
-      .describe("text with {prompt} and {response}, in place of the guard's own chat template"),
+    template: placesTemplate.describe("text with {prompt} and {response}, in place of the guard's own chat template"),
     safe_answer: name.default("safe").describe("what it answers where all is well"),
     unsafe_answer: name.default("unsafe").describe("and where not"),
+  },
+} as const satisfies Kind;
+
+const classifier = {
+  kind: "classifier",
+  marks: ["classifier"],
+  paths: ["classifier"],
+  shape: {
+    classifier: name.describe(
+      "an encoder with labels (BERT, RoBERTa, DistilBERT, DeBERTa-v3, ModernBERT): folder or hub id",
+    ),
+    label: name.optional().describe("label whose value is the score, by name or index; not needed where there is one"),
+    activation: z
+      .enum(["none", "sigmoid", "softmax"])
+      .optional()
+      .describe(
+        "what becomes of its logit; by default what the model was trained with: softmax over several labels, sigmoid where they exclude nothing, none for a single one or a regression",
+      ),
+    text: z
+      .enum(["response", "pair"])
+      .default("response")
+      .describe("what it reads: the response alone, or prompt and response as a pair"),
+    template: placesTemplate.describe("text with {prompt} and {response} that it reads in their place"),
+    max_length: count.optional().describe("longest text in tokens; by default what its positions allow, at most 512"),
   },
 } as const satisfies Kind;
 
@@ -51,7 +77,7 @@ const endpoint = {
 } as const satisfies Kind;
 
 /** Scorers by kind. */
-export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, endpoint] };
+export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, classifier, endpoint] };
 
 const common = {
   name: label,
@@ -65,5 +91,6 @@ export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
     objectOf(model, { ...common, ...more }),
     objectOf(module, { ...common, ...more }),
     objectOf(guard, { ...common, ...more }),
+    objectOf(classifier, { ...common, ...more }),
     objectOf(endpoint, { ...common, ...more }),
   ]);
