@@ -3,10 +3,13 @@
 usage: python oracles/classifiers.py [NAME ...]     writes test/golden/classifiers/<name>/ with cases.json (all by default)
 
 cases.json: cases[i] has prompt, response, reads ("response" or "pair"), max_length (null: none), ids and types as the tokenizer
-gives them, and logits in double precision (norms and rotary angles stay float32 there); buckets (DeBERTa) holds
+gives them, logits in double precision (norms and rotary angles stay float32 there), and of whole responses the scores that
+the pipeline "text-classification" gives by itself, in the labels' order; buckets (DeBERTa) holds
 transformers' own buckets of the distances 0, 1, 2, ... for some sizes.
 """
 
+import collections
+import math
 import shutil
 import sys
 
@@ -15,7 +18,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, DistilBertConfig
 from transformers import DistilBertForSequenceClassification, ModernBertConfig, ModernBertForSequenceClassification
-from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForSequenceClassification
+from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForSequenceClassification, pipeline
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 from common import GOLDEN, TEXT, randomize, rounded, write_json
@@ -23,14 +26,27 @@ from common import GOLDEN, TEXT, randomize, rounded, write_json
 SIZE = 120
 MORE = TEXT + ["Übung macht den Meister! 3,141 and 2 cats; naïve façades (don't panic) #42", "你好 world"]
 
+BERT_NORMALIZER = normalizers.BertNormalizer(lowercase=True)
+
+
+def pieces():
+    """Characters and frequent pieces of two to five characters with their counts: training would order equals by chance."""
+    words = [word for line in MORE for word in BERT_NORMALIZER.normalize_str(line).split()]
+    counts = collections.Counter(w[i : i + n] for w in words for n in (2, 3, 4, 5) for i in range(len(w) - n + 1))
+    return sorted({c for w in words for c in w}), sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+
 
 def word_piece():
-    tok = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tok.normalizer = normalizers.BertNormalizer(lowercase=True)
+    letters, frequent = pieces()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocab = [*special, *letters, *(f"##{c}" for c in letters if c.isalnum())]
+    for i, (piece, _) in enumerate(frequent):
+        if len(vocab) < SIZE:
+            vocab.append(piece if i % 2 else f"##{piece}")
+    tok = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(vocab)}, unk_token="[UNK]"))
+    tok.normalizer = BERT_NORMALIZER
     tok.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tok.decoder = decoders.WordPiece()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tok.train_from_iterator(MORE, trainers.WordPieceTrainer(vocab_size=SIZE, special_tokens=special, show_progress=False))
     return tok
 
 
@@ -81,13 +97,16 @@ def modernbert_tokenizer():
 
 
 def deberta_tokenizer():
-    tok = Tokenizer(models.Unigram())
+    letters, frequent = pieces()
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+    rare = [(c, -8.0) for c in letters if c.isascii()] + [("▁", -3.0)]
+    # No two scores are equal, nor sums of them: which of equals is taken is nobody's promise.
+    scored = [(f"▁{piece}" if i % 2 else piece, math.log(count / 200) - 0.0137 * i**1.5 / 50) for i, (piece, count) in enumerate(frequent)]
+    vocab = [(token, 0.0) for token in special] + (rare + scored)[: SIZE - len(special)]
+    tok = Tokenizer(models.Unigram(vocab, unk_id=3))
     tok.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tok.pre_tokenizer = pre_tokenizers.Metaspace()
     tok.decoder = decoders.Metaspace()
-    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
-    trainer = trainers.UnigramTrainer(vocab_size=SIZE, special_tokens=special, unk_token="[UNK]", show_progress=False)
-    tok.train_from_iterator(MORE, trainer)
     tok.post_processor = processors.TemplateProcessing(
         single="[CLS]:0 $A:0 [SEP]:0",
         pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
@@ -213,6 +232,12 @@ def cases(folder):
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float64).eval()
     most = {"bert-relu": 48}.get(folder.name, 64)
     found = [row(tokenizer, model, *texts, reads, most) for texts in ROWS for reads in ("response", "pair")]
+    single = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    pipe = pipeline("text-classification", model=single, tokenizer=tokenizer, top_k=None)
+    for one in found:
+        if one["reads"] == "response" and one["response"]:
+            scores = {s["label"]: s["score"] for s in pipe([one["response"]], truncation=True, max_length=most)[0]}
+            one["scores"] = rounded([scores[model.config.id2label[i]] for i in range(model.config.num_labels)])
     # The shorter text whole and the longer cut; both cut, the odd token to either side; the other one longer.
     for texts in (ROWS[0], ROWS[1], ROWS[3]):
         found += [row(tokenizer, model, *texts, "pair", most) for most in (21, 24)]

@@ -28,9 +28,10 @@ type Openers<Spec extends { kind: string }, More extends readonly unknown[], Res
 
 /** Openers of scorers. */
 export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
-  async model({ name, model, adapter, max_length }, { runtime, notice }) {
+  async model({ name, model, adapter, label, activation, max_length }, { runtime, notice }) {
     const { openModelScorer } = await import("./onnx/scorer.js");
-    return openModelScorer(await runtime(), { name, model, adapter, maxLength: max_length }, notice);
+    const read = { name, model, adapter, label, activation, maxLength: max_length };
+    return openModelScorer(await runtime(), read, notice);
   },
   async module({ name, module, batch_size, timeout }) {
     const { openModuleScorer } = await import("./module/scorer.js");

@@ -72,7 +72,7 @@ function longestFirst(first: number, second: number, room: number): [number, num
   const short = Math.min(first, second);
   const half = Math.floor(room / 2);
   // Half each; the odd token goes to the longer one.
-  const kept = short <= half ? short : half;
+  const kept = Math.min(short, half);
   return first <= second ? [kept, room - kept] : [room - kept, kept];
 }
 

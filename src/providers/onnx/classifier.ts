@@ -75,6 +75,7 @@ export async function openClassifier(
     get cutRows() {
       return cutRows;
     },
+    maxLength: most,
     cutSide: folder.tokenizer.cutSide,
     async *score(rows) {
       const texts = rows.map((row, i) => {

@@ -10,6 +10,17 @@ const placesTemplate = z
   .refine((text) => text.includes("{response}"), "must contain {response}")
   .optional();
 
+/** Keys of models whose head has labels. */
+export const labelled = {
+  label: name.optional().describe("label whose value is the score, by name or index; not needed where there is one"),
+  activation: z
+    .enum(["none", "sigmoid", "softmax"])
+    .optional()
+    .describe(
+      "what becomes of its logit; by default what the model was trained with: softmax over several labels, sigmoid where problem_type is multi_label_classification, none for a single one or a regression",
+    ),
+};
+
 const model = {
   kind: "model",
   marks: ["model"],
@@ -17,6 +28,7 @@ const model = {
   shape: {
     model: name.describe("a score model: folder or hub id"),
     adapter: name.optional().describe("a PEFT adapter on it"),
+    ...labelled,
     max_length: count.default(512).describe("longest prompt and response together, in tokens"),
   },
 } as const satisfies Kind;
@@ -45,28 +57,25 @@ const guard = {
   },
 } as const satisfies Kind;
 
+/** Fields of a classifier. */
+export const classifierFields = {
+  classifier: name.describe(
+    "an encoder with labels (BERT, RoBERTa, DistilBERT, DeBERTa-v3, ModernBERT): folder or hub id",
+  ),
+  ...labelled,
+  text: z
+    .enum(["response", "pair"])
+    .default("response")
+    .describe("what it reads: the response alone, or prompt and response as a pair"),
+  template: placesTemplate.describe("text with {prompt} and {response} that it reads in their place"),
+  max_length: count.optional().describe("longest text in tokens; by default what its positions allow, at most 512"),
+};
+
 const classifier = {
   kind: "classifier",
   marks: ["classifier"],
   paths: ["classifier"],
-  shape: {
-    classifier: name.describe(
-      "an encoder with labels (BERT, RoBERTa, DistilBERT, DeBERTa-v3, ModernBERT): folder or hub id",
-    ),
-    label: name.optional().describe("label whose value is the score, by name or index; not needed where there is one"),
-    activation: z
-      .enum(["none", "sigmoid", "softmax"])
-      .optional()
-      .describe(
-        "what becomes of its logit; by default what the model was trained with: softmax over several labels, sigmoid where they exclude nothing, none for a single one or a regression",
-      ),
-    text: z
-      .enum(["response", "pair"])
-      .default("response")
-      .describe("what it reads: the response alone, or prompt and response as a pair"),
-    template: placesTemplate.describe("text with {prompt} and {response} that it reads in their place"),
-    max_length: count.optional().describe("longest text in tokens; by default what its positions allow, at most 512"),
-  },
+  shape: classifierFields,
 } as const satisfies Kind;
 
 const endpoint = {
