@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { InputError } from "../errors.js";
 import { addSourceFlags, chatOption, report, sourceOf } from "./common.js";
 import { addScorerFlags, type GivenScorer, kindGiven, scorerOf } from "./scorerFlags.js";
-import { addStageFlags, runStage, type StageFlags } from "./stages.js";
+import { addStageFlags, checkStageFlags, runStage, type StageFlags } from "./stages.js";
 
 interface Given extends StageFlags, GivenScorer {
   data?: string;
@@ -26,6 +26,7 @@ export function addScoreCommand(program: Command): void {
     .option("--output <file>", 'gets the rows with "score" added')
     .option(...chatOption);
   addStageFlags(addSourceFlags(command)).action(async (run: string | undefined, given: Given) => {
+    checkStageFlags(command, run);
     if (run !== undefined) return runStage("score", run, given);
     const { data, output, chat = false, device } = given;
     const kind = kindGiven(given);
