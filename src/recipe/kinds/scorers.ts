@@ -1,6 +1,7 @@
 /** Kinds of scorers. A new one is a record here, in both lists below, and an opener in `providers/kinds.ts`. */
 import { z } from "zod";
-import { count, label, name, sign } from "./common.js";
+import { scorerTrainSchema } from "../train.js";
+import { count, label, name, rowFields, sign } from "./common.js";
 import { checkRatings, ratingFields, scorerEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
@@ -57,6 +58,7 @@ const guard = {
   },
 } as const satisfies Kind;
 
+<<<<<<< HEAD
 /** Fields of a classifier. */
 export const classifierFields = {
   classifier: name.describe(
@@ -76,6 +78,39 @@ const classifier = {
   marks: ["classifier"],
   paths: ["classifier"],
   shape: classifierFields,
+=======
+const preferences = {
+  kind: "preferences",
+  marks: ["preferences"],
+  paths: ["preferences.file", "model"],
+  becomes: "model",
+  shape: {
+    preferences: z
+      .strictObject({
+        ...rowFields,
+        label: name
+          .optional()
+          .describe(
+            "the column that says which of response_0 and response_1 is preferred: better_response_id for the reward and safer_response_id for safety by default",
+          ),
+        limit: count.optional().describe("rows to use, chosen by the seed; all by default"),
+      })
+      .refine(
+        ({ file, dataset }) => (file === undefined) !== (dataset === undefined),
+        "needs file or dataset, one of them",
+      )
+      .describe("preferences that a score model is trained on, as a stage of the run"),
+    objective: z
+      .enum(["reward", "cost"])
+      .default("reward")
+      .describe("reward: Bradley–Terry; cost: Safe-RLHF's, which learns from safety labels too and needs sign -1"),
+    model: name.optional().describe("model that it is trained from, folder or hub id; the recipe's model by default"),
+    max_length: count
+      .default(512)
+      .describe("longest prompt and response together, in tokens; longer rows teach nothing"),
+    train: scorerTrainSchema.prefault({}).describe("how it is trained"),
+  },
+>>>>>>> main
 } as const satisfies Kind;
 
 const endpoint = {
@@ -93,7 +128,11 @@ const rating = {
 } as const satisfies Kind;
 
 /** Scorers by kind. */
+<<<<<<< HEAD
 export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, classifier, endpoint, rating] };
+=======
+export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, preferences, endpoint, rating] };
+>>>>>>> main
 
 const common = {
   name: label,
@@ -107,7 +146,11 @@ export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
     objectOf(model, { ...common, ...more }),
     objectOf(module, { ...common, ...more }),
     objectOf(guard, { ...common, ...more }),
+<<<<<<< HEAD
     objectOf(classifier, { ...common, ...more }),
+=======
+    objectOf(preferences, { ...common, ...more }),
+>>>>>>> main
     objectOf(endpoint, { ...common, ...more }),
     objectOf(rating, { ...common, ...more }).superRefine(checkRatings),
   ]);
