@@ -6,7 +6,7 @@ import { z } from "zod";
 import { InputError } from "../errors.js";
 import { scorerApis, scorerEndpointFields } from "../recipe/kinds/endpoints.js";
 import { classifierFields, labelled } from "../recipe/kinds/scorers.js";
-import type { ScorerSpec } from "../recipe/parse.js";
+import type { ReadyScorerSpec } from "../recipe/parse.js";
 import { existing } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 
@@ -103,7 +103,7 @@ export function kindGiven(given: GivenScorer): KindFlag | undefined {
 }
 
 /** Spec of the scorer that the flags name. Throws InputError on a flag that its kind does not read, with those that do. */
-export function scorerOf(kind: KindFlag, given: GivenScorer): ScorerSpec {
+export function scorerOf(kind: KindFlag, given: GivenScorer): ReadyScorerSpec {
   const asked = given as Record<string, unknown>;
   for (const [flag, kinds] of Object.entries(READ_BY))
     if (asked[camel(flag)] !== undefined && !kinds.includes(kind))

@@ -27,13 +27,8 @@ type Openers<Spec extends { kind: string }, More extends readonly unknown[], Res
 };
 
 /** Openers of scorers. */
-<<<<<<< HEAD
-export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
-  async model({ name, model, adapter, label, activation, max_length }, { runtime, notice }) {
-=======
 export const scorers: Openers<ReadyScorerSpec, [Opening], Scorer> = {
-  async model({ name, model, adapter, max_length }, { runtime, notice }) {
->>>>>>> main
+  async model({ name, model, adapter, label, activation, max_length }, { runtime, notice }) {
     const { openModelScorer } = await import("./onnx/scorer.js");
     const read = { name, model, adapter, label, activation, maxLength: max_length };
     return openModelScorer(await runtime(), read, notice);

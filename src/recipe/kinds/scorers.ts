@@ -58,7 +58,6 @@ const guard = {
   },
 } as const satisfies Kind;
 
-<<<<<<< HEAD
 /** Fields of a classifier. */
 export const classifierFields = {
   classifier: name.describe(
@@ -78,7 +77,8 @@ const classifier = {
   marks: ["classifier"],
   paths: ["classifier"],
   shape: classifierFields,
-=======
+} as const satisfies Kind;
+
 const preferences = {
   kind: "preferences",
   marks: ["preferences"],
@@ -110,7 +110,6 @@ const preferences = {
       .describe("longest prompt and response together, in tokens; longer rows teach nothing"),
     train: scorerTrainSchema.prefault({}).describe("how it is trained"),
   },
->>>>>>> main
 } as const satisfies Kind;
 
 const endpoint = {
@@ -128,11 +127,10 @@ const rating = {
 } as const satisfies Kind;
 
 /** Scorers by kind. */
-<<<<<<< HEAD
-export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, classifier, endpoint, rating] };
-=======
-export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, preferences, endpoint, rating] };
->>>>>>> main
+export const scorerPart: Part = {
+  noun: "scorer",
+  kinds: [model, module, guard, classifier, preferences, endpoint, rating],
+};
 
 const common = {
   name: label,
@@ -146,11 +144,8 @@ export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
     objectOf(model, { ...common, ...more }),
     objectOf(module, { ...common, ...more }),
     objectOf(guard, { ...common, ...more }),
-<<<<<<< HEAD
     objectOf(classifier, { ...common, ...more }),
-=======
     objectOf(preferences, { ...common, ...more }),
->>>>>>> main
     objectOf(endpoint, { ...common, ...more }),
     objectOf(rating, { ...common, ...more }).superRefine(checkRatings),
   ]);
