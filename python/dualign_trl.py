@@ -233,7 +233,8 @@ def make_trainer(base):
                 fused_lm_head=True,
             )
             width = labels.size(1) - 1
-            return out.log_probs[:, -width:].float().sum(dim=1).chunk(2, dim=0)
+            # Summed in float64: the sum of a long response in float32 is off by more than its tokens are.
+            return out.log_probs[:, -width:].to(torch.float64).sum(dim=1).chunk(2, dim=0)
 
         def _compute_loss(self, model, inputs, return_outputs):
             loss = self.weighted(model, inputs)
@@ -248,7 +249,7 @@ def make_trainer(base):
             beta, kind = self.job["beta"], self.job["loss_type"]
             device = chosen.device
             reference = [inputs[name].to(device) for name in ("ref_chosen_logps", "ref_rejected_logps")]
-            ratios = [chosen - reference[0].float(), rejected - reference[1].float()]
+            ratios = [chosen - reference[0].to(torch.float64), rejected - reference[1].to(torch.float64)]
             if kind == "ipo":
                 counts = inputs["completion_mask"].sum(dim=1).clamp(min=1).chunk(2, dim=0)
                 z = ratios[0] / counts[0] - ratios[1] / counts[1]
@@ -258,13 +259,13 @@ def make_trainer(base):
                 kind,
                 z,
                 probability=inputs["probability"].to(device),
-                target=inputs["target"].to(device).float(),
+                target=inputs["target"].to(device).to(torch.float64),
                 beta=beta,
                 smoothing=self.job["label_smoothing"],
             )
             # A filling row must not make what it multiplies count, nor a not-a-number of it spread.
             weight = inputs["weight"].to(device)
-            part = torch.where(weight > 0, losses * weight.float(), torch.zeros_like(losses))
+            part = torch.where(weight > 0, losses * weight.to(losses.dtype), torch.zeros_like(losses))
             with torch.no_grad():
                 rewards = [(beta * r).double() for r in ratios]
                 figures = [
@@ -275,11 +276,12 @@ def make_trainer(base):
                 counted = (weight > 0).repeat(2)
                 sums.append((inputs["attention_mask"].sum(dim=1).to(device) * counted).sum().double())
                 self.sums += torch.stack(sums).cpu()
-            return part.sum()
+            # DeepSpeed wants a loss of a type that it knows.
+            return part.sum().float()
 
         def drain(self):
             """Figures of all processes since the last call: means by name, and the tokens."""
-            sums = self.accelerator.reduce(self.sums.to(self.accelerator.device, dtype=torch.float64 if self.accelerator.device.type != "mps" else torch.float32), "sum").tolist()
+            sums = self.accelerator.reduce(self.sums.to(self.accelerator.device, dtype=torch.float64), "sum").tolist()
             self.sums = torch.zeros_like(self.sums)
             return dict(zip(names, sums)), int(round(sums[-1]))
 

@@ -29,6 +29,7 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
     ["dualign merge --model models/mine --adapter out --output-dir merged", "the same of any adapter"],
   ],
   push: [["dualign push runs/first --repo me/safer --dry-run", "what would be sent"]],
+  export: [["dualign export trl runs/first --output-dir for-trl", "the pairs for another trainer"]],
   dual: [
     ["dualign dual --scores scores.parquet --beta 0.1 --margin 1.0", "only the multiplier, from a file of scores"],
     ["dualign dual --scores runs/first --margin 0.5", "another margin on a run's scores"],

@@ -7,6 +7,7 @@ import { addCompletionCommand } from "./completion.js";
 import { addDualCommand } from "./dualCommand.js";
 import { addExamples } from "./examples.js";
 import { exitStatuses } from "./exitStatus.js";
+import { addExportCommand } from "./export.js";
 import { addGenerateCommand } from "./generate.js";
 import { addInitCommand } from "./init.js";
 import { addLogprobsCommand } from "./logprobs.js";
@@ -45,6 +46,7 @@ export function makeProgram(): Command {
   addChatCommand(program);
   addMergeCommand(program);
   addPushCommand(program);
+  addExportCommand(program);
   addDualCommand(program);
   addTrainCommand(program);
   addGenerateCommand(program);

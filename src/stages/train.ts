@@ -112,7 +112,8 @@ async function keepArrival(run: RunStore, policy: string, arrival: TrainArrival,
   ]);
 }
 
-async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {
+/** Pairs of a policy as its training takes them. */
+export async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {
   const { beta } = run.recipe;
   const prompts = new Map((await run.prompts("train")).map(({ prompt, text }) => [prompt, text] as const));
   const key = (prompt: number, sample: number) => `${prompt}/${sample}`;

@@ -46,6 +46,7 @@ const engine = (more: Partial<TrlTrainerOptions> = {}): TrlTrainerOptions => ({
   distribution: "ddp",
   dtype: "float32",
   bf16: false,
+  reference: "given",
   ray: { address: ray?.address ?? "http://127.0.0.1:9", maxFailures: 0 },
   ...more,
 });

@@ -31,6 +31,8 @@ export interface TrlOptions {
   readonly modelPath?: string;
   readonly dtype: "float32" | "bfloat16";
   readonly bf16: boolean;
+  /** Whether the reference's log-probabilities are those of the rows, where they have them, or the program's own. */
+  readonly reference: "given" | "computed";
 }
 
 /** Job folder as it was written. */
@@ -84,7 +86,10 @@ export async function writeJobFolder(
     options: TrlOptions;
   },
 ): Promise<JobFolder> {
-  const { options, training, held } = rows;
+  const { options } = rows;
+  const own = ({ reference: _, ...example }: Example): Example => example;
+  const [training, held] =
+    engine.reference === "computed" ? [rows.training.map(own), rows.held.map(own)] : [rows.training, rows.held];
   const objective = rows.objective as DpoObjective;
   const longest = [...training, ...held].reduce(
     (most, { prompt, completions }) => Math.max(most, ...completions.map((c) => prompt.length + c.length)),

@@ -32,6 +32,12 @@ export const trl = {
       .describe("how accelerate spreads the model over the processes; ddp is a whole one on each"),
     model_path: name.optional().describe("the model as the machines that train find it, where that is another place"),
     dtype: z.enum(["float32", "bfloat16"]).default("float32").describe("type of the weights; an adapter is float32"),
+    reference: z
+      .enum(["given", "computed"])
+      .default("given")
+      .describe(
+        "log-probabilities under the reference: the run's, or computed anew where it is trained, which costs a pass and suits number types that differ",
+      ),
     bf16: z.boolean().default(false).describe("mixed precision on GPUs, as TRL's option"),
     ray_address: z
       .url({ protocol: /^https?$/ })
