@@ -18,6 +18,7 @@ import { openEmbeddedTrainer } from "../../../src/providers/onnx/trainer.js";
 import { openTrlTrainer, type TrlTrainerOptions } from "../../../src/providers/trl/trainer.js";
 import { dpoSchema, trainingSchema } from "../../../src/recipe/options.js";
 import { asUserTurn } from "../../../src/text/rows.js";
+import { golden, goldenJson } from "../../models/golden.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const shared = fileURLToPath(new URL("../../../../shared/", import.meta.url));
@@ -173,6 +174,20 @@ export function expectSameAdapter([found, expected]: readonly [string, string], 
   expect(size).toBeGreaterThan(0);
   expect(Math.sqrt(apart / size)).toBeLessThan(share);
 }
+
+/** Model of a few thousand parameters, with pairs for it, where many steps matter and not what is learned. */
+export const tiny = {
+  model: golden("models/llama"),
+  rows: goldenJson<{ prompt: string; chosen: string; rejected: string }[]>("train/pairs.json").map((row, i) => ({
+    ...{ prompt: row.prompt, chosen: row.chosen, rejected: row.rejected },
+    probability: 0.6 + 0.05 * (i % 7),
+  })),
+  /** Two hundred steps, a checkpoint every twenty. */
+  flags: [
+    ...["--max-steps", "200", "--save-steps", "20", "--learning-rate", "1e-3", "--max-length", "64"],
+    ...["--per-device-train-batch-size", "4", "--lr-scheduler-type", "linear", "--json"],
+  ],
+};
 
 /** Command line in a process of its own, its output going to `lines`. */
 export function startCommand(args: readonly string[]) {
