@@ -22,7 +22,7 @@ DPOTrainer's loop, optimizer, distribution and checkpoints do the work. Four thi
 through as they are, reference log-probabilities are those of the rows, rows come in the order of order.parquet, and the
 loss knows soft labels, regression targets and a temperature.
 
-Every event is a line of JSON on standard output that begins with {"dualign": N, N counting them.
+Every event is a line of JSON that begins with {"dualign": N, N counting them: on standard output, and in events.jsonl.
 """
 
 from __future__ import annotations
@@ -40,17 +40,22 @@ SURE = 1e-12
 
 
 class Events:
-    """Lines of JSON on standard output, from the first process only."""
+    """Lines of JSON on standard output and in a file, from the first process only."""
 
-    def __init__(self, first: bool):
+    def __init__(self, first: bool, file: Path | None = None):
         self.first = first
+        self.file = file
         self.count = 0
 
     def emit(self, event: str, **fields) -> None:
         if not self.first:
             return
         self.count += 1
-        print(json.dumps({"dualign": self.count, "event": event, **fields}), flush=True)
+        line = json.dumps({"dualign": self.count, "event": event, **fields})
+        print(line, flush=True)
+        if self.file:
+            with self.file.open("a") as file:
+                file.write(line + "\n")
 
 
 def share_of_processes(batch: int, accumulation: int, processes: int) -> tuple[int, int]:
@@ -396,7 +401,8 @@ def train(folder: Path, work: Path, resume: bool) -> None:
     """Training of a job folder to its end; `work` gets checkpoints and result/."""
     job = json.loads((folder / "job.json").read_text())
     rank = int(os.environ.get("RANK", "0"))
-    events = Events(rank == 0)
+    work.mkdir(parents=True, exist_ok=True)
+    events = Events(rank == 0, work / "events.jsonl")
     try:
         train_job(folder, work, resume, job, events)
     except (Exception, SystemExit) as error:
@@ -525,7 +531,8 @@ def prepare(work: Path, fingerprint: str, resume: bool) -> bool:
     if not resume:
         for path in [*work.glob("checkpoint-*"), work / "result"]:
             shutil.rmtree(path, ignore_errors=True)
-        (work / "reference.json").unlink(missing_ok=True)
+        for name in ("reference.json", "events.jsonl"):
+            (work / name).unlink(missing_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     return done.exists() and json.loads(done.read_text())["fingerprint"] == fingerprint
 

@@ -4,7 +4,7 @@ import { count, name } from "./common.js";
 import type { Kind } from "./kind.js";
 
 /** Launchers of a training by TRL. */
-export const trlLaunchers = ["local", "torchrun", "accelerate", "ray"] as const;
+export const trlLaunchers = ["local", "torchrun", "accelerate", "ray", "folder"] as const;
 /** Launcher of a training by TRL. */
 export type TrlLauncher = (typeof trlLaunchers)[number];
 /** Distributions of a model over processes: those of accelerate's configurations in a job folder. */
@@ -21,7 +21,9 @@ export const trl = {
     launcher: z
       .enum(trlLaunchers)
       .default("local")
-      .describe("what starts the processes: one python, torchrun or accelerate on this machine, or a Ray job"),
+      .describe(
+        "what starts the processes: one python, torchrun or accelerate on this machine, a Ray job, or you, from the folder",
+      ),
     python: name
       .optional()
       .describe("interpreter with TRL, on the machine that trains; without it uv makes one (on Ray: python)"),
