@@ -19,6 +19,8 @@ describe("the recipes that come along", () => {
       "safety.0.adapter",
     ],
     "smollm2.yaml": ["reward.adapter", "safety.0.adapter"],
+    "smollm2-ray.yaml": ["reward.adapter", "safety.0.adapter"],
+    "llama-8b.yaml": ["engine.train.storage_path"],
   };
   test.each(readdirSync(recipes))("%s is valid", (name) => {
     const set = (local[name] ?? []).map((key) => `${key}=${JSON.stringify(recipes)}`);
@@ -28,6 +30,10 @@ describe("the recipes that come along", () => {
 
   test("paper.yaml states the authors' setting", () => {
     const { recipe } = readRecipe(join(recipes, "paper.yaml"));
+    expect(recipe.engine).toMatchObject({ sample: { kind: "endpoint" }, train: { kind: "trl", num_workers: 8 } });
+    // Without engines it is the embedded engine's, as it was.
+    const { recipe: alone } = readRecipe(join(recipes, "paper.yaml"), ["engine=null"]);
+    expect(alone.engine).toEqual({ sample: { kind: "embedded" }, train: { kind: "embedded" } });
     expect(recipe).toMatchObject({
       model: "PKU-Alignment/alpaca-7b-reproduced",
       beta: 0.1,
