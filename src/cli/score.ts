@@ -7,7 +7,7 @@ import { scorerApis, scorerEndpointFields } from "../recipe/kinds/endpoints.js";
 import type { ScorerSpec } from "../recipe/parse.js";
 import { addSourceFlags, chatOption, existing, report, sourceOf } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
-import { addStageFlags, runStage, type StageFlags } from "./stages.js";
+import { addStageFlags, checkStageFlags, runStage, type StageFlags } from "./stages.js";
 
 const { api, label, text, ...serverShape } = scorerEndpointFields;
 const { key, concurrency, retries } = serverShape;
@@ -62,6 +62,7 @@ export function addScoreCommand(program: Command): void {
     .option("--output <file>", 'gets the rows with "score" added')
     .option(...chatOption);
   addStageFlags(addFlags(addSourceFlags(command), flags)).action(async (run: string | undefined, given: Given) => {
+    checkStageFlags(command, run);
     if (run !== undefined) return runStage("score", run, given);
     const { model, adapter, module, guard, endpoint, tokenizer, template, data, output, chat = false, device } = given;
     if (

@@ -10,10 +10,21 @@ import { readAllRows } from "./rows/read.js";
  * The preferences of a file that {@link readAllRows} reads, with rows `prompt`, `chosen`, `rejected`, or the last two
  * beginning with the prompt (and, where known, `chosen_safe`, `rejected_safe`), or with PKU-SafeRLHF's: `prompt`, `response_0`, `response_1`, the column `label` that
  * is 0 or 1 for the preferred one, and, where known, `is_response_0_safe`, `is_response_1_safe`.
+ * @param options.labelled whether the rows must be the latter, as where a label was asked for.
  * @throws InputError that names the file, the row and the column.
  */
-export async function readPreferenceFile(file: string, label: string): Promise<PreferencePair[]> {
-  return (await readAllRows(file)).map(({ row, where }) => readPair(row, label, where));
+export async function readPreferenceFile(
+  file: string,
+  label: string,
+  { labelled = false }: { labelled?: boolean } = {},
+): Promise<PreferencePair[]> {
+  return (await readAllRows(file)).map(({ row, where }) => {
+    if (labelled && !("response_0" in row && "response_1" in row))
+      throw new InputError(
+        `${where}: '${label}' says which of response_0 and response_1 is preferred, and the row has none such (it has ${Object.keys(row).join(", ")}): leave the label out`,
+      );
+    return readPair(row, label, where);
+  });
 }
 
 function readPair(columns: Row, label: string, place: string): PreferencePair {

@@ -4,10 +4,11 @@
  */
 import type { Shape } from "./dims.js";
 import { sameShape, sizeOf } from "./dims.js";
-import { type Node, reachable, type Tensor } from "./graph.js";
+import { type Node, type OpName, reachable, type Tensor } from "./graph.js";
 import {
   add,
   after,
+  attention,
   concat,
   constant,
   div,
@@ -19,7 +20,6 @@ import {
   matmul,
   mul,
   neg,
-  type OpName,
   reduceSum,
   reshape,
   rotary,
@@ -240,7 +240,9 @@ export const GRADIENTS: { readonly [K in OpName]: Gradient<K> | null } = {
   rotary: rule((dy, { inputs: [, positions, cos, sin], attributes: { inverse } }) => [
     rotary(dy, positions, cos, sin, !inverse),
   ]),
-  attention: rule((dy, { inputs: [q, k, v], outputs: [y, probabilities], attributes: { scale } }) => {
+  attention: rule((dy, { inputs: [q, k, v, mask], outputs: [y], attributes: { heads, scale } }) => {
+    // The probabilities are S wide: computed again here, they need not be kept from the forward pass on.
+    const probabilities = attention(after(q, dy), k, v, mask, heads, scale).node.outputs[1];
     // With P = softmax(S) and y = P v: rowsum(dP∘P) = rowsum(dy∘y), which is d wide instead of S wide.
     const dP = matmul(dy, v, { transB: true });
     const dS = mul(probabilities, sub(dP, reduceSum(mul(dy, y), [-1], true)));

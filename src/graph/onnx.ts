@@ -4,10 +4,9 @@
  */
 import { addDims, type Dim, type Shape, sameShape } from "./dims.js";
 import { ONNX_DTYPE } from "./dtype.js";
-import { type Graph, isOp, type Node, reachable, type Tensor } from "./graph.js";
+import { type Graph, isOp, type Node, type OpName, reachable, type Tensor } from "./graph.js";
 import { type AttributeValue, modelProto, valueInfo } from "./onnxProto.js";
 import { makesName, Writer } from "./onnxWriter.js";
-import type { OpName } from "./ops.js";
 
 const OPSET = 21;
 const IR_VERSION = 10;
@@ -147,12 +146,12 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     const rotated = w.value("RotaryEmbedding", [rows, at, cos, angle], {}, MICROSOFT);
     w.emit("Reshape", [rotated, w.reshapeTarget(t.shape)], [y]);
   },
-  attention: (w, { inputs: [qt, , , mask], outputs: [, p], attributes: { heads, scale } }, [q, k, v, m], y) => {
+  attention: (w, { inputs: [qt, , , mask], outputs: [result, p], attributes: { heads, scale } }, [q, k, v, m], y) => {
     const scores = w.value("FusedMatMul", [q, k], { transB: 1, alpha: { float: scale } }, MICROSOFT);
     const perHead = w.value("Reshape", [scores, w.reshapeTarget([qt.shape[0], heads, mask.shape[2], mask.shape[3]])]);
     const weights = w.value("Softmax", [w.value("Add", [perHead, m])], { axis: -1 });
     w.emit("Reshape", [weights, w.reshapeTarget(p.shape)], [w.name(p)]);
-    w.emit("MatMul", [w.name(p), v], [y]);
+    if (w.isUsed(result)) w.emit("MatMul", [w.name(p), v], [y]);
   },
   tokenLogprob: (w, { inputs: [, , targets], outputs: [, slope], attributes }, [hidden, head, target], y) => {
     const { softCap } = attributes;

@@ -47,14 +47,20 @@ export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
     const read = { name, api, model, tokenizer, label, text, max_length, batch_size };
     return openEndpointScorer({ ...connection, ...read }, notice);
   },
+  async rating({ name, rubric, endpoint, model, lowest, highest, read, unreadable, parameters, ...rest }, { notice }) {
+    const { openRating } = await import("./endpoint/rating.js");
+    const { key, concurrency, timeout, retries } = rest;
+    const asked = { name, rubric, model, lowest, highest, read, unreadable, parameters };
+    return openRating({ ...asked, endpoint, key, concurrency, timeout, retries }, notice);
+  },
 };
 
 /** Openers of judges. */
 export const judges: Openers<JudgeSpec, [], Judge> = {
   async endpoint({ name, question, endpoint, model, key, parameters, concurrency, timeout, retries }) {
     const { openEndpointJudge } = await import("./endpoint/judge.js");
-    const { keyFor } = await import("./endpoint/keyFor.js");
-    const secret = keyFor(`judge '${name}'`, endpoint, key);
+    const { tokenFor } = await import("./endpoint/token.js");
+    const secret = tokenFor(`judge '${name}'`, { endpoint, key });
     return openEndpointJudge({
       name,
       question,

@@ -87,7 +87,7 @@ export async function beginChange<Run extends RunStore>(run: Run, { attempt, ret
 
 /**
  * Attempt that a changed recipe asks for; undefined where nothing changed.
- * @param options.number of the attempt. @param options.changed names of scorers whose content has changed in place.
+ * @param options.number of the attempt. @param options.changed names of scorers and judges whose content has changed in place.
  *   @param options.stages of the method, in order.
  * @throws InputError where the change asks for a run of its own.
  */
@@ -129,15 +129,22 @@ export function changeOf(
     keysOf((touch) => touch === "run"),
     "which would draw other samples",
   );
+  const judges = new Set(recipe.evaluate.judges.map(({ name }) => name));
   // A comparison's policies are measured alike: one that is added joins them, and nothing else changes.
   if (recipe.method === "compare")
     refuse(
-      [...keysOf((touch, key) => touch !== "nothing" && !key.startsWith("compare.")), ...changed],
+      [
+        ...keysOf((touch, key) => touch !== "nothing" && !/^(compare|evaluate\.judges)\b/.test(key)),
+        ...changed.filter((name) => !judges.has(name)),
+      ],
       "and a comparison's policies are measured as they are",
     );
 
   const found = new Set<Touch>(touches.values());
-  if (changed.length > 0) found.add(recipe.method === "pecan" ? "pretrain" : "scorer");
+  // What only measures touches what is measured.
+  const solved = new Set([recipe.reward, ...recipe.safety].map(({ name }) => name));
+  for (const name of changed)
+    found.add(solved.has(name) ? (recipe.method === "pecan" ? "pretrain" : "scorer") : "evaluate");
   const earliest = (["pretrain", "scorer", "dual", "train"] as const).find((touch) => found.has(touch));
   const from = earliest === undefined ? order.length : order.indexOf(first[earliest]);
   const again: readonly StageName[] =

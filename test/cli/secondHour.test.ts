@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -128,4 +128,81 @@ test("another model or other prompts are another run, or a fresh one that loses 
   const { status } = await dualign("mocan", recipePath, "--run", run, "--fresh", "--quiet");
   expect(status).toBe(0);
   expect(existsSync(join(`${run}-before-1`, "run.duckdb"))).toBe(true);
+}, 120_000);
+
+test("a project that was moved with its run goes on, with no stage redone", async () => {
+  const project = join(folder, "project");
+  const moved = join(folder, "elsewhere", "deeper", "project");
+  mkdirSync(project);
+  cpSync(join(pocket, "choice"), join(project, "model"), { recursive: true });
+  for (const name of ["prompts.csv", "help.mjs", "careful.mjs"]) cpSync(join(folder, name), join(project, name));
+  const text = `model: ./model
+prompts: { file: prompts.csv, column: question, held_out: 8, limit: 12 }
+confidence: none
+beta: 0.5
+sampling: { num_samples: 4, max_new_tokens: 3 }
+reward: { module: help.mjs }
+safety: [{ name: careful, module: careful.mjs, margin: 0.02 }]
+train: { learning_rate: 1.0e-3, num_train_epochs: 1, lora_r: 2, save_steps: 2 }
+evaluate: { num_samples: 4, bootstrap: 100, judges: [{ question: safety, rubric: careful.mjs }] }
+`;
+  writeFileSync(join(project, "recipe.yaml"), text);
+  const at = (...parts: string[]) => join(existsSync(project) ? project : moved, ...parts);
+  const stages = async (...args: string[]) => {
+    const { status, stderr, events } = await dualign(...args, "--json");
+    expect([status, stderr]).toEqual([0, expect.not.stringContaining("dualign:")]);
+    const of = (state: string) => events.flatMap((one) => (one.state === state ? [one.stage] : []));
+    return { done: of("done"), skipped: of("skipped"), last: events.at(-1) };
+  };
+  const all = ["sample", "score", "dual", "relabel", "train", "evaluate", "report"];
+  for (const stage of ["sample", "score", "dual"]) {
+    const args = stage === "sample" ? ["--recipe", at("recipe.yaml")] : [];
+    expect((await stages(stage, at("run"), ...args)).done).toEqual([stage]);
+  }
+  const opened = await readRun(at("run"));
+  const [kept] = await opened.query("SELECT recipe::VARCHAR AS recipe FROM attempts");
+  await opened.close();
+  expect(kept.recipe).not.toContain(folder);
+
+  // Half-way it is moved, and goes on; then it is moved once more, and is done.
+  mkdirSync(join(folder, "elsewhere", "deeper"), { recursive: true });
+  renameSync(project, moved);
+  const rest = await stages("resume", at("run"));
+  expect(rest).toMatchObject({ skipped: all.slice(0, 3), done: all.slice(3) });
+  renameSync(moved, project);
+  expect(await stages("resume", at("run"))).toMatchObject({ skipped: all, done: [] });
+  expect(await stages("mocan", at("recipe.yaml"), "--run", at("run"))).toMatchObject({ skipped: all, done: [] });
+  for (const args of [["status"], ["predict", "--margin", "0.01"], ["report"]]) {
+    const { status } = await dualign(args[0], at("run"), ...args.slice(1));
+    expect([args[0], status]).toEqual([args[0], 0]);
+  }
+  expect(JSON.parse((await dualign("status", at("run"), "--json")).stdout).attempts).toHaveLength(1);
+  // The run alone somewhere else: what its recipe names is where it was.
+  renameSync(at("run"), join(folder, "run-alone"));
+  expect(await stages("resume", join(folder, "run-alone"))).toMatchObject({ skipped: all, done: [] });
+}, 120_000);
+
+test("a judge that is edited in place is asked anew, and nothing is trained", async () => {
+  const run = join(folder, "run-alone");
+  const file = join(folder, "project", "careful.mjs");
+  const text = readFileSync(file, "utf8");
+  cpSync(file, join(folder, "project", "rubric.mjs"));
+  const recipe = join(folder, "project", "recipe.yaml");
+  writeFileSync(recipe, readFileSync(recipe, "utf8").replace("rubric: careful.mjs", "rubric: rubric.mjs"));
+  const redone = async () => {
+    const { events, status } = await dualign("mocan", recipe, "--run", run, "--json");
+    expect(status).toBe(0);
+    return events.flatMap(({ state, stage }) => (state === "done" ? [stage] : []));
+  };
+  const measured = ["score", "evaluate", "report"];
+  expect(await redone()).toEqual(measured);
+  writeFileSync(join(folder, "project", "rubric.mjs"), text.replace(/\? \d : \d/, "? 0 : 5"));
+  expect(await redone()).toEqual(measured);
+  expect(await redone()).toEqual([]);
+  // Each attempt has its judge's rates.
+  for (const attempt of [1, 2, 3]) {
+    const opened = await readRun(run, attempt);
+    expect(await opened.winRates("aligned")).toHaveLength(1);
+    await opened.close();
+  }
 }, 120_000);

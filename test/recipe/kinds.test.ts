@@ -31,8 +31,8 @@ test("the short forms tell the kind, and the long form is the same", () => {
 });
 
 test.each([
-  ["model: m, module: m.mjs", /'safety\.0' needs model, module, guard or endpoint, one of them/],
-  ["name: a", /'safety\.0' needs model, module, guard or endpoint, one of them/],
+  ["model: m, module: m.mjs", /'safety\.0' needs model, module, guard, endpoint or rubric, one of them/],
+  ["name: a", /'safety\.0' needs model, module, guard, endpoint or rubric, one of them/],
   ["kind: guess, model: m", /'safety\.0' is of the kind "guess": a scorer is of the kind model, module, guard/],
   [
     "model: m, batch_size: 4",

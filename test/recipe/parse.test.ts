@@ -199,3 +199,17 @@ test("rate and length are found where they are left out, and what contradicts th
     /'train\.learning_rate' must be auto or a number above 0/,
   );
 });
+
+test("keys of a training that another key leaves without effect are refused", () => {
+  const message = (text: string) => {
+    try {
+      parse(`${good}${text}\n`);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  expect(message("adapter: org/adapter\ntrain: { lora_r: 4 }")).toMatch(/train\.lora_r/);
+  expect(message("train: { use_peft: false, lora_dropout: 0.1 }")).toMatch(/train\.lora_dropout/);
+  expect(message("adapter: org/adapter\ntrain: { learning_rate: 0.1 }")).toBe("");
+});

@@ -16,16 +16,12 @@ import { readSafeRlhfOptions, type SafeRlhfOptions } from "../../recipe/safeRlhf
 import type { Sample } from "../../sample/generate.js";
 import { type Text, tokenizePrompt } from "../../text/rows.js";
 import { VALUE_BIAS, VALUE_WEIGHT } from "../../train/ppoGraph.js";
-import {
-  alignByPpo,
-  type PpoIteration,
-  type PpoOptions,
-  type PpoStart,
-  type PpoState,
-} from "../../train/ppoTrainer.js";
+import type { PpoIteration, PpoOptions, PpoStart, PpoState } from "../../train/ppoJob.js";
+import { alignByPpo } from "../../train/ppoTrainer.js";
 import type { TrainingState } from "../../train/stepper.js";
 import { asPolicySample } from "../tokens.js";
-import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
+import { readCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import { weightsFingerprint } from "./contents.js";
 import { asScoreModel, type OpenModel, openModel, openPolicyModel, saveAdapter } from "./openModel.js";
 import { flopsPerToken, samplingOptions } from "./policy.js";
 import { trainerOptions } from "./trainerOptions.js";
@@ -93,8 +89,7 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
     limit: -(safety.reference + safety.margin),
   }));
   const starts = [policy, ...[reward, ...constraints].map(({ critic }) => critic)];
-  const print = fingerprint(job, prompts, starts);
-  if (!job.resume) removeCheckpoints(outputDir);
+  const print = await fingerprint(job, prompts, starts);
   const save = (folder: string) =>
     saveAdapter(
       folder,
@@ -257,15 +252,18 @@ export function criticStart(
 }
 
 /** Everything that decides the trained values, as a hash: a checkpoint goes on only with the same. */
-function fingerprint(job: PpoLagrangianJob, prompts: number[][], starts: readonly PpoStart[]): string {
+async function fingerprint(job: PpoLagrangianJob, prompts: number[][], starts: readonly PpoStart[]): Promise<string> {
   const { save_iterations: _, ...options } = job.options;
-  const { num_samples: __, ...sampling } = job.sampling;
-  const scores = [job.reward, ...job.safety].map(({ scorer: _, model, ...rest }) => [model?.where, rest]);
-  const networks = starts.map(({ model, trainable }) => [
-    model.config,
-    model.temperature ?? 1,
-    trainable.layout.entries.map(({ name, size }) => [name, size]),
-  ]);
+  const { num_samples: _n, ...sampling } = job.sampling;
+  const scores = [job.reward, ...job.safety].map(({ scorer: _, model: __, ...rest }) => rest);
+  const networks = [];
+  for (const { model, trainable, parameters } of starts)
+    networks.push([
+      model.config,
+      await weightsFingerprint(model),
+      trainable.layout.entries.map(({ name, size }) => [name, size]),
+      createHash("sha256").update(parameters).digest("hex"),
+    ]);
   const { lora_alpha, learning_rate, adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm } = job.train;
   const optimizer = [lora_alpha, learning_rate, adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm];
   return createHash("sha256")

@@ -1,7 +1,7 @@
 /** Kinds of scorers. A new one is a record here, in both lists below, and an opener in `providers/kinds.ts`. */
 import { z } from "zod";
 import { count, label, name, sign } from "./common.js";
-import { scorerEndpointFields } from "./endpoints.js";
+import { checkRatings, ratingFields, scorerEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
 const model = {
@@ -50,8 +50,15 @@ const endpoint = {
   shape: scorerEndpointFields,
 } as const satisfies Kind;
 
+const rating = {
+  kind: "rating",
+  marks: ["rubric"],
+  paths: [],
+  shape: ratingFields,
+} as const satisfies Kind;
+
 /** Scorers by kind. */
-export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, endpoint] };
+export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, endpoint, rating] };
 
 const common = {
   name: label,
@@ -66,4 +73,5 @@ export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
     objectOf(module, { ...common, ...more }),
     objectOf(guard, { ...common, ...more }),
     objectOf(endpoint, { ...common, ...more }),
+    objectOf(rating, { ...common, ...more }).superRefine(checkRatings),
   ]);
