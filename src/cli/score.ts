@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { InputError } from "../errors.js";
 import { scorerApis, scorerEndpointFields } from "../recipe/kinds/endpoints.js";
-import type { ScorerSpec } from "../recipe/parse.js";
+import type { ReadyScorerSpec } from "../recipe/parse.js";
 import { addSourceFlags, chatOption, existing, report, sourceOf } from "./common.js";
 import { addFlags, readFlags } from "./flags.js";
 import { addStageFlags, checkStageFlags, runStage, type StageFlags } from "./stages.js";
@@ -104,7 +104,7 @@ export function addScoreCommand(program: Command): void {
     const { api: protocol, ...connection } = served;
     if (endpoint !== undefined && protocol === undefined)
       throw new InputError(`--endpoint needs --api, its protocol: ${scorerApis.join(", ")}`);
-    const scorer: ScorerSpec =
+    const scorer: ReadyScorerSpec =
       endpoint !== undefined
         ? {
             ...base,

@@ -2,8 +2,11 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { methodOf } from "../methods/methods.js";
+import { type AttemptFigures, attemptsOf } from "../stages/attempts.js";
 import { aligned } from "../stages/context.js";
 import { readLive } from "../store/liveStatus.js";
+import { columns } from "./columns.js";
+import { duration, figure, signed } from "./figures.js";
 
 /** Command `dualign status`. */
 export function addStatusCommand(program: Command): void {
@@ -37,7 +40,11 @@ async function readStatus(folder: string) {
     );
     const solve = await run.solve(aligned);
     const evaluations = await run.evaluations(aligned);
-    const attempts = (await run.attempts()).map(({ attempt, label, started }) => ({ attempt, label, started }));
+    const figures = await attemptsOf(run);
+    const attempts =
+      figures.length > 0
+        ? figures
+        : (await run.attempts()).map(({ attempt, label, started }) => ({ attempt, label, started }));
     return {
       run: path,
       attempts,
@@ -79,7 +86,33 @@ function words(status: Status): string {
   ];
   if (lambda) lines.push(`  λ = ${lambda.join(", ")}`);
   for (const { constraint, verdict } of verdicts) lines.push(`  ${constraint}: ${verdict}`);
+  const several = attempts.filter((one) => "redone" in one);
+  if (several.length > 1) lines.push("attempts:", ...sideBySide(several));
   const next = stages.find(({ done }) => !done);
   if (next) lines.push(`next: ${next.stage} ('dualign resume ${status.run}')`);
   return `${lines.join("\n")}\n`;
+}
+
+/** Attempts in a table, a line for each constraint, and below it what each changed. */
+function sideBySide(attempts: readonly AttemptFigures[]): string[] {
+  const header = ["", "constraint", "margin", "λ*", "predicted", "measured", "interval", "verdict", "reward", "time"];
+  const gain = (value: number | null) => (value === null ? "" : signed(value));
+  const rows = attempts.flatMap(({ label, safety, lambda, reward, seconds }) =>
+    safety.map(({ name, margin, predicted, measured, interval, verdict }, j) => [
+      j === 0 ? label : "",
+      name,
+      signed(margin),
+      lambda === null ? "" : figure(lambda[j]!),
+      gain(predicted),
+      gain(measured),
+      interval === null ? "" : `[${interval.map(signed).join(", ")}]`,
+      verdict ?? "",
+      j === 0 ? gain(reward.measured) : "",
+      j === 0 ? duration(seconds) : "",
+    ]),
+  );
+  const changes = attempts.flatMap(({ label, changed, redone }) =>
+    changed.length > 0 ? [`${label}: ${changed.join("; ")} (did ${redone.join(", ") || "nothing"})`] : [],
+  );
+  return [...columns([header, ...rows]), ...changes].map((line) => `  ${line}`);
 }

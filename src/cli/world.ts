@@ -57,7 +57,13 @@ export function openWorld(device: Device, notice: Notice = () => {}, engine: Eng
     }),
     openScorer,
     writeAtStrength: async (ref) => (await import("../providers/onnx/strength.js")).writeAtStrength(ref),
-    openTrainer: () => openKind(trainers, engine.train, opening, openScorer),
+    async openTrainer(objective = "dpo") {
+      const trainer = await openKind(trainers, engine.train, opening, openScorer);
+      if (engine.train.kind === "embedded" || trainer.objectives.includes(objective)) return trainer;
+      await trainer.close();
+      opening.notice(`score models (${objective}) are trained by the embedded engine: engine.train trains policies`);
+      return openKind(trainers, embedded.train, opening, openScorer);
+    },
     openJudge: (spec) => openKind(judges, spec),
     peakMemory,
     writeReport: writeReportFile,

@@ -92,13 +92,16 @@ function judgedBy({ reward, safety, evaluate, ...rest }: Recipe): UsedPart[] {
 
 /** What the keys of a part's kind that hold paths name. */
 const pathsIn = ({ kinds }: Part, spec: { readonly kind: string }, before: string): UsedPart[] =>
-  (kinds.find(({ kind }) => kind === spec.kind)?.paths ?? []).flatMap((key) =>
-    there(`${before}${key}`, (spec as Partial<Record<string, unknown>>)[key]),
-  );
+  (kinds.find(({ kind }) => kind === spec.kind)?.paths ?? []).flatMap((key) => there(`${before}${key}`, at(spec, key)));
+
+/** Value at a dotted key. */
+const at = (spec: unknown, key: string): unknown =>
+  key.split(".").reduce<unknown>((inner, part) => (inner as Record<string, unknown> | undefined)?.[part], spec);
 
 /** Whether a scorer, a judge or a model of preferences has given the run anything, or begun to. */
 const hasRows = async (run: RunFolder, name: string): Promise<boolean> =>
   existsSync(join(run.path, run.rowName(name))) ||
+  existsSync(join(run.path, "pretrained", run.rowName(name))) ||
   (await run.select("scores", { scorer: name })).length > 0 ||
   (await run.select("verdicts", { judge: name })).length > 0;
 

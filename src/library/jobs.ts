@@ -9,7 +9,7 @@ import type { CommandEvent } from "../cli/progress.js";
 import { InputError } from "../errors.js";
 import type { RowSource } from "../files/rows/source.js";
 import { betaSchema, dpoSchema, samplingSchema, trainingSchema } from "../recipe/options.js";
-import type { ScorerSpec } from "../recipe/parse.js";
+import type { ReadyScorerSpec } from "../recipe/parse.js";
 import { describe } from "../recipe/parse.js";
 
 /** Options of every command on one model. */
@@ -112,7 +112,7 @@ export async function scoreResponses(given: ScoreOptions): Promise<JobResult> {
   if (module !== undefined && adapter !== undefined)
     throw new InputError("an adapter goes on a model, not on a module");
   const kind = { name: "score", sign: 1, scale: 1 } as const;
-  const scorer: ScorerSpec =
+  const scorer: ReadyScorerSpec =
     module === undefined
       ? { ...kind, kind: "model", model: model!, adapter, max_length: maxLength }
       : { ...kind, kind: "module", module, batch_size: batchSize, timeout: 600 };

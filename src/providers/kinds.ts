@@ -10,7 +10,7 @@ import type { Scorer } from "../ports/scorer.js";
 import type { Trainer } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
 import type { Engine } from "../recipe/kinds/engines.js";
-import type { JudgeSpec, ScorerSpec } from "../recipe/parse.js";
+import type { JudgeSpec, ReadyScorerSpec } from "../recipe/parse.js";
 
 /** Means of an opener, beside the part itself. */
 export interface Opening {
@@ -27,7 +27,7 @@ type Openers<Spec extends { kind: string }, More extends readonly unknown[], Res
 };
 
 /** Openers of scorers. */
-export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
+export const scorers: Openers<ReadyScorerSpec, [Opening], Scorer> = {
   async model({ name, model, adapter, max_length }, { runtime, notice }) {
     const { openModelScorer } = await import("./onnx/scorer.js");
     return openModelScorer(await runtime(), { name, model, adapter, maxLength: max_length }, notice);

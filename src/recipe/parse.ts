@@ -23,8 +23,10 @@ export type {
   PreferenceSource,
   PreferenceSpec,
   PromptSource,
+  ReadyScorerSpec,
   Recipe,
   ScorerSpec,
+  TrainedScorerSpec,
 } from "./schema.js";
 
 /** A key of the recipe: names and list positions from the top. */
@@ -57,7 +59,7 @@ function pathKeys(raw: Record<string, unknown>, method: MethodName): KeyPath[] {
     ["prompts", "file"],
     ["evaluate", "prompts", "file"],
     ...partsIn(raw, method).flatMap(({ at, part, value }) =>
-      (kindOf(part, value)?.paths ?? []).map((field) => [...at, field]),
+      (kindOf(part, value)?.paths ?? []).map((field) => [...at, ...field.split(".")]),
     ),
   ];
 }

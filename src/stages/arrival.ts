@@ -2,6 +2,7 @@
 
 import type { RunStore } from "../ports/store.js";
 import { dpoObjective } from "../recipe/options.js";
+import { trainedScorers } from "../recipe/scorers.js";
 import { guidanceOf } from "../recipe/train.js";
 import { knownLoss } from "../train/objectives/dpo.js";
 
@@ -64,12 +65,12 @@ export async function arrivalOf(run: RunStore, policy: string): Promise<Arrival 
   return { share, basis: found ? "held back" : "trained on", kl, cautions };
 }
 
-/** Cautions on PeCAN's models of preferences that order the pairs held back from them no better than chance could. */
+/** Cautions on models trained on preferences that order the pairs held back from them no better than chance could. */
 async function onPreferences(run: RunStore): Promise<string[]> {
   const { recipe } = run;
-  if (recipe.method !== "pecan") return [];
   const found: string[] = [];
-  for (const { name } of [recipe.reward, ...recipe.safety]) {
+  const implicit = recipe.method === "pecan" ? [recipe.reward, ...recipe.safety] : [];
+  for (const { name } of [...implicit, ...trainedScorers(recipe)]) {
     const [row] = await run.select("arrivals", { policy: name });
     if (!row || row.accuracy === null || row.accuracy > 0.5 + 2 * Math.sqrt(0.25 / row.pairs)) continue;
     found.push(

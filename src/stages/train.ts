@@ -84,7 +84,7 @@ export async function withTrainer(
   job: TrainingJob,
   hear: (event: TrainingEvent) => Promise<void> | void,
 ): Promise<void> {
-  const trainer = await world.openTrainer();
+  const trainer = await world.openTrainer(job.objective);
   try {
     if (!trainer.objectives.includes(job.objective))
       throw new InputError(

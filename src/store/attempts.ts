@@ -3,6 +3,7 @@ import { InputError } from "../errors.js";
 import type { NewAttempt, RunStore, StageName } from "../ports/store.js";
 import { differingKeys, type Recipe } from "../recipe/parse.js";
 import { aligned } from "../recipe/rowNames.js";
+import { trainedScorers } from "../recipe/scorers.js";
 
 /** What a change of a key asks for. */
 type Touch =
@@ -151,12 +152,20 @@ export function changeOf(
     recipe.method === "compare"
       ? ["dual", "relabel", "train", "evaluate", "report"]
       : ["score", "logprobs", "evaluate", "report"];
+  const old = new Map(partsOf(before).map((part) => [part.name, content(part)]));
+  // A scorer whose model the run trains is trained anew with its own change, and no other with it.
+  const training = trainedScorers(recipe).some(
+    (spec) => changed.includes(spec.name) || old.get(spec.name) !== content(spec),
+  );
   const redone = stages.filter(
-    (stage) => stage !== "sample" && (order.indexOf(stage) >= from || (found.has("evaluate") && again.includes(stage))),
+    (stage) =>
+      stage !== "sample" &&
+      (order.indexOf(stage) >= from ||
+        (stage === "pretrain" && training) ||
+        (found.has("evaluate") && again.includes(stage))),
   );
   const fresh = new Set([...(earliest === undefined ? [] : [aligned]), ...changed]);
   if (earliest === "pretrain") for (const { name } of [recipe.reward, ...recipe.safety]) fresh.add(name);
-  const old = new Map(partsOf(before).map((part) => [part.name, content(part)]));
   for (const part of partsOf(recipe))
     if (old.has(part.name) && old.get(part.name) !== content(part)) fresh.add(part.name);
   const rowNames = {

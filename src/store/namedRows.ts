@@ -57,8 +57,7 @@ export abstract class NamedRows implements RunStore {
   ): Promise<void>;
   abstract select<Name extends TableName>(table: Name, where?: Where<Name>, more?: Selection): Promise<RowOf<Name>[]>;
   abstract close(): Promise<void>;
-  /** This run at work on another attempt. */
-  protected abstract at(attempt: Attempt): NamedRows;
+  abstract at(attempt: Attempt): NamedRows;
 
   get recipe(): Recipe {
     return this.attempt.recipe as Recipe;

@@ -11,7 +11,7 @@ import type { SampledResponse } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
 import type { PpoIterationRow, PpoJob } from "../../ports/trainer.js";
 import type { Sampling, Training } from "../../recipe/options.js";
-import type { ScorerSpec } from "../../recipe/parse.js";
+import type { ReadyScorerSpec } from "../../recipe/parse.js";
 import { readSafeRlhfOptions, type SafeRlhfOptions } from "../../recipe/safeRlhf.js";
 import type { Sample } from "../../sample/generate.js";
 import { type Text, tokenizePrompt } from "../../text/rows.js";
@@ -122,11 +122,11 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
 export async function* trainSafeRlhf(
   runtime: Runtime,
   job: PpoJob,
-  openScorer: (spec: ScorerSpec) => Promise<Scorer>,
+  openScorer: (spec: ReadyScorerSpec) => Promise<Scorer>,
 ): AsyncGenerator<PpoIterationRow> {
   const options = readSafeRlhfOptions(job.options, "compare.safe_rlhf");
   const opened: Scorer[] = [];
-  const open = async (spec: ScorerSpec): Promise<PpoScore> => {
+  const open = async (spec: ReadyScorerSpec): Promise<PpoScore> => {
     const scorer = await openScorer(spec);
     opened.push(scorer);
     const model = spec.kind === "model" ? await openModel(spec.model, spec.adapter) : undefined;

@@ -1,6 +1,7 @@
 /** Kinds of scorers. A new one is a record here, in both lists below, and an opener in `providers/kinds.ts`. */
 import { z } from "zod";
-import { count, label, name, sign } from "./common.js";
+import { scorerTrainSchema } from "../train.js";
+import { count, label, name, rowFields, sign } from "./common.js";
 import { checkRatings, ratingFields, scorerEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
@@ -43,6 +44,39 @@ const guard = {
   },
 } as const satisfies Kind;
 
+const preferences = {
+  kind: "preferences",
+  marks: ["preferences"],
+  paths: ["preferences.file", "model"],
+  becomes: "model",
+  shape: {
+    preferences: z
+      .strictObject({
+        ...rowFields,
+        label: name
+          .optional()
+          .describe(
+            "the column that says which of response_0 and response_1 is preferred: better_response_id for the reward and safer_response_id for safety by default",
+          ),
+        limit: count.optional().describe("rows to use, chosen by the seed; all by default"),
+      })
+      .refine(
+        ({ file, dataset }) => (file === undefined) !== (dataset === undefined),
+        "needs file or dataset, one of them",
+      )
+      .describe("preferences that a score model is trained on, as a stage of the run"),
+    objective: z
+      .enum(["reward", "cost"])
+      .default("reward")
+      .describe("reward: Bradley–Terry; cost: Safe-RLHF's, which learns from safety labels too and needs sign -1"),
+    model: name.optional().describe("model that it is trained from, folder or hub id; the recipe's model by default"),
+    max_length: count
+      .default(512)
+      .describe("longest prompt and response together, in tokens; longer rows teach nothing"),
+    train: scorerTrainSchema.prefault({}).describe("how it is trained"),
+  },
+} as const satisfies Kind;
+
 const endpoint = {
   kind: "endpoint",
   marks: ["endpoint"],
@@ -58,7 +92,7 @@ const rating = {
 } as const satisfies Kind;
 
 /** Scorers by kind. */
-export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, endpoint, rating] };
+export const scorerPart: Part = { noun: "scorer", kinds: [model, module, guard, preferences, endpoint, rating] };
 
 const common = {
   name: label,
@@ -72,6 +106,7 @@ export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
     objectOf(model, { ...common, ...more }),
     objectOf(module, { ...common, ...more }),
     objectOf(guard, { ...common, ...more }),
+    objectOf(preferences, { ...common, ...more }),
     objectOf(endpoint, { ...common, ...more }),
     objectOf(rating, { ...common, ...more }).superRefine(checkRatings),
   ]);

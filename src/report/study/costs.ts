@@ -83,7 +83,7 @@ interface Piece {
 
 /** The solve and the labels, which no model works on, are billed by their stages. */
 async function byPiece({ run }: Study): Promise<Work[]> {
-  const { reward, safety, train } = run.recipe;
+  const { reward, safety, evaluate, train } = run.recipe;
   const names = [reward, ...safety].map(({ name }) => name);
   const bill = await run.costs();
   const trained = async (policy: string) =>
@@ -92,7 +92,7 @@ async function byPiece({ run }: Study): Promise<Work[]> {
   const training = { passes: train.use_peft ? 2 : 3, counted: true };
   const held = (policy: string) => run.sampledTokens(policy, "held-out");
   const pieces: Piece[] = [];
-  for (const name of names)
+  for (const name of [...names, ...evaluate.scorers.map((spec) => spec.name)])
     pieces.push({
       ...{ name: `pretrain ${name}`, policy: name, activity: "pretrain", tokens: await trained(name) },
       ...training,
