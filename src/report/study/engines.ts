@@ -45,6 +45,7 @@ function scorerEngine(scorer: ScorerSpec): string {
   switch (scorer.kind) {
     case "model":
     case "guard":
+    case "preferences":
       return embedded;
     case "module":
       return moduleEngine;
