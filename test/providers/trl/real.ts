@@ -33,6 +33,9 @@ export const lacking = (variable: string): string =>
       ? ""
       : "../shared has no SmolLM2 or no preferences";
 
+/** Interpreter with TRL, of the environment that DUALIGN_TRL_VENV names. */
+export const trlPython = join(process.env.DUALIGN_TRL_VENV ?? "", "bin/python");
+
 /** Folder of SmolLM2. */
 export const smollm2 = (): string => execFileSync(process.execPath, [unpack], { encoding: "utf8" }).trim();
 
@@ -114,7 +117,7 @@ export const byTrl = (more: Partial<TrlTrainerOptions> = {}, notices: string[] =
   openTrlTrainer(
     {
       launcher: "local",
-      python: process.env.DUALIGN_TRL_PYTHON,
+      python: trlPython,
       workers: 1,
       distribution: "ddp",
       dtype: "float32",
