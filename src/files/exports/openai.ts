@@ -45,6 +45,7 @@ export function openAiFiles({ beta, options, seed, drawn }: PairsExport): Traine
     ].join("\n    "),
     notes: [
       "The reference is the hosted model, and the pairs are samples of the run's model: λ* and the predicted gains are the run's, not the hosted model's. Prompts and responses leave your machine.",
+      "OpenAI winds its fine-tuning platform down: new users cannot create jobs. Servers of the same protocol can.",
       "Soft labels cannot be had there, nor other losses than DPO's own.",
       "The KL from the reference cannot be had there, nor log-probabilities of given texts: the result can be judged and scored, not held to its distance.",
       "The learning rate is a multiplier of the provider's choice, and the schedule, the adapter's rank and the precision are the provider's: train's learning_rate, warmup_steps, weight_decay and lora keys are not read.",
