@@ -35,7 +35,7 @@ const flags = [
   ...["--save-steps", "0", "--seed", "5", "--beta", "0.1", "--json"],
 ];
 
-describe(`TRL on this machine${needs && ` (skipped: ${needs})`}`, { skip: needs !== "", timeout: 1_200_000 }, () => {
+describe(`TRL on this machine${needs && ` (skipped: ${needs})`}`, { skip: needs !== "", timeout: 2_400_000 }, () => {
   let model: string;
   beforeAll(() => {
     model = smollm2();

@@ -218,7 +218,7 @@ export function startCommand(args: readonly string[]) {
 }
 
 /** Waits until something holds, or fails. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 240): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 1200): Promise<void> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(200)) if (await holds()) return;
   throw new Error(`${what}: not within ${seconds} s`);
 }
