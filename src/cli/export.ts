@@ -14,7 +14,7 @@ interface Given {
 }
 
 /** Trainers of others; `src/files/exports` has a file each. */
-const trainers = ["trl", "openrlhf", "llamafactory"] as const satisfies readonly ExportTrainer[];
+const trainers = ["trl", "openrlhf", "llamafactory", "openai"] as const satisfies readonly ExportTrainer[];
 
 /** Command `dualign export`. */
 export function addExportCommand(program: Command): void {

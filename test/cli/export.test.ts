@@ -120,6 +120,26 @@ test("each trainer's form of a conversation and of a plain prompt", () => {
   expect(parse(of("llamafactory", "Q")["config.yaml"]!).template).toBe("empty");
 });
 
+test("hosted DPO: preferences and a job as OpenAI documents them", () => {
+  const { files, notes } = trainerExports.openai.files(
+    given([pair(1, user), pair(1, "Q")], { num_train_epochs: 2, gradient_accumulation_steps: 2 }),
+  );
+  const rows = files["pairs.jsonl"]!.trim().split("\n");
+  for (const row of rows)
+    expect(JSON.parse(row)).toEqual({
+      input: { messages: user, tools: [], parallel_tool_calls: true },
+      preferred_output: turn("a"),
+      non_preferred_output: turn("b"),
+    });
+  expect(JSON.parse(files["job.json"]!).method).toEqual({
+    type: "dpo",
+    dpo: { hyperparameters: { beta: 0.1, batch_size: 8, n_epochs: 2 } },
+  });
+  expect(notes.join("\n")).toMatch(/Soft labels cannot be had/);
+  expect(notes.join("\n")).toMatch(/KL from the reference cannot be had/);
+  expect(() => trainerExports.openai.files({ ...given([pair(1)]), beta: 3 })).toThrow(/beta 3/);
+});
+
 test("prompts that a trainer has no form for are refused", () => {
   const mixed = given([pair(1, user), pair(1, "Q")]);
   expect(() => trainerExports.openrlhf.files(mixed)).toThrow(/one or the other/);

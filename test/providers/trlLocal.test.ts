@@ -1,4 +1,4 @@
-/** Training by real TRL on this machine, against the embedded engine. DUALIGN_TRL_PYTHON: an interpreter with TRL. */
+/** Training by real TRL on this machine, against the embedded engine. DUALIGN_TRL_VENV: an environment with TRL. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,21 +21,21 @@ import {
   startCommand,
   stepsOf,
   tiny,
+  trlPython,
   until,
 } from "./trl/real.js";
 
 const folder = mkdtempSync(join(tmpdir(), "dualign-trl-local-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const at = (name: string) => join(folder, name);
-const python = process.env.DUALIGN_TRL_PYTHON;
-const needs = lacking("DUALIGN_TRL_PYTHON");
+const needs = lacking("DUALIGN_TRL_VENV");
 const flags = [
   ...["--learning-rate", "2e-4", "--warmup-steps", "1", "--weight-decay", "0.01", "--lr-scheduler-type", "linear"],
   ...["--max-length", "128", "--per-device-train-batch-size", "2", "--gradient-accumulation-steps", "2"],
   ...["--save-steps", "0", "--seed", "5", "--beta", "0.1", "--json"],
 ];
 
-describe(`TRL on this machine${needs && ` (skipped: ${needs})`}`, { skip: needs !== "", timeout: 1_200_000 }, () => {
+describe(`TRL on this machine${needs && ` (skipped: ${needs})`}`, { skip: needs !== "", timeout: 2_400_000 }, () => {
   let model: string;
   beforeAll(() => {
     model = smollm2();
@@ -50,7 +50,7 @@ describe(`TRL on this machine${needs && ` (skipped: ${needs})`}`, { skip: needs 
   test("the command trains on hard labels as the embedded engine does, and from that adapter on", async () => {
     const rows = shortPairs(10, "hard");
     writeFileSync(at("pairs.jsonl"), rows.map((row) => JSON.stringify(row)).join("\n"));
-    const trl = ["--engine", "trl", "--launcher", "local", "--python", python!];
+    const trl = ["--engine", "trl", "--launcher", "local", "--python", trlPython];
     const [found, expected] = [await dualign(...command("trl", ...trl)), await dualign(...command("own"))];
     expect([found.status, expected.status], found.stderr + expected.stderr).toEqual([0, 0]);
     expect(steps(found.events)).toHaveLength(3);
@@ -107,7 +107,7 @@ describe(`TRL on this machine${needs && ` (skipped: ${needs})`}`, { skip: needs 
   test("killed and resumed: it goes on from the last checkpoint, to the adapter of a training left alone", async () => {
     writeFileSync(at("tiny.jsonl"), tiny.rows.map((row) => JSON.stringify(row)).join("\n"));
     const base = ["train", "dpo", "--model", tiny.model, "--data", at("tiny.jsonl"), ...tiny.flags, "--output-dir"];
-    const trl = ["--engine", "trl", "--launcher", "local", "--python", python!];
+    const trl = ["--engine", "trl", "--launcher", "local", "--python", trlPython];
     const whole = steps((await dualign(...base, at("whole"))).events);
     expect(whole).toHaveLength(200);
     const killed = startCommand([...base, at("killed"), ...trl]);

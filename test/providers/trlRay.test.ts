@@ -42,7 +42,7 @@ const seed = 1 + (Date.now() % 1e6);
 const jobId = (output: string) =>
   `dualign-${JSON.parse(readFileSync(at(`${output}/trl/job.json`), "utf8")).fingerprint.slice(0, 16)}`;
 
-describe(`TRL on Ray${needs && ` (skipped: ${needs})`}`, { skip: needs !== "", timeout: 1_200_000 }, () => {
+describe(`TRL on Ray${needs && ` (skipped: ${needs})`}`, { skip: needs !== "", timeout: 2_400_000 }, () => {
   const api = new JobsApi(address);
   /** Steps of the tiny training, by the embedded engine. */
   let whole: TrainStep[];

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { llamaFactoryFiles } from "./llamafactory.js";
+import { openAiFiles } from "./openai.js";
 import { openRlhfFiles } from "./openrlhf.js";
 import { commonNotes, type PairsExport, type TrainerFiles } from "./pairs.js";
 import { trlFiles } from "./trl.js";
@@ -11,6 +12,7 @@ export const trainerExports = {
   trl: { name: "TRL 1.16", files: trlFiles },
   openrlhf: { name: "OpenRLHF 0.11", files: openRlhfFiles },
   llamafactory: { name: "LLaMA-Factory 0.9", files: llamaFactoryFiles },
+  openai: { name: "OpenAI's fine-tuning", files: openAiFiles },
 } as const satisfies Readonly<Record<string, { name: string; files: (given: PairsExport) => TrainerFiles }>>;
 
 /** Trainer that pairs are exported for. */

@@ -25,7 +25,7 @@ export function enginesOf(recipe: Recipe): EngineOf[] {
           ? embedded
           : `TRL, launched by ${launchers[train.launcher]}${train.num_workers > 1 ? `, ${train.num_workers} workers` : ""}`,
     },
-    ...scorers.map((scorer) => ({ work: `scores of ${scorer.name}`, engine: scorerEngine(scorer) })),
+    ...scorers.map((scorer) => ({ work: `scores of ${scorer.name}`, engine: scorerEngines[scorer.kind] ?? embedded })),
   ];
   const remote = works.some(({ engine }) => engine !== embedded && engine !== moduleEngine);
   return remote ? works : [];
@@ -41,17 +41,9 @@ const launchers = {
   folder: "hand",
 } as const;
 
-function scorerEngine(scorer: ScorerSpec): string {
-  switch (scorer.kind) {
-    case "model":
-    case "guard":
-    case "preferences":
-      return embedded;
-    case "module":
-      return moduleEngine;
-    case "endpoint":
-      return `a server, by ${scorer.api}`;
-    case "rating":
-      return "a chat model on a server";
-  }
-}
+/** Engines of scorers that the embedded one is not. */
+const scorerEngines: Readonly<Partial<Record<ScorerSpec["kind"], string>>> = {
+  module: moduleEngine,
+  endpoint: "a server",
+  rating: "a chat model on a server",
+};

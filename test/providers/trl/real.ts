@@ -33,6 +33,9 @@ export const lacking = (variable: string): string =>
       ? ""
       : "../shared has no SmolLM2 or no preferences";
 
+/** Interpreter with TRL, of the environment that DUALIGN_TRL_VENV names. */
+export const trlPython = join(process.env.DUALIGN_TRL_VENV ?? "", "bin/python");
+
 /** Folder of SmolLM2. */
 export const smollm2 = (): string => execFileSync(process.execPath, [unpack], { encoding: "utf8" }).trim();
 
@@ -114,7 +117,7 @@ export const byTrl = (more: Partial<TrlTrainerOptions> = {}, notices: string[] =
   openTrlTrainer(
     {
       launcher: "local",
-      python: process.env.DUALIGN_TRL_PYTHON,
+      python: trlPython,
       workers: 1,
       distribution: "ddp",
       dtype: "float32",
@@ -215,7 +218,7 @@ export function startCommand(args: readonly string[]) {
 }
 
 /** Waits until something holds, or fails. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 240): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 1200): Promise<void> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(200)) if (await holds()) return;
   throw new Error(`${what}: not within ${seconds} s`);
 }
