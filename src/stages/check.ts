@@ -18,6 +18,7 @@ import type {
 } from "../recipe/parse.js";
 import { scorersOf, trainedScorers } from "../recipe/scorers.js";
 import type { Text } from "../text/rows.js";
+import { givenPrompt } from "./collect.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { choosePrompts } from "./prompts.js";
 
@@ -57,7 +58,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
   const { rows, train, samples, perStep } = tried;
   const responses = samples.map(
     ({ promptIndex, response, responseIds, finishReason }): SampledResponse => ({
-      prompt: train[promptIndex].text,
+      ...givenPrompt(train[promptIndex]),
       ...{ response, responseIds, finishReason },
     }),
   );
