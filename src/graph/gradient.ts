@@ -148,6 +148,7 @@ export const GRADIENTS: { readonly [K in OpName]: Gradient<K> | null } = {
   log: pointwise((dy, x) => div(dy, x)),
   sqrt: pointwise((dy, _x, y) => div(mul(dy, 0.5), y)),
   tanh: pointwise((dy, _x, y) => mul(dy, oneMinus(mul(y, y)))),
+  erf: pointwise((dy, x) => mul(dy, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI)))),
   sigmoid: pointwise((dy, _x, y) => mul(dy, mul(y, oneMinus(y)))),
   // With s = σ(x): s + x·s·(1 − s) = s + y − y·s.
   silu: pointwise((dy, x, y) => {

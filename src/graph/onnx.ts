@@ -79,6 +79,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   log: direct("Log"),
   sqrt: direct("Sqrt"),
   tanh: direct("Tanh"),
+  erf: direct("Erf"),
   sigmoid: direct("Sigmoid"),
   silu: direct("QuickGelu", { alpha: { float: 1 } }, MICROSOFT),
   gelu: direct("Gelu", { approximate: "tanh" }),

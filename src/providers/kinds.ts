@@ -28,9 +28,10 @@ type Openers<Spec extends { kind: string }, More extends readonly unknown[], Res
 
 /** Openers of scorers. */
 export const scorers: Openers<ReadyScorerSpec, [Opening], Scorer> = {
-  async model({ name, model, adapter, max_length }, { runtime, notice }) {
+  async model({ name, model, adapter, label, activation, max_length }, { runtime, notice }) {
     const { openModelScorer } = await import("./onnx/scorer.js");
-    return openModelScorer(await runtime(), { name, model, adapter, maxLength: max_length }, notice);
+    const read = { name, model, adapter, label, activation, maxLength: max_length };
+    return openModelScorer(await runtime(), read, notice);
   },
   async module({ name, module, batch_size, timeout }) {
     const { openModuleScorer } = await import("./module/scorer.js");
@@ -39,6 +40,11 @@ export const scorers: Openers<ReadyScorerSpec, [Opening], Scorer> = {
   async guard({ name, guard, adapter, template, safe_answer: safe, unsafe_answer: unsafe }, { runtime, notice }) {
     const { openGuard } = await import("./onnx/guard.js");
     return openGuard(await runtime(), { name, model: guard, adapter, template, safe, unsafe }, notice);
+  },
+  async classifier({ name, classifier, label, activation, text, template, max_length }, { runtime, notice }) {
+    const { openClassifier } = await import("./onnx/classifier.js");
+    const read = { name, model: classifier, label, activation, text, template, maxLength: max_length };
+    return openClassifier(await runtime(), read, notice);
   },
   async endpoint({ name, endpoint, api, model, tokenizer, label, text, max_length, batch_size, ...rest }, { notice }) {
     const { openEndpointScorer } = await import("./endpoint/scorer.js");

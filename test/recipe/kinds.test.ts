@@ -32,8 +32,11 @@ test("the short forms tell the kind, and the long form is the same", () => {
 });
 
 test.each([
-  ["model: m, module: m.mjs", /'safety\.0' needs model, module, guard, preferences, endpoint or rubric, one of them/],
-  ["name: a", /'safety\.0' needs model, module, guard, preferences, endpoint or rubric, one of them/],
+  [
+    "model: m, module: m.mjs",
+    /'safety\.0' needs model, module, guard, classifier, preferences, endpoint or rubric, one of them/,
+  ],
+  ["name: a", /'safety\.0' needs model, module, guard, classifier, preferences, endpoint or rubric, one of them/],
   ["kind: guess, model: m", /'safety\.0' is of the kind "guess": a scorer is of the kind model, module, guard/],
   [
     "model: m, batch_size: 4",
@@ -166,7 +169,10 @@ test("a scorer trained on preferences: its labels by its place, its base the rec
     [`${data}, objective: cost`, /^r\.yaml:3: 'reward' is a cost, which is lower for what is safer: set sign: -1/],
     [`${data}, train: { lora_rank: 4 }`, /unknown key 'reward\.train\.lora_rank'/],
     [`${data}, train: { lr_scheduler_type: linear }`, /'reward\.train\.lr_scheduler_type' linear needs a length/],
-    [`${data}, module: r.mjs`, /'reward' needs model, module, guard, preferences, endpoint or rubric, one of them/],
+    [
+      `${data}, module: r.mjs`,
+      /'reward' needs model, module, guard, classifier, preferences, endpoint or rubric, one of them/,
+    ],
   ] as const)
     expect(() => text(given, "module: s.mjs")).toThrow(message);
 });

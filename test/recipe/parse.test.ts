@@ -66,7 +66,7 @@ test("missing and contradictory keys name the line of what surrounds them", () =
   expect(failure("beta: 1\n")).toBe("r.yaml:1: 'model' is missing");
   expect(failure("")).toBe("r.yaml:1: 'model' is missing");
   expect(failure(good.replace("org/reward }", "org/reward, module: r.mjs }"))).toBe(
-    "r.yaml:4: 'reward' needs model, module, guard, preferences, endpoint or rubric, one of them",
+    "r.yaml:4: 'reward' needs model, module, guard, classifier, preferences, endpoint or rubric, one of them",
   );
   expect(failure(good.replace("  - model", "  - name: reward\n    model"))).toBe(
     "r.yaml:6: two entries are called 'reward'; give one another name",

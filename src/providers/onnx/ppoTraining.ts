@@ -130,7 +130,9 @@ export async function* trainSafeRlhf(
     const scorer = await openScorer(spec);
     opened.push(scorer);
     const model = spec.kind === "model" ? await openModel(spec.model, spec.adapter) : undefined;
-    return { scorer, factor: spec.sign * spec.scale, model };
+    // A critic grows from a head with one output that is the score as it is.
+    const single = (model?.config.score?.labels?.names.length ?? 1) === 1;
+    return { scorer, factor: spec.sign * spec.scale, model: single ? model : undefined };
   };
   try {
     const reward = await open(job.reward);
