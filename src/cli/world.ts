@@ -47,8 +47,7 @@ export function openWorld(device: Device, notice: Notice = () => {}, engine: Eng
       ? ref
       : (await import("../providers/onnx/strength.js")).folderAtStrength(ref);
   return {
-    readPrompts: (source) =>
-      readSource(source, async (file) => (await readPromptFile(file, source.column)).map(({ prompt }) => prompt)),
+    readPrompts: (source) => readSource(source, (file) => readPromptFile(file, source.column)),
     readPreferences: (source) => readSource(source, (file) => readPreferenceFile(file, source.label)),
     openSampler: async (ref) => (await sampler()).openSampler(await placed(ref)),
     openLogprobs: async (ref) => (await sampler()).openLogprobs(await placed(ref)),

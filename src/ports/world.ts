@@ -1,15 +1,15 @@
 /** What the algorithms ask of the world around them. The command line gives the real parts, tests give toys. */
 import type { JudgeSpec, PreferenceSource, PromptSource, ReadyScorerSpec } from "../recipe/parse.js";
-import type { Text } from "../text/rows.js";
 import type { Judge } from "./judge.js";
-import type { Enumerator, Logprobs, PolicyRef, Sampler } from "./policy.js";
+import type { Enumerator, GivenPrompt, Logprobs, PolicyRef, Sampler } from "./policy.js";
 import type { Scorer } from "./scorer.js";
 import type { RunStore } from "./store.js";
 import type { ObjectiveName, PreferencePair, Trainer } from "./trainer.js";
 
 /** World of a run: one opener for each ability. What is opened, its user closes. */
 export interface World {
-  readPrompts(source: PromptSource): Promise<Text[]>;
+  /** Prompts of a source, each with the row that it came in. */
+  readPrompts(source: PromptSource): Promise<GivenPrompt[]>;
   readPreferences(source: PreferenceSource): Promise<PreferencePair[]>;
   openSampler(ref: PolicyRef): Promise<Sampler>;
   openLogprobs(ref: PolicyRef): Promise<Logprobs>;

@@ -19,6 +19,7 @@ import type {
 } from "../recipe/parse.js";
 import { scorersOf, trainedScorers } from "../recipe/scorers.js";
 import type { Text } from "../text/rows.js";
+import { givenPrompt } from "./collect.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { choosePrompts } from "./prompts.js";
 
@@ -58,7 +59,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
   const { rows, train, samples, perStep } = tried;
   const responses = samples.map(
     ({ promptIndex, response, responseIds, finishReason }): SampledResponse => ({
-      prompt: train[promptIndex].text,
+      ...givenPrompt(train[promptIndex]),
       ...{ response, responseIds, finishReason },
     }),
   );

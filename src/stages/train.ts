@@ -7,7 +7,7 @@ import type { LabelledPair, TrainArrival, TrainingEvent, TrainingJob } from "../
 import type { World } from "../ports/world.js";
 import { guidanceOf, trainingOptions } from "../recipe/train.js";
 import { billed } from "./bill.js";
-import { reference } from "./collect.js";
+import { givenPrompt, reference } from "./collect.js";
 import type { Context } from "./context.js";
 import { referenceOf } from "./policies.js";
 
@@ -115,7 +115,7 @@ async function keepArrival(run: RunStore, policy: string, arrival: TrainArrival,
 /** Pairs of a policy as its training takes them. */
 export async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {
   const { beta } = run.recipe;
-  const prompts = new Map((await run.prompts("train")).map(({ prompt, text }) => [prompt, text] as const));
+  const prompts = new Map((await run.prompts("train")).map((row) => [row.prompt, givenPrompt(row)] as const));
   const key = (prompt: number, sample: number) => `${prompt}/${sample}`;
   const samples = new Map<string, SampleRow>(
     (await run.samples(reference, "train")).map((row) => [key(row.prompt, row.sample), row]),
@@ -123,7 +123,7 @@ export async function labelledPairs(run: RunStore, policy: string): Promise<Labe
   return (await run.pairs(policy)).map(({ prompt, first, second, label, difference }) => {
     const response = (sample: number) => {
       const { response, responseIds, finishReason, logprob } = samples.get(key(prompt, sample))!;
-      return { prompt: prompts.get(prompt)!, response, responseIds, finishReason, logprob };
+      return { ...prompts.get(prompt)!, response, responseIds, finishReason, logprob };
     };
     return labelledPair(response(first), response(second), { label, difference }, beta);
   });
