@@ -7,6 +7,7 @@ import { addCompletionCommand } from "./completion.js";
 import { addDualCommand } from "./dualCommand.js";
 import { addExamples } from "./examples.js";
 import { exitStatuses } from "./exitStatus.js";
+import { addExportCommand } from "./export.js";
 import { addGenerateCommand } from "./generate.js";
 import { addInitCommand } from "./init.js";
 import { addLogprobsCommand } from "./logprobs.js";
@@ -20,6 +21,7 @@ import { addQuickstartCommand } from "./quickstart.js";
 import { addScoreCommand } from "./score.js";
 import { addResumeCommand, addStageCommands } from "./stages.js";
 import { addStatusCommand } from "./status.js";
+import { addStudioCommand } from "./studio.js";
 import { addTrainCommand } from "./train.js";
 import { version } from "./versions.js";
 
@@ -41,10 +43,12 @@ export function makeProgram(): Command {
   addResumeCommand(program);
   addStatusCommand(program);
   addPredictCommand(program);
+  addStudioCommand(program);
   addStageCommands(program);
   addChatCommand(program);
   addMergeCommand(program);
   addPushCommand(program);
+  addExportCommand(program);
   addDualCommand(program);
   addTrainCommand(program);
   addGenerateCommand(program);

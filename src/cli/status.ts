@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { methodOf } from "../methods/methods.js";
 import { type AttemptFigures, attemptsOf } from "../stages/attempts.js";
 import { aligned } from "../stages/context.js";
-import { readLive } from "../store/liveStatus.js";
+import { liveOf } from "../store/liveStatus.js";
 import { columns } from "./columns.js";
 import { duration, figure, signed } from "./figures.js";
 
@@ -26,8 +26,8 @@ type Status = Awaited<ReturnType<typeof readStatus>>;
 async function readStatus(folder: string) {
   const path = resolve(folder);
   // While a process works on the run its database is locked, and the process tells by itself.
-  const live = existsSync(path) ? readLive(path) : undefined;
-  if (live && isRunning(live.pid)) return { run: path, running: live };
+  const live = existsSync(path) ? liveOf(path) : undefined;
+  if (live) return { run: path, running: live };
   const { readRun } = await import("../store/runFolder.js");
   const run = await readRun(folder);
   try {
@@ -55,15 +55,6 @@ async function readStatus(folder: string) {
     };
   } finally {
     await run.close();
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -123,6 +123,9 @@ export const tables = {
       ),
       text: nullable(text("a plain prompt, template applied")),
       messages: nullable(json<readonly Message[]>("a prompt of chat messages; text is null")),
+      extra: nullable(
+        json<Readonly<Record<string, unknown>>>("the other columns of the row that it came in: extra->>'category'"),
+      ),
     },
   }),
   samples: table({

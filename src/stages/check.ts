@@ -6,6 +6,7 @@ import { effectiveSamples } from "../dual/effectiveSamples.js";
 import { InputError } from "../errors.js";
 import type { CheckEvent } from "../ports/events.js";
 import type { PolicySample, SampledResponse, Sampler } from "../ports/policy.js";
+import type { ObjectiveName } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
 import type {
   CompareRecipe,
@@ -18,6 +19,7 @@ import type {
 } from "../recipe/parse.js";
 import { scorersOf, trainedScorers } from "../recipe/scorers.js";
 import type { Text } from "../text/rows.js";
+import { givenPrompt } from "./collect.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { choosePrompts } from "./prompts.js";
 
@@ -57,7 +59,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
   const { rows, train, samples, perStep } = tried;
   const responses = samples.map(
     ({ promptIndex, response, responseIds, finishReason }): SampledResponse => ({
-      prompt: train[promptIndex].text,
+      ...givenPrompt(train[promptIndex]),
       ...{ response, responseIds, finishReason },
     }),
   );
@@ -226,20 +228,18 @@ async function checkRows(source: PreferenceSource, world: World): Promise<void> 
 
 /** Objectives that a recipe's trainings need, before any is spent on. */
 async function checkTrainer(recipe: Recipe, world: World): Promise<void> {
-  const trainer = await world.openTrainer();
-  try {
-    const needed = [
-      "dpo",
-      ...(isComparison(recipe) && recipe.compare.safe_rlhf ? ["ppo_lagrangian"] : []),
-      ...trainedScorers(recipe).map(({ objective }) => objective),
-    ];
-    for (const objective of needed)
-      if (!trainer.objectives.some((one) => one === objective))
-        throw new InputError(
-          `the trainer has no objective '${objective}': it has ${trainer.objectives.join(", ")}; leave out what needs it, or train by another engine`,
-        );
-  } finally {
+  const needed = new Set<ObjectiveName>([
+    "dpo",
+    ...(isComparison(recipe) && recipe.compare.safe_rlhf ? (["ppo_lagrangian"] as const) : []),
+    ...trainedScorers(recipe).map(({ objective }) => objective),
+  ]);
+  for (const objective of needed) {
+    const trainer = await world.openTrainer(objective);
     await trainer.close();
+    if (!trainer.objectives.includes(objective))
+      throw new InputError(
+        `the trainer has no objective '${objective}': it has ${trainer.objectives.join(", ")}; leave out what needs it, or train by another engine`,
+      );
   }
 }
 

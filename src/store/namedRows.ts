@@ -137,15 +137,21 @@ export abstract class NamedRows implements RunStore {
   addPrompts(rows: readonly PromptRow[]): Promise<void> {
     return this.add(
       "prompts",
-      rows.map(({ text, ...row }) =>
-        typeof text === "string" ? { ...row, text, messages: null } : { ...row, text: null, messages: text },
+      rows.map(({ text, row: extra = null, ...row }) =>
+        typeof text === "string"
+          ? { ...row, text, messages: null, extra }
+          : { ...row, text: null, messages: text, extra },
       ),
     );
   }
 
   async prompts(split?: Split): Promise<PromptRow[]> {
     const rows = await this.select("prompts", split === undefined ? {} : { split });
-    return rows.map(({ text, messages, ...row }) => ({ ...row, text: text ?? [...messages!] }));
+    return rows.map(({ text, messages, extra, ...row }) => ({
+      ...row,
+      text: text ?? [...messages!],
+      ...(extra && { row: extra }),
+    }));
   }
 
   addSamples(rows: readonly SampleRow[]): Promise<void> {
