@@ -5,8 +5,12 @@ import type { Command } from "commander";
 const examples: Readonly<Record<string, readonly (readonly [line: string, purpose: string])[]>> = {
   quickstart: [["dualign quickstart --run runs/pocket", "align the small model that comes with the package"]],
   init: [
-    ["dualign init recipe.yaml --model models/mine --prompts prompts.csv", "a recipe to edit"],
-    ["dualign init --pecan pecan.yaml", "one for preference data"],
+    ["dualign init", "asks for model, prompts and scorers, on a terminal"],
+    [
+      "dualign init recipe.yaml --model models/mine --prompts prompts.csv --reward models/reward --cost harm.mjs --margin 0.5",
+      "one that runs as it is written; --safety where higher is safer",
+    ],
+    ["dualign init pecan.yaml --pecan --helpfulness better.jsonl --safety safer.jsonl --margin 0.2", "by preferences"],
   ],
   check: [["dualign check recipe.yaml", "what it would do, what it would take, and whether every part works"]],
   mocan: [

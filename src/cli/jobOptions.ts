@@ -2,6 +2,7 @@
 import type { RowSource } from "../files/rows/source.js";
 import type { PolicyRef } from "../ports/policy.js";
 import type { PolicyEndpoint } from "../recipe/kinds/endpoints.js";
+import type { Engine } from "../recipe/kinds/engines.js";
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
 import type { ScorerSpec } from "../recipe/parse.js";
 
@@ -28,6 +29,8 @@ interface TrainJob extends Job {
   seed: number;
   /** Whether to go on from the last checkpoint in `outputDir`. */
   resume: boolean;
+  /** Engine that trains; the embedded one by default. */
+  engine?: Engine["train"];
 }
 
 /** Job of `dualign train`. */

@@ -147,7 +147,7 @@ function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; 
     case "notice":
       return { note: event.message };
     case "check":
-      return { note: checked(event) };
+      return { note: checkInWords(event) };
     case "stage":
       if (event.state === "started") return { note: `${event.stage} …` };
       if (event.state === "skipped") return { note: `${event.stage}: done before` };
@@ -249,8 +249,8 @@ function aimed({ asked, aimed, wanted, price, confidence, power }: Omit<AimEvent
   );
 }
 
-/** What the check found, and what the run is going to take. */
-function checked({ prompts, responses, tried, estimate }: CheckEvent): string {
+/** Findings of a check in words, and what the run is going to take. */
+export function checkInWords({ prompts, responses, tried, estimate }: CheckEvent): string {
   const parts = Object.entries(tried.seconds).map(([part, seconds]) => `${part} ${duration(seconds)}`);
   const { sampling_seconds, scoring_seconds, effective_samples, peak_memory_bytes } = estimate;
   const memory = peak_memory_bytes === undefined ? "" : `, memory so far ${figure(peak_memory_bytes / 1e9)} GB`;

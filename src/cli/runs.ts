@@ -9,7 +9,7 @@ import { checkRecipe } from "../stages/check.js";
 import { hasRun, openRun, type RunFolder } from "../store/runFolder.js";
 import { exitStatuses, type FailOn, failing } from "./exitStatus.js";
 import type { Device } from "./jobOptions.js";
-import { makeReporter } from "./progress.js";
+import { checkInWords, makeReporter } from "./progress.js";
 import { readRecipe } from "./recipeFile.js";
 import { openWorld } from "./world.js";
 
@@ -68,7 +68,11 @@ export async function checkAlone(
 ): Promise<void> {
   const { recipe } = readRecipe(start.recipe, start.set ?? []);
   const reporter = makeReporter({ json, quiet });
-  reporter.emit(await checkRecipe(recipe, openWorld(device, undefined, recipe.engine)));
+  const notice = (message: string) => reporter.emit({ event: "notice", message });
+  const found = await checkRecipe(recipe, openWorld(device, notice, recipe.engine));
+  // Of this command it is the result; of a run it is a note.
+  if (json) reporter.emit(found);
+  else process.stdout.write(`${checkInWords(found)}\n`);
 }
 
 /** Runs stages to their end. Ctrl-C may stop them anywhere: what is done is in the database. */

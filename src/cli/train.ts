@@ -1,6 +1,8 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { z } from "zod";
 import { InputError } from "../errors.js";
+import type { Engine } from "../recipe/kinds/engines.js";
+import { trl } from "../recipe/kinds/trl.js";
 import { betaSchema, dpoSchema, trainingSchema } from "../recipe/options.js";
 import { type ObjectiveKind, objectives } from "../train/objectives/table.js";
 import {
@@ -17,6 +19,7 @@ import { addFlags, readFlags } from "./flags.js";
 import type { Device, TrainCommandJob } from "./jobOptions.js";
 import { addStageFlags, runStage } from "./stages.js";
 
+const trlFlags = z.strictObject(trl.shape);
 const dpoFlags = z.strictObject({ beta: betaSchema.default(0.1), ...dpoSchema.shape });
 
 interface Given {
@@ -29,6 +32,7 @@ interface Given {
   label?: string;
   subset?: string;
   split?: string;
+  engine: Engine["train"]["kind"];
   device: Device;
   json?: boolean;
   quiet?: boolean;
@@ -64,6 +68,12 @@ export function addTrainCommand(program: Command): void {
       .option("--resume", "go on from the last checkpoint in --output-dir");
     if (objective === "dpo") addFlags(command, dpoFlags);
     addFlags(addFlags(command, trainingSchema), seedSchema);
+    command.addOption(
+      new Option("--engine <name>", "what trains: this program, or TRL in Python (dpo only)")
+        .choices(["embedded", "trl"] satisfies Engine["train"]["kind"][])
+        .default("embedded"),
+    );
+    addFlags(command, trlFlags);
     addRunFlags(command).action(async (given: Given) => {
       const { runTrainCommand } = await import("./jobs/train.js");
       await report(runTrainCommand(trainJob(objective, given)), given);
@@ -86,8 +96,23 @@ function trainJob(objective: ObjectiveKind, given: Given): TrainCommandJob {
     device,
     options,
     seed: readFlags(seedSchema, given).seed,
+    engine: engineOf(given),
   };
   if (objective !== "dpo") return { ...job, objective };
   const { beta, ...dpo } = readFlags(dpoFlags, given);
   return { ...job, objective, beta, dpo };
+}
+
+/** Engine that trains, by its flags. @throws InputError for flags of an engine that was not chosen. */
+function engineOf(given: Given): Engine["train"] {
+  if (given.engine === "trl") {
+    if (given.device !== "cpu")
+      throw new InputError("--device is the embedded engine's: TRL takes the GPUs that there are");
+    return { kind: "trl", ...readFlags(trlFlags, given) };
+  }
+  for (const key of Object.keys(trlFlags.shape)) {
+    const name = key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+    if (given[name] !== undefined) throw new InputError(`--${key.replaceAll("_", "-")} goes with --engine trl`);
+  }
+  return { kind: "embedded" };
 }

@@ -4,6 +4,7 @@
  *
  * @module graph
  */
+export { float32, type HostTensor, int64, type StoredTensor, type TensorData } from "../graph/data.js";
 export type { Dim, Shape } from "../graph/dims.js";
 export type { DType } from "../graph/dtype.js";
 export { gradients } from "../graph/gradient.js";
@@ -11,12 +12,4 @@ export { type Graph, type Node, reachable, Tensor } from "../graph/graph.js";
 export { toOnnx } from "../graph/onnx.js";
 export * as ops from "../graph/ops.js";
 export { evaluateGraph } from "../graph/reference.js";
-export {
-  type Executable,
-  float32,
-  type HostTensor,
-  int64,
-  type Runtime,
-  type StoredTensor,
-  type TensorData,
-} from "../graph/runtime.js";
+export type { Executable, Runtime } from "../graph/runtime.js";

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
-import type { StoredTensor } from "../graph/runtime.js";
+import type { StoredTensor } from "../graph/data.js";
 import { makeTokenizer, type Tokenizer } from "../text/tokenizer.js";
 import { cachedSnapshot, type DownloadProgress, downloadSnapshot, isHubId, isOffline } from "./hub.js";
 import { readHeader } from "./safetensors.js";

@@ -2,7 +2,8 @@
 import { InputError } from "../errors.js";
 import { nearest } from "../recipe/parse.js";
 import { type Row, readText, type Text } from "../text/rows.js";
-import { type PlacedRow, readAllRows } from "./rows/read.js";
+import type { PlacedRow } from "./rows/placedRow.js";
+import { readAllRows } from "./rows/read.js";
 
 /** Prompt with the row that it came in, whose other columns (a category, an id) travel along. */
 export interface Prompt extends PlacedRow {

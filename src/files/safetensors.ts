@@ -1,8 +1,8 @@
 /** The safetensors format: 8 bytes of header length, a JSON header, then the tensors' bytes without gaps. */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { InputError } from "../errors.js";
+import type { StoredTensor } from "../graph/data.js";
 import { BYTES_PER_ELEMENT, type DType } from "../graph/dtype.js";
-import type { StoredTensor } from "../graph/runtime.js";
 
 const DTYPES: Readonly<Record<string, DType>> = {
   F32: "float32",

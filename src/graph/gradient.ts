@@ -4,7 +4,7 @@
  */
 import type { Shape } from "./dims.js";
 import { sameShape, sizeOf } from "./dims.js";
-import { type Node, reachable, type Tensor } from "./graph.js";
+import { type Node, type OpName, reachable, type Tensor } from "./graph.js";
 import {
   add,
   after,
@@ -19,7 +19,6 @@ import {
   matmul,
   mul,
   neg,
-  type OpName,
   reduceSum,
   reshape,
   rotary,

@@ -1,3 +1,4 @@
+export * from "./data.js";
 export * from "./dims.js";
 export * from "./dtype.js";
 export * from "./gradient.js";

@@ -4,10 +4,9 @@
  */
 import { addDims, type Dim, type Shape, sameShape } from "./dims.js";
 import { ONNX_DTYPE } from "./dtype.js";
-import { type Graph, isOp, type Node, reachable, type Tensor } from "./graph.js";
+import { type Graph, isOp, type Node, type OpName, reachable, type Tensor } from "./graph.js";
 import { type AttributeValue, modelProto, valueInfo } from "./onnxProto.js";
 import { makesName, Writer } from "./onnxWriter.js";
-import type { OpName } from "./ops.js";
 
 const OPSET = 21;
 const IR_VERSION = 10;

@@ -1,9 +1,10 @@
 /** Names, shared constants, sizes and nodes of an ONNX graph while it is written. */
+
+import type { StoredTensor, TensorData } from "./data.js";
 import { type Dim, dimTerms, type Shape, sameShape } from "./dims.js";
 import { type DType, ONNX_DTYPE } from "./dtype.js";
 import { type Graph, isOp, type Node, type Tensor } from "./graph.js";
 import { type AttributeValue, attribute } from "./onnxProto.js";
-import type { StoredTensor, TensorData } from "./runtime.js";
 
 const bytesOf = (data: TensorData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 

@@ -1,66 +1,12 @@
 /**
  * The ops: few, each with its shape rule in the function that applies it. Their gradients are in gradient.ts.
  */
+
+import type { StoredTensor, TensorData } from "./data.js";
 import type { Dim, Shape } from "./dims.js";
 import { addDims, broadcast, mulDims, sameShape, sizeOf, spellShape } from "./dims.js";
 import type { DType } from "./dtype.js";
 import { apply, isOp, type Node, type Tensor } from "./graph.js";
-import type { StoredTensor, TensorData } from "./runtime.js";
-
-/** Ops and their attributes: what an op needs to know beside its inputs. */
-export interface OpAttributes {
-  /** Fed at every run. */
-  input: { readonly name: string };
-  /** Read by the runtime from the file where it lies, converted to float32. */
-  weight: { readonly stored: StoredTensor };
-  constant: { readonly data: TensorData };
-  add: object;
-  sub: object;
-  mul: object;
-  div: object;
-  neg: object;
-  exp: object;
-  log: object;
-  sqrt: object;
-  tanh: object;
-  sigmoid: object;
-  silu: object;
-  gelu: object;
-  softplus: object;
-  minimum: object;
-  less: object;
-  where: object;
-  cast: { readonly to: DType };
-  matmul: {
-    readonly transA: boolean;
-    readonly transB: boolean;
-    readonly transBatchB: boolean;
-    readonly alpha: number;
-  };
-  softmax: object;
-  logSoftmax: object;
-  reduceSum: { readonly axes: readonly number[]; readonly keepDims: boolean };
-  reduceMax: { readonly axes: readonly number[]; readonly keepDims: boolean };
-  reshape: { readonly shape: Shape };
-  expand: { readonly shape: Shape };
-  transpose: { readonly permutation: readonly number[] };
-  concat: { readonly axis: number };
-  split: { readonly axis: number; readonly sizes: readonly Dim[] };
-  gather: object;
-  scatterAdd: { readonly rows: Dim };
-  gatherElements: object;
-  scatterElements: { readonly size: Dim };
-  rmsNorm: { readonly epsilon: number };
-  layerNorm: { readonly epsilon: number };
-  rotary: { readonly inverse: boolean };
-  attention: { readonly heads: number; readonly scale: number };
-  tokenLogprob: { readonly softCap: number | undefined };
-  checkpoint: { readonly recompute: (inputs: readonly Tensor[]) => Tensor };
-  after: object;
-}
-
-/** Name of an op. */
-export type OpName = keyof OpAttributes;
 
 const FLOAT: DType = "float32";
 

@@ -2,10 +2,10 @@
  * Evaluates a graph in float64, one plain rule per op: slow, and what every faster way of running it is measured
  * against.
  */
+
+import type { HostTensor, StoredTensor } from "./data.js";
 import { type Dim, evaluateDim, spellShape } from "./dims.js";
-import { type Graph, isOp, type Node, reachable, type Tensor } from "./graph.js";
-import type { OpName } from "./ops.js";
-import type { HostTensor, StoredTensor } from "./runtime.js";
+import { type Graph, isOp, type Node, type OpName, reachable, type Tensor } from "./graph.js";
 
 /** A tensor's value, row-major; integers and truth values (0, 1) are numbers too. */
 interface Value {

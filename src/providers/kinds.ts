@@ -108,6 +108,21 @@ export const trainers: Openers<Engine["train"], [Opening, World["openScorer"]], 
     const { openEmbeddedTrainer } = await import("./onnx/trainer.js");
     return openEmbeddedTrainer(await runtime(), openScorer, notice);
   },
+  async trl({ launcher, python, num_workers, distribution, model_path, dtype, bf16, ...ray }, { notice }) {
+    const { openTrlTrainer } = await import("./trl/trainer.js");
+    const { ray_address, storage_path, max_failures } = ray;
+    return openTrlTrainer(
+      {
+        launcher,
+        python,
+        workers: num_workers,
+        distribution,
+        ...{ modelPath: model_path, dtype, bf16 },
+        ray: { address: ray_address, storage: storage_path, maxFailures: max_failures },
+      },
+      notice,
+    );
+  },
 };
 
 /** Result of the opener of a part's kind. */

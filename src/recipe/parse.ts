@@ -5,12 +5,10 @@
 import { type Document, isMap, isPair, isSeq, LineCounter, parse, parseDocument } from "yaml";
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import { dpoLossOf } from "../train/objectives/dpo/losses.js";
+import { checkTraining } from "./checkTraining.js";
 import { kindOf, kindWanted, type Part } from "./kinds/kind.js";
 import { type Placed, partsOf } from "./kinds/parts.js";
-import { dpoObjective } from "./options.js";
 import type { Fail, MethodName, Recipe } from "./schema.js";
-import { contradiction, type Train } from "./train.js";
 
 export type {
   CompareRecipe,
@@ -145,21 +143,6 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
   const recipe = methods[method].complete(result.data as never, fail);
   checkTraining(recipe, fail);
   return recipe;
-}
-
-/** Refuses a loss that cannot learn from the labels which it will get, and options that contradict each other. */
-function checkTraining(recipe: Recipe, fail: (path: KeyPath, message: string) => Error): void {
-  const { beta, train, pairs } = recipe;
-  const check = (key: string, options: Train, labels: "soft" | "hard") => {
-    const against = contradiction(options);
-    if (against) throw fail([key, against.key], `'${key}.${against.key}' ${against.message}`);
-    const wrong = dpoLossOf(options.loss_type).objection?.(labels, dpoObjective(beta, options));
-    if (wrong) throw fail([key, "loss_type"], `'${key}.loss_type' ${wrong}`);
-  };
-  check("train", train, pairs.labels === "soft" ? "soft" : "hard");
-  const preferences = recipe.method === "pecan" ? recipe : recipe.method === "compare" ? recipe.preferences : undefined;
-  const trained = preferences && [preferences.reward, ...preferences.safety];
-  if (trained?.some(({ kind }) => kind === "data") && "pretrain" in recipe) check("pretrain", recipe.pretrain, "hard");
 }
 
 /** Recipe of a method: its schema, the check that fills it in, and the key that only such a recipe has. */

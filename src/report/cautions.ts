@@ -1,8 +1,42 @@
 /** Cautions: what a careful reader would want to know before believing the figures. */
-import { distinct } from "./figures.js";
+import type { Arrival } from "../stages/arrival.js";
+import { type Condition, distinct, type PolicyFigures, type RunCounts } from "./figures.js";
 import { count, number, percent, plural, signed } from "./format.js";
-import type { VerdictData } from "./sections/verdict.js";
 import { isNumber } from "./statistics.js";
+import type { Priced } from "./study/problems.js";
+
+/** Data of the verdict. */
+export interface VerdictData {
+  readonly reference: string;
+  readonly reward: string;
+  readonly conditions: readonly Condition[];
+  readonly beta: number;
+  readonly confidence: number;
+  readonly counts: RunCounts;
+  readonly policies: readonly Pick<
+    PolicyFigures,
+    "name" | "policy" | "reward" | "safety" | "heldOut" | "kl" | "winRates"
+  >[];
+  readonly problems: readonly {
+    readonly algorithm: string;
+    /** Conditions, each with the largest gain that a reweighting of the samples reaches. */
+    readonly conditions: readonly (Priced & { readonly largestMargin: number })[];
+    /** Median over prompts of the effective sample size at λ*. */
+    readonly ess: number;
+    /** Share of the bootstrap's resamples in which a margin is out of reach. */
+    readonly infeasibleResamples: number;
+    /** What a solution that misses its certificate is warned of. */
+    readonly certificate?: string;
+  }[];
+  /** Arrival of the training at its known optimum, in a run whose training is done. */
+  readonly arrival?: Pick<Arrival, "share" | "basis" | "cautions">;
+  /** Mean tokens of the held-out responses, and the share of them that were cut off. */
+  readonly lengths?: {
+    readonly limit: number;
+    readonly reference: number;
+    readonly policies: readonly { readonly name: string; readonly mean: number; readonly cut: number }[];
+  };
+}
 
 /** Fewer held-out prompts than this make a bootstrap interval too narrow. */
 const fewPrompts = 30;

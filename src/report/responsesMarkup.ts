@@ -1,8 +1,37 @@
 /** Responses as markup: a table of one policy's, or those of many policies beside each other. */
+import type { RunCounts } from "./figures.js";
 import { number, signed } from "./format.js";
 import { type Html, html } from "./html.js";
-import type { PromptResponses, ResponsesData, ScoredResponse } from "./sections/responses.js";
 import { isNumber } from "./statistics.js";
+
+/** Response with its scores, in the order of `ResponsesData.scorers`; null where one is missing. */
+export interface ScoredResponse {
+  /** Name of the policy. */
+  readonly name: string;
+  readonly response: string;
+  readonly scores: readonly (number | null)[];
+}
+
+/** Prompt with the responses to it, the reference's first. */
+export interface PromptResponses {
+  /** The prompt as a person would read it. */
+  readonly prompt: string;
+  /** How it came to be shown, where prompts were chosen. */
+  readonly chosen?: string;
+  readonly responses: readonly ScoredResponse[];
+}
+
+/** Data of the section. */
+export interface ResponsesData {
+  readonly reference: string;
+  readonly policies: readonly string[];
+  readonly counts: RunCounts;
+  readonly scorers: readonly string[];
+  readonly rows: readonly PromptResponses[];
+  /** Responses that each policy has given, and where all of them are. */
+  readonly total: number;
+  readonly elsewhere: string;
+}
 
 /** The responses of one policy beside the reference's: plain rows that the page's script makes searchable and sortable. */
 export function responsesTable({ scorers, rows, reference, policies: [aligned] }: ResponsesData): Html {

@@ -2,24 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { readRecipe, recipeTemplate } from "../../src/cli/recipeFile.js";
+import { readRecipe } from "../../src/cli/recipeFile.js";
 
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "dualign-recipe-"));
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-test.each(["mocan", "pecan"] as const)("the template for %s is a recipe for it", (method) => {
-  for (const name of ["prompts.jsonl", "preferences.jsonl", "reward-model", "cost-model"])
-    writeFileSync(join(folder, name), "");
-  const file = join(folder, "recipe.yaml");
-  writeFileSync(file, recipeTemplate({ method, folder }));
-  const { recipe } = readRecipe(file, [], method);
-  expect(recipe.method).toBe(method);
-  expect(recipe.prompts.file).toBe(join(folder, "prompts.jsonl"));
-  expect(recipe.safety[0].name).toBe("harmless");
-});
 
 test("the files of preferences and judges are found from the recipe's folder, or their line is named", () => {
   const file = join(folder, "recipe.yaml");

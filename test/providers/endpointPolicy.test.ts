@@ -1,9 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import type { PolicySample, SampleJob } from "../../src/ports/policy.js";
 import { type EndpointPolicyOptions, openEndpointPolicy, runs } from "../../src/providers/endpoint/policy.js";
+import { samplers } from "../../src/providers/kinds.js";
 import { samplingSchema } from "../../src/recipe/options.js";
 import { makeTokenizer } from "../../src/text/tokenizer.js";
 import { type CompletionsServer, completionsServer, distribution, type ServerOptions } from "./completionsServer.js";
@@ -273,6 +275,18 @@ test("an adapter is loaded once under the name of its bytes; a server that canno
     { adapter: folder },
   );
   await expect(refusing).rejects.toThrow(new RegExp(`--lora-modules ${name}=PATH`));
+});
+
+test("in a run, a model that is not the served one is asked for under its own name", async () => {
+  const llama = fileURLToPath(new URL("../golden/models/llama", import.meta.url));
+  server = await completionsServer({ vocabulary, decode });
+  const connection = { concurrency: 1, timeout: 5, retries: 0 };
+  const spec = { kind: "endpoint" as const, endpoint: server.url, model: "base", serves: "org/model", ...connection };
+  const notice = () => {};
+  const engine = await samplers.endpoint({ ...spec, tokenizer: llama }, { notice, runtime: () => Promise.reject() });
+  await expect(engine.openLogprobs({ model: "runs/1/preferences" })).rejects.toThrow(
+    /no model 'runs\/1\/preferences'; it has 'base'/,
+  );
 });
 
 test("runs of neighbours", () => {

@@ -110,3 +110,32 @@ engine: { sample: { endpoint: "http://gpu1:8000/v1", model: base } }
   expect(engine.train).toEqual({ kind: "embedded" });
   expect([reward.kind, safety[0]!.kind]).toEqual(["endpoint", "endpoint"]);
 });
+
+const byTrl = (engine: string, more: string) =>
+  recipe(`reward: { module: r.mjs }
+safety: [{ module: s.mjs, margin: 1 }]
+engine: { train: { launcher: ray, ${engine} } }
+${more}`);
+const given = "learning_rate: 5.0e-4, num_train_epochs: 1";
+
+test.each([
+  ["", "", /'train\.learning_rate' is 'auto'/],
+  ["", "train: { learning_rate: 5.0e-4 }", /'train\.num_train_epochs' is 'auto'/],
+  ["", `train: { ${given} }\ncompare: { safe_rlhf: {} }`, /r\.yaml:7: 'compare\.safe_rlhf' is PPO/],
+  ["num_workers: 3", `train: { ${given} }`, /'engine\.train\.num_workers': 3 workers cannot share evenly the 4 rows/],
+  ["distribution: fsdp", `train: { ${given} }`, /'engine\.train\.distribution' fsdp is accelerate's/],
+])("what TRL cannot do is refused as the recipe is read: %s %s", (engine, more, message) => {
+  expect(() => byTrl(engine, more)).toThrow(message);
+});
+
+test("a model of preferences that TRL would have to find the length for is refused, one that is given is not", () => {
+  const pecan = (pretrain: string) =>
+    recipe(`helpfulness: { file: h.jsonl }
+safety: [{ adapter: a, margin: 1 }]
+engine: { train: { launcher: torchrun, num_workers: 2 } }
+train: { ${given} }
+pretrain: ${pretrain}`);
+  expect(() => pecan("{ num_train_epochs: auto }")).toThrow(/'pretrain\.num_train_epochs' is 'auto'/);
+  expect(pecan("{ max_steps: 5 }").engine.train).toMatchObject({ kind: "trl", num_workers: 2 });
+  expect(byTrl("num_workers: 2", "train: { max_steps: 9, learning_rate: 1.0e-4 }").engine.train.kind).toBe("trl");
+});

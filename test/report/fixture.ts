@@ -4,7 +4,7 @@ import { Random } from "../../src/random.js";
 import { histogramBins, histogramsOf } from "../../src/report/charts/histogram.js";
 import type { Family, Outcome, PolicyFigures } from "../../src/report/figures.js";
 import type { PageData } from "../../src/report/index.js";
-import type { PromptResponses } from "../../src/report/sections/responses.js";
+import type { PromptResponses } from "../../src/report/responsesMarkup.js";
 import type { Distribution } from "../../src/report/sections/scores.js";
 import { dualSeries } from "../../src/report/series.js";
 import { extent, histogram, median } from "../../src/report/statistics.js";

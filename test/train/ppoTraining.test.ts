@@ -9,7 +9,7 @@ import { criticStart, type PpoLagrangianJob, trainPpoLagrangian } from "../../sr
 import { samplingSchema, trainingSchema } from "../../src/recipe/options.js";
 import { readSafeRlhfOptions } from "../../src/recipe/safeRlhf.js";
 import { PpoGraph } from "../../src/train/ppoGraph.js";
-import type { PpoIteration } from "../../src/train/ppoTrainer.js";
+import type { PpoIteration } from "../../src/train/ppoJob.js";
 import { golden, goldenJson, openGolden } from "../models/golden.js";
 import { difference } from "../numbers.js";
 

@@ -1,6 +1,6 @@
 /** What the jobs of single commands have in common. */
 
-import type { PlacedRow } from "../../files/rows/read.js";
+import type { PlacedRow } from "../../files/rows/placedRow.js";
 import { writeRows } from "../../files/rows/write.js";
 import type { RowValue } from "../../ports/policy.js";
 import type { CommandEvent } from "../progress.js";

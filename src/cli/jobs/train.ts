@@ -17,7 +17,13 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
   const { options, outputDir } = training;
   const log = makeStepLog(options.logging_steps);
   const notices = new Notices();
-  const trainer = await openWorld(job.device, notices.hear).openTrainer();
+  const { engine = { kind: "embedded" } } = job;
+  const engines = { sample: { kind: "embedded" }, train: engine } as const;
+  const trainer = await openWorld(job.device, notices.hear, engines).openTrainer();
+  if (!trainer.objectives.includes(training.objective))
+    throw new InputError(
+      `--engine ${engine.kind} trains for ${trainer.objectives.join(", ")}, not for ${training.objective}: leave out --engine`,
+    );
   const begin = performance.now();
   let stepsBegin = begin;
   let [tokens, flops, rows, left, cut] = [0, 0, 0, 0, 0];

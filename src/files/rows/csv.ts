@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { parse } from "csv-parse";
 import { InputError } from "../../errors.js";
 import { readLines } from "./lines.js";
-import type { PlacedRow } from "./read.js";
+import type { PlacedRow } from "./placedRow.js";
 
 /** Plain name of a column. */
 const word = /^\s*"?[A-Za-z_][\w .-]*"?\s*$/;

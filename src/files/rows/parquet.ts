@@ -2,7 +2,7 @@
 import { DuckDBInstance } from "@duckdb/node-api";
 import { InputError } from "../../errors.js";
 import { literalPath } from "./literalPath.js";
-import type { PlacedRow } from "./read.js";
+import type { PlacedRow } from "./placedRow.js";
 
 /** Rows of a Parquet file; nested values are objects and lists, as in JSON. */
 export async function* readParquet(file: string): AsyncGenerator<PlacedRow> {

@@ -6,12 +6,7 @@ import { existsSync, statSync } from "node:fs";
 import { InputError } from "../../errors.js";
 import type { Row } from "../../text/rows.js";
 import { type Piece, readJsonValues, readLines, STANDARD_INPUT } from "./lines.js";
-
-/** Row and its place, "file:line" or "file, row n", for errors about it. */
-export interface PlacedRow {
-  row: Row;
-  where: string;
-}
+import type { PlacedRow } from "./placedRow.js";
 
 /** Formats by the ends of file names; each is loaded where it is read. */
 const formats: readonly (readonly [end: RegExp, read: (file: string) => AsyncIterable<PlacedRow>])[] = [

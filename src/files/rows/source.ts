@@ -1,6 +1,7 @@
 /** Where rows come from: a file, or a part of a hub dataset. */
 import { datasetFiles } from "../hubDataset.js";
-import { type PlacedRow, readAllRows } from "./read.js";
+import type { PlacedRow } from "./placedRow.js";
+import { readAllRows } from "./read.js";
 
 /** Source of rows; one of `file` and `dataset`. */
 export interface RowSource {

@@ -1,11 +1,11 @@
 /** What a comparison compares: baselines, each one record, and the policies that they put up. */
 import type { z } from "zod";
+import type { Bill, ComparisonRow } from "../../ports/events.js";
 import type { PolicyRef } from "../../ports/policy.js";
-import type { MultiplierRow, ProblemName } from "../../ports/rows.js";
+import type { CostRow, MultiplierRow, ProblemName } from "../../ports/rows.js";
 import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe, Fail } from "../../recipe/parse.js";
 import type { Context, Problem } from "../../stages/context.js";
-import type { ReachRule } from "./reach.js";
 
 /** Kinship of baselines: those of one family share a colour in charts and a key in their legends. */
 export type Family = "MoCAN" | "PeCAN" | "weighted sum" | "DPO" | "stepwise" | "iterative";
@@ -90,3 +90,23 @@ export interface Work {
   /** Share of the trainings' seconds that is this work's; 1 by default. */
   readonly share?: number;
 }
+
+/** Contender with its row of the comparison's table. */
+export interface Entry {
+  readonly contender: Contender;
+  readonly row: ComparisonRow;
+}
+
+/** Bill of a method up to a policy that reaches the margins, or of all that it tried. */
+export interface ReachBill {
+  readonly entry: Entry;
+  /** What of the method is counted, in words; empty where it is all of one training. */
+  readonly extent: string;
+  readonly bill: Bill;
+}
+
+/** Rule that picks what of a method's contenders counts; none where nothing was promised to reach the margins. */
+export type ReachRule = (
+  own: readonly Entry[],
+  at: { run: RunStore; recipe: CompareRecipe; costs: readonly CostRow[] },
+) => Promise<ReachBill[]>;

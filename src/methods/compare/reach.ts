@@ -1,30 +1,6 @@
 /** What each method takes until its policy reaches the margins: the rules by which a baseline's bill is counted. */
-import type { Bill, ComparisonRow } from "../../ports/events.js";
-import type { CostRow } from "../../ports/rows.js";
-import type { RunStore } from "../../ports/store.js";
-import type { CompareRecipe } from "../../recipe/parse.js";
 import { billOf } from "./bill.js";
-import type { Contender } from "./contender.js";
-
-/** Contender with its row of the comparison's table. */
-export interface Entry {
-  readonly contender: Contender;
-  readonly row: ComparisonRow;
-}
-
-/** Bill of a method up to a policy that reaches the margins, or of all that it tried. */
-export interface ReachBill {
-  readonly entry: Entry;
-  /** What of the method is counted, in words; empty where it is all of one training. */
-  readonly extent: string;
-  readonly bill: Bill;
-}
-
-/** Rule that picks what of a method's contenders counts; none where nothing was promised to reach the margins. */
-export type ReachRule = (
-  own: readonly Entry[],
-  at: { run: RunStore; recipe: CompareRecipe; costs: readonly CostRow[] },
-) => Promise<ReachBill[]>;
+import type { Contender, Entry, ReachBill, ReachRule } from "./contender.js";
 
 /** Rule of one-shot methods: the policy of the solved λ, else the first given λ whose prediction reaches the margins. */
 export const solvedOnce: ReachRule = async (own, { recipe }) => {

@@ -16,13 +16,8 @@ import { readSafeRlhfOptions, type SafeRlhfOptions } from "../../recipe/safeRlhf
 import type { Sample } from "../../sample/generate.js";
 import { type Text, tokenizePrompt } from "../../text/rows.js";
 import { VALUE_BIAS, VALUE_WEIGHT } from "../../train/ppoGraph.js";
-import {
-  alignByPpo,
-  type PpoIteration,
-  type PpoOptions,
-  type PpoStart,
-  type PpoState,
-} from "../../train/ppoTrainer.js";
+import type { PpoIteration, PpoOptions, PpoStart, PpoState } from "../../train/ppoJob.js";
+import { alignByPpo } from "../../train/ppoTrainer.js";
 import type { TrainingState } from "../../train/stepper.js";
 import { asPolicySample } from "../tokens.js";
 import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";

@@ -77,14 +77,19 @@ export async function* runTraining(
   if (start.lora) copyCompanions(model.folder.path, outputDir, "adapter");
 }
 
-interface StartingPoint {
+/** Values that a training starts from. */
+export interface StartingPoint {
   readonly trainable: Trainable;
   readonly values: Float32Array;
   /** Where the result is an adapter. */
   readonly lora?: LoraOptions;
 }
 
-function startingPoint(model: OpenModel, options: Training, seed: number): StartingPoint {
+/**
+ * Starting point of a training: the adapter as it comes, a fresh one, or every weight without `use_peft`.
+ * @throws InputError for an adapter whose every weight is to be trained.
+ */
+export function startingPoint(model: OpenModel, options: Training, seed: number): StartingPoint {
   if (!options.use_peft) {
     if (model.adapter)
       throw new InputError(`${model.where}: an adapter cannot be trained with every weight; leave it out`);

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { policyEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
+import { trl } from "./trl.js";
 
 const embedded = {
   kind: "embedded",
@@ -20,12 +21,12 @@ const endpoint = {
 /** Samplers by kind. */
 export const samplerPart: Part = { noun: "sampler", kinds: [embedded, endpoint] };
 /** Trainers by kind. */
-export const trainerPart: Part = { noun: "trainer", kinds: [embedded] };
+export const trainerPart: Part = { noun: "trainer", kinds: [embedded, trl] };
 
 /** Schema of a sampler. */
 export const samplerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(endpoint, {})]);
 /** Schema of a trainer. */
-export const trainerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {})]);
+export const trainerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(trl, {})]);
 
 /** Schema of a recipe's `engine`: which engine does which work; the embedded one by default. */
 export const engineSchema = z

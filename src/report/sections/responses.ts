@@ -1,42 +1,18 @@
 /** Responses side by side: numbers can be gamed, text less easily. */
 import type { SampleRow } from "../../ports/rows.js";
 import { Random } from "../../random.js";
-import type { RunCounts } from "../figures.js";
 import { count, plural } from "../format.js";
 import { html } from "../html.js";
-import { policiesBeside, responsesTable } from "../responsesMarkup.js";
+import {
+  type PromptResponses,
+  policiesBeside,
+  type ResponsesData,
+  responsesTable,
+  type ScoredResponse,
+} from "../responsesMarkup.js";
 import type { Section } from "../section.js";
 import { promptTexts } from "../study/promptTexts.js";
 import { reference, type Study } from "../study/study.js";
-
-/** Response with its scores, in the order of `ResponsesData.scorers`; null where one is missing. */
-export interface ScoredResponse {
-  /** Name of the policy. */
-  readonly name: string;
-  readonly response: string;
-  readonly scores: readonly (number | null)[];
-}
-
-/** Prompt with the responses to it, the reference's first. */
-export interface PromptResponses {
-  /** The prompt as a person would read it. */
-  readonly prompt: string;
-  /** How it came to be shown, where prompts were chosen. */
-  readonly chosen?: string;
-  readonly responses: readonly ScoredResponse[];
-}
-
-/** Data of the section. */
-export interface ResponsesData {
-  readonly reference: string;
-  readonly policies: readonly string[];
-  readonly counts: RunCounts;
-  readonly scorers: readonly string[];
-  readonly rows: readonly PromptResponses[];
-  /** Responses that each policy has given, and where all of them are. */
-  readonly total: number;
-  readonly elsewhere: string;
-}
 
 /** Responses of every policy to the same held-out prompts. */
 export const responses: Section<"responses", ResponsesData> = {

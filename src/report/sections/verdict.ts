@@ -1,48 +1,15 @@
 /** The verdict: what was asked, predicted and measured, and what a reader should know before relying on it. */
 import { certificateCaution } from "../../dual/certificate.js";
-import { type Arrival, arrivalOf } from "../../stages/arrival.js";
+import { arrivalOf } from "../../stages/arrival.js";
 import { aligned } from "../../stages/context.js";
-import { cautions } from "../cautions.js";
-import { type Condition, distinct, type Outcome, type PolicyFigures, type RunCounts } from "../figures.js";
+import { cautions, type VerdictData } from "../cautions.js";
+import { distinct, type Outcome } from "../figures.js";
 import { number, percent, plural, range, signed, withInterval } from "../format.js";
 import { type Html, html } from "../html.js";
 import { badge, cautionList, facts, gainCell, klCell, list, table } from "../pieces.js";
 import type { Section } from "../section.js";
 import { isNumber, mean, median } from "../statistics.js";
 import { type Priced, pricedConditions } from "../study/problems.js";
-
-/** Data of the verdict. */
-export interface VerdictData {
-  readonly reference: string;
-  readonly reward: string;
-  readonly conditions: readonly Condition[];
-  readonly beta: number;
-  readonly confidence: number;
-  readonly counts: RunCounts;
-  readonly policies: readonly Pick<
-    PolicyFigures,
-    "name" | "policy" | "reward" | "safety" | "heldOut" | "kl" | "winRates"
-  >[];
-  readonly problems: readonly {
-    readonly algorithm: string;
-    /** Conditions, each with the largest gain that a reweighting of the samples reaches. */
-    readonly conditions: readonly (Priced & { readonly largestMargin: number })[];
-    /** Median over prompts of the effective sample size at λ*. */
-    readonly ess: number;
-    /** Share of the bootstrap's resamples in which a margin is out of reach. */
-    readonly infeasibleResamples: number;
-    /** What a solution that misses its certificate is warned of. */
-    readonly certificate?: string;
-  }[];
-  /** Arrival of the training at its known optimum, in a run whose training is done. */
-  readonly arrival?: Pick<Arrival, "share" | "basis" | "cautions">;
-  /** Mean tokens of the held-out responses, and the share of them that were cut off. */
-  readonly lengths?: {
-    readonly limit: number;
-    readonly reference: number;
-    readonly policies: readonly { readonly name: string; readonly mean: number; readonly cut: number }[];
-  };
-}
 
 /** Verdict on every margin. */
 export const verdict: Section<"verdict", VerdictData> = {

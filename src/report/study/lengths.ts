@@ -1,7 +1,9 @@
 /** Lengths of held-out responses: scorers can mistake length for quality. */
+
+import type { SampleRow } from "../../ports/rows.js";
+import type { Recipe } from "../../recipe/parse.js";
 import { reference } from "../../stages/collect.js";
-import { distinct } from "../figures.js";
-import type { Study } from "./study.js";
+import { distinct, type PolicyFigures } from "../figures.js";
 
 /** Lengths of a policy's held-out responses. */
 export interface PolicyLengths {
@@ -20,8 +22,16 @@ export interface HeldOutLengths {
   readonly policies: readonly PolicyLengths[];
 }
 
+/** Source of the lengths: a {@link Study} is one. */
+export interface LengthSource {
+  readonly recipe: Recipe;
+  readonly reference: string;
+  policies(): Promise<readonly PolicyFigures[]>;
+  heldOutSamples(policy: string): Promise<SampleRow[]>;
+}
+
 /** Lengths of the held-out responses; null where no policy has answered as often as the reference. */
-export async function heldOutLengths(study: Study): Promise<HeldOutLengths | null> {
+export async function heldOutLengths(study: LengthSource): Promise<HeldOutLengths | null> {
   const of = async (policy: string, name: string): Promise<PolicyLengths> => {
     const samples = await study.heldOutSamples(policy);
     return {

@@ -1,6 +1,8 @@
 /** The policies of a run or of a comparison, from the run's rows. */
+
+import type { Contender } from "../../methods/compare/contender.js";
 import { solvedOnce } from "../../methods/compare/reach.js";
-import type { ComparedGain } from "../../ports/events.js";
+import type { ComparedGain, ComparisonRow } from "../../ports/events.js";
 import type { EvaluationRow } from "../../ports/rows.js";
 import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
@@ -8,7 +10,9 @@ import { aligned } from "../../stages/context.js";
 import type { Interval, Outcome, PolicyFigures, WinRate } from "../figures.js";
 import { number } from "../format.js";
 import { type SolvedProblem, solvers } from "./problems.js";
-import type { Entry } from "./study.js";
+
+/** Policy of a comparison with its row of the comparison's table. */
+export type Entry = Contender & { readonly row: ComparisonRow };
 
 /** Policy that a run aligns; what it has not measured yet is null. */
 export async function policyOfRun(run: RunStore, problem: SolvedProblem): Promise<PolicyFigures> {

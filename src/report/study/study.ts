@@ -1,9 +1,7 @@
 /** A run as the sections of its page see it. */
 import { InputError } from "../../errors.js";
 import { contenders } from "../../methods/baselines/index.js";
-import type { Contender } from "../../methods/compare/contender.js";
 import { compare } from "../../methods/compare/rows.js";
-import type { ComparisonRow } from "../../ports/events.js";
 import type { SampleRow } from "../../ports/rows.js";
 import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe, Recipe } from "../../recipe/parse.js";
@@ -11,7 +9,7 @@ import { reference } from "../../stages/collect.js";
 import { distinct, type PolicyFigures, type RunCounts } from "../figures.js";
 import { type DualSeries, dualSeries } from "../series.js";
 import { type HeldOutLengths, heldOutLengths } from "./lengths.js";
-import { policiesOfComparison, policyOfRun } from "./policies.js";
+import { type Entry, policiesOfComparison, policyOfRun } from "./policies.js";
 import { problemOfRun, problemsOfComparison, type SolvedProblem } from "./problems.js";
 import { type TrainingFigures, trainingsOf } from "./trainings.js";
 
@@ -22,9 +20,6 @@ export interface PageOptions {
   /** Most rows of the table of responses, drawn by the run's seed where there are more; most prompts of a comparison. */
   readonly maxResponses?: number;
 }
-
-/** Policy of a comparison with its row of the comparison's table. */
-export type Entry = Contender & { readonly row: ComparisonRow };
 
 /** Name of the reference, as the reader knows it. */
 export const theReference = "the reference";

@@ -1,10 +1,12 @@
 /** The trainings of a run's policies, between the losses of the reference and of the predicted optimum. */
+import type { RunStore } from "../../ports/store.js";
 import { dpoObjective } from "../../recipe/options.js";
+import type { Recipe } from "../../recipe/parse.js";
 import { aligned } from "../../stages/context.js";
 import { knownLoss } from "../../train/objectives/dpo.js";
 import { distinct, type PolicyFigures } from "../figures.js";
 import { isNumber, mean } from "../statistics.js";
-import type { Study } from "./study.js";
+import type { Entry } from "./policies.js";
 
 /** Training of a policy: of its last round where it has several. */
 export interface TrainingFigures extends Pick<PolicyFigures, "name" | "policy" | "lambda" | "family" | "mark"> {
@@ -31,8 +33,16 @@ const lastShare = 0.1;
 /** Most points of a curve. */
 const maxPoints = 600;
 
+/** Source of the trainings: a {@link Study} is one. */
+export interface TrainingSource {
+  readonly run: RunStore;
+  readonly recipe: Recipe;
+  policies(): Promise<readonly PolicyFigures[]>;
+  entries(): Promise<readonly Entry[]>;
+}
+
 /** Trainings of the policies that differ, without those that were not trained here. */
-export async function trainingsOf(study: Study): Promise<TrainingFigures[]> {
+export async function trainingsOf(study: TrainingSource): Promise<TrainingFigures[]> {
   const { run, recipe } = study;
   const entries = await study.entries();
   const found: TrainingFigures[] = [];

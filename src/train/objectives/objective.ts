@@ -1,6 +1,7 @@
 /** What an objective is made of: one record each, all of them listed in `table.ts`. */
+
+import type { HostTensor } from "../../graph/data.js";
 import type { Tensor } from "../../graph/graph.js";
-import type { HostTensor } from "../../graph/runtime.js";
 import type { LengthOptions, Row } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 

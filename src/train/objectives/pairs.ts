@@ -3,9 +3,9 @@
  * difference of every pair, chosen minus rejected, and the loss is a sum over pairs.
  */
 import { InputError } from "../../errors.js";
+import { float32, type HostTensor } from "../../graph/data.js";
 import type { Tensor } from "../../graph/graph.js";
 import { add, input, matmul, mul, neg, reduceSum, reshape } from "../../graph/ops.js";
-import { float32, type HostTensor } from "../../graph/runtime.js";
 import type { Row } from "../../text/rows.js";
 import type { Example } from "./objective.js";
 
