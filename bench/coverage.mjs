@@ -24,7 +24,7 @@ const { values } = parseArgs({
   },
 });
 const { allPrompts } = await import(join(root, "dist", "pocket", "index.js"));
-const { debiasedGains, solveDual } = await import(join(root, "dist", "dual", "index.js"));
+const { debiasedGains } = await import(join(root, "dist", "dual", "index.js"));
 const { openRun } = await import(join(root, "dist", "index.js"));
 const dualign = join(root, "scripts", "dualign.mjs");
 const pocket = (name) => join(root, "pocket", name);
@@ -114,7 +114,7 @@ function gain(after, before, [own, reference]) {
   return { gain: center, error: Math.sqrt(variance / (differences.length - 1)) };
 }
 
-const counts = { reference: 64, policy: Number(values.responses) };
+const counts = { reference: 16, policy: Number(values.responses) };
 
 /**
  * Reward and KL of the exact optimum whose safety gain is the one reached, at a β: from many responses of the reference
@@ -203,7 +203,10 @@ async function measured(seed, folder, seconds) {
   };
   if (!pecan && recipe.safety.length === 1) {
     const reached = row.constraints[0].true.gain;
-    const [as, at] = [frontier(reference, reached, recipe.beta), frontier(reference, reached, recipe.beta / row.strength)];
+    const [as, at] = [
+      frontier(reference, reached, recipe.beta),
+      frontier(reference, reached, recipe.beta / row.strength),
+    ];
     row.price = {
       reward: as.reward - row.reward.true.gain,
       reward_at_strength: at.reward - row.reward.true.gain,
@@ -262,14 +265,22 @@ if (found.length > 0) {
   );
   for (const [j, { name }] of found[0].constraints.entries()) {
     const of = found.map(({ constraints }) => constraints[j]);
-    console.log(`${name}: the verdict's interval covers the true gain: ${share(({ interval, true: { gain: value } }) => inside(interval, value), of)}`);
+    console.log(
+      `${name}: the verdict's interval covers the true gain: ${share(({ interval, true: { gain: value } }) => inside(interval, value), of)}`,
+    );
     console.log(`${name}: the predicted interval covers the true gain: ${share(within, of)}`);
-    console.log(`${name}: the predicted interval covers the measured gain: ${share((one) => inside(one.predicted.interval, one.measured), of)}`);
-    console.log(`${name}: predicted ${average((row) => row.constraints[j].predicted.gain)}, true ${average((row) => row.constraints[j].true.gain)}`);
+    console.log(
+      `${name}: the predicted interval covers the measured gain: ${share((one) => inside(one.predicted.interval, one.measured), of)}`,
+    );
+    console.log(
+      `${name}: predicted ${average((row) => row.constraints[j].predicted.gain)}, true ${average((row) => row.constraints[j].true.gain)}`,
+    );
   }
   for (const key of ["reward", "kl"]) {
     console.log(`${key}: the predicted interval covers the true one: ${share((row) => within(row[key]))}`);
-    console.log(`${key}: predicted ${average((row) => row[key].predicted.gain)}, true ${average((row) => row[key].true.gain)}`);
+    console.log(
+      `${key}: predicted ${average((row) => row[key].predicted.gain)}, true ${average((row) => row[key].true.gain)}`,
+    );
   }
   if (found[0].price)
     for (const key of Object.keys(found[0].price)) console.log(`price, ${key}: ${average((row) => row.price[key])}`);

@@ -1,6 +1,6 @@
 /** Where the command line meets the engines: the real {@link World} of a run. */
 import { readPreferenceFile } from "../files/preferenceFile.js";
-import { readPromptFile } from "../files/promptFile.js";
+import { columnOf, readPromptFile } from "../files/promptFile.js";
 import { readSource } from "../files/rows/source.js";
 import type { Runtime } from "../graph/index.js";
 import type { Notice } from "../ports/events.js";
@@ -48,7 +48,13 @@ export function openWorld(device: Device, notice: Notice = () => {}, engine: Eng
       : (await import("../providers/onnx/strength.js")).folderAtStrength(ref);
   return {
     readPrompts: (source) =>
-      readSource(source, async (file) => (await readPromptFile(file, source.column)).map(({ prompt }) => prompt)),
+      readSource(source, async (file) =>
+        (await readPromptFile(file, source.column)).map(({ prompt, row, where }) =>
+          source.category === undefined
+            ? prompt
+            : { text: prompt, category: String(columnOf(row, source.category, where)) },
+        ),
+      ),
     readPreferences: (source) => readSource(source, (file) => readPreferenceFile(file, source.label)),
     openSampler: async (ref) => (await sampler()).openSampler(await placed(ref)),
     openLogprobs: async (ref) => (await sampler()).openLogprobs(await placed(ref)),

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { InputError } from "../errors.js";
 import { methodOf } from "../methods/methods.js";
 import type { Recipe } from "../recipe/parse.js";
+import { scorersOf } from "../recipe/parts.js";
 import { beginChange, changeInWords, changeOf } from "../store/attempts.js";
 import { noteUsed, type UsedPart } from "../store/fingerprints.js";
 import type { RunFolder } from "../store/runFolder.js";
@@ -56,7 +57,8 @@ function sources({ model, adapter, prompts, evaluate }: Recipe): UsedPart[] {
 
 /** Files of scorers under the scorers' names, of PeCAN's preferences too. */
 function scorers(recipe: Recipe): UsedPart[] {
-  const specs = [recipe.reward, ...recipe.safety, ...recipe.evaluate.scorers];
+  const safety = recipe.method === "pecan" ? recipe.safety : scorersOf(recipe.safety);
+  const specs = [recipe.reward, ...safety, ...recipe.evaluate.scorers];
   return specs.flatMap((spec) =>
     (["model", "adapter", "module", "file"] as const).flatMap((key) =>
       there(`${spec.name} ${key}`, (spec as Partial<Record<string, string>>)[key]),

@@ -10,6 +10,8 @@ export interface PromptRow {
   prompt: number;
   split: Split;
   text: Text;
+  /** Where margins are asked by category. */
+  category?: string | null;
 }
 
 /** Response in the run; (policy, prompt, sample) is its key. */

@@ -1,6 +1,6 @@
 /** Training: one port for every engine and objective; what is trained on, and what comes back. */
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
-import type { ConstraintSpec, ScorerSpec } from "../recipe/parse.js";
+import type { ScorerConstraint, ScorerSpec } from "../recipe/parse.js";
 import type { Row, Text } from "../text/rows.js";
 import type { PolicyRef, SampledResponse } from "./policy.js";
 import type { MultiplierRow, PromptRow } from "./rows.js";
@@ -79,7 +79,7 @@ export interface PpoJob extends JobBase {
   /** Prompts that rollouts start from. */
   prompts: readonly PromptRow[];
   reward: ScorerSpec;
-  safety: readonly ConstraintSpec[];
+  safety: readonly ScorerConstraint[];
   /** Reference's mean of every safety score on the prompts: margins are above it. */
   referenceSafety: readonly number[];
   beta: number;

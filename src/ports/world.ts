@@ -7,9 +7,12 @@ import type { Scorer } from "./scorer.js";
 import type { RunStore } from "./store.js";
 import type { PreferencePair, Trainer } from "./trainer.js";
 
+/** Prompt as its source has it: a text, with its category where the source names a column for it. */
+export type SourcePrompt = Text | { readonly text: Text; readonly category: string };
+
 /** World of a run: one opener for each ability. What is opened, its user closes. */
 export interface World {
-  readPrompts(source: PromptSource): Promise<Text[]>;
+  readPrompts(source: PromptSource): Promise<SourcePrompt[]>;
   readPreferences(source: PreferenceSource): Promise<PreferencePair[]>;
   openSampler(ref: PolicyRef): Promise<Sampler>;
   openLogprobs(ref: PolicyRef): Promise<Logprobs>;

@@ -17,6 +17,7 @@ export type {
   JudgeSpec,
   MethodName,
   MocanRecipe,
+  PartSpec,
   PecanRecipe,
   PreferenceConstraintSpec,
   PreferenceData,
@@ -24,6 +25,7 @@ export type {
   PreferenceSpec,
   PromptSource,
   Recipe,
+  ScorerConstraint,
   ScorerSpec,
 } from "./schema.js";
 

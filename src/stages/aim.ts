@@ -6,13 +6,17 @@ import {
   gainVariance,
   InfeasibleError,
   planAim,
+  promptGains,
   type Scores,
   solveDebiased,
   solveDual,
 } from "../dual/index.js";
+import { wideningOf } from "../evaluate/meanBound.js";
 import type { AimRow, SolveRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import type { Confidence } from "./confidence.js";
+import type { Problem } from "./context.js";
+import { isShare, shareRange } from "./parts.js";
 
 /** Effective samples of a prompt below which an aim is not trusted: few responses carry the weight. */
 const fewestEffective = 2;
@@ -27,10 +31,11 @@ const withinReach = 0.75;
 export async function aimFor(
   run: RunStore,
   scores: Scores,
-  { policy, margins, asked }: { policy: string; margins: readonly number[]; asked: Confidence },
+  { policy, safety, asked }: { policy: string; safety: Problem["safety"]; asked: Confidence },
 ): Promise<{ row: AimRow; found: DebiasedSolution }> {
   const { beta, evaluate } = run.recipe;
   const { confidence, power } = asked;
+  const margins = safety.map(({ margin }) => margin);
   const responses = evaluate.num_samples;
   const heldOut = { prompts: (await run.prompts("held-out")).length, responses };
   const calibrationPrompts = (await run.prompts("calibration")).length;
@@ -41,7 +46,12 @@ export async function aimFor(
       : gainVariance(scores, { beta, lambda: plain.solution.lambda, responses }).map(({ total }) =>
           Math.sqrt(total / calibrationPrompts),
         );
-  const plan = planAim(scores, { beta, margins, confidence, power, gap, heldOut });
+  // A share's bound holds for any distribution, and is wider for it: how much, its gains as reweighted show.
+  const { safety: byPrompt } = promptGains(scores, beta, plain.solution.lambda);
+  const widening = safety.map((spec, j) =>
+    isShare(spec) ? wideningOf(byPrompt[j], (1 - confidence) / 2, shareRange) : 1,
+  );
+  const plan = planAim(scores, { beta, margins, confidence, power, gap, heldOut, widening });
   const least = Math.min(fewestEffective, plain.solution.predicted.ess.mean);
   const aimed = (share: number) => margins.map((margin, j) => margin + share * plan.slack[j]);
   const at = (share: number): DebiasedSolution | undefined => {

@@ -8,7 +8,9 @@ import type { CheckEvent } from "../ports/events.js";
 import type { PolicySample, SampledResponse, Sampler } from "../ports/policy.js";
 import type { World } from "../ports/world.js";
 import type { CompareRecipe, PecanRecipe, PreferenceSpec, Recipe, ScorerSpec } from "../recipe/parse.js";
+import { scorersOf } from "../recipe/parts.js";
 import type { Text } from "../text/rows.js";
+import { checkPromptCategories } from "./parts.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { choosePrompts } from "./prompts.js";
 
@@ -37,6 +39,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
       () => world.openSampler(ref),
       async (open) => {
         const rows = await choosePrompts(recipe, world, open);
+        checkPromptCategories(recipe.safety, rows);
         const train = rows.filter(({ split }) => split === "train");
         const sampler = await open();
         return { rows, train, ...(await trySampling(sampler, train.slice(0, TRIED.prompts), recipe)) };
@@ -51,7 +54,8 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
     }),
   );
 
-  const scorers = recipe.method === "pecan" ? evaluate.scorers : [recipe.reward, ...recipe.safety, ...evaluate.scorers];
+  const scorers =
+    recipe.method === "pecan" ? evaluate.scorers : [recipe.reward, ...scorersOf(recipe.safety), ...evaluate.scorers];
   const scored = new Map<string, { values: Float64Array; seconds: number }>();
   for (const spec of scorers)
     scored.set(spec.name, await timed(`scorer '${spec.name}'`, () => tryScorer(spec, responses, world)));

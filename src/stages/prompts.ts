@@ -3,19 +3,20 @@
 import { InputError } from "../errors.js";
 import type { Sampler } from "../ports/policy.js";
 import type { PromptRow, Split } from "../ports/rows.js";
-import type { World } from "../ports/world.js";
+import type { SourcePrompt, World } from "../ports/world.js";
 import { Random } from "../random.js";
 import type { PromptSource, Recipe } from "../recipe/parse.js";
 import type { Text } from "../text/rows.js";
 import { confidenceOf, fewestPrompts, wantedPrompts } from "./confidence.js";
 import type { Context } from "./context.js";
+import { checkPromptCategories } from "./parts.js";
 
 /** Chooses the run's prompts, once. */
 export async function ensurePrompts({ run, world, emit }: Context, open: () => Promise<Sampler>): Promise<void> {
   if ((await run.prompts()).length > 0) return;
   const rows = await choosePrompts(run.recipe, world, open);
-  const message = tooFew(run.recipe, rows);
-  if (message) emit({ event: "notice", message });
+  for (const message of [tooFew(run.recipe, rows), checkPromptCategories(run.recipe.safety, rows)])
+    if (message) emit({ event: "notice", message });
   await run.addPrompts(rows);
 }
 
@@ -39,20 +40,20 @@ export function tooFew(recipe: Recipe, rows: readonly PromptRow[]): string | und
  */
 export async function choosePrompts(recipe: Recipe, world: World, open: () => Promise<Sampler>): Promise<PromptRow[]> {
   const read = async (source: PromptSource) => {
-    const texts = distinct(await world.readPrompts(source), source);
-    if (source.shuffle) new Random(recipe.seed).shuffle(texts);
+    const found = distinct((await world.readPrompts(source)).map(asPrompt), source);
+    if (source.shuffle) new Random(recipe.seed).shuffle(found);
     const format = await promptFormat(source, open);
-    return texts.map(format);
+    return found.map(({ text, ...more }) => ({ ...more, text: format(text) }));
   };
   const { prompts, evaluate } = recipe;
   const all = await read(prompts);
   const where = prompts.file ?? prompts.dataset;
 
-  let heldOut: Text[];
+  let heldOut: Chosen[];
   if (evaluate.prompts) {
     heldOut = (await read(evaluate.prompts)).slice(0, evaluate.prompts.limit);
-    const known = new Set(heldOut.map((text) => JSON.stringify(text)));
-    if (all.some((text) => known.has(JSON.stringify(text))))
+    const known = new Set(heldOut.map(({ text }) => JSON.stringify(text)));
+    if (all.some(({ text }) => known.has(JSON.stringify(text))))
       throw new InputError(
         `a prompt of evaluate.prompts is among those of ${where} too: evaluation needs prompts of its own`,
       );
@@ -69,7 +70,7 @@ export async function choosePrompts(recipe: Recipe, world: World, open: () => Pr
     throw new InputError(
       `${where} has ${heldOut.length} prompts, and all of them are held out: lower prompts.held_out`,
     );
-  const row = (split: Split, start: number) => (text: Text, i: number) => ({ prompt: start + i, split, text });
+  const row = (split: Split, start: number) => (one: Chosen, i: number) => ({ prompt: start + i, split, ...one });
   return [
     ...train.map(row("train", 0)),
     ...heldOut.map(row("held-out", train.length)),
@@ -93,9 +94,15 @@ function trainingCount(recipe: Recipe, all: number, heldOut: number): { prompts:
   return { prompts: Math.min(most, all - calibration), calibration };
 }
 
-function distinct(texts: readonly Text[], { duplicates, file, dataset }: PromptSource): Text[] {
+/** Prompt that is chosen: its text, and its category where the source has one. */
+type Chosen = Pick<PromptRow, "text" | "category">;
+
+const asPrompt = (found: SourcePrompt): Chosen =>
+  typeof found === "string" || Array.isArray(found) ? { text: found } : (found as Chosen);
+
+function distinct(prompts: readonly Chosen[], { duplicates, file, dataset }: PromptSource): Chosen[] {
   const first = new Map<string, number>();
-  return texts.filter((text, i) => {
+  return prompts.filter(({ text }, i) => {
     const key = JSON.stringify(text);
     const earlier = first.get(key);
     if (earlier === undefined) {

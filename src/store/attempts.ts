@@ -2,6 +2,7 @@
 import { InputError } from "../errors.js";
 import type { NewAttempt, RunStore, StageName } from "../ports/store.js";
 import { differingKeys, type Recipe } from "../recipe/parse.js";
+import { isPart, scorersOf } from "../recipe/parts.js";
 import { aligned } from "../recipe/rowNames.js";
 
 /** What a change of a key asks for. */
@@ -24,7 +25,7 @@ const rules: readonly (readonly [key: RegExp, touch: Touch])[] = [
   [/^sampling\.batch_size$/, "nothing"],
   // A server that moved is the same server.
   [
-    /^(engine\.sample|reward|safety\.\d+|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
+    /^(engine\.sample|reward|safety\.\d+(\.of)?|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
     "nothing",
   ],
   [
@@ -149,6 +150,9 @@ export function changeOf(
   );
   const fresh = new Set([...(earliest === undefined ? [] : [aligned]), ...changed]);
   if (earliest === "pretrain") for (const { name } of [recipe.reward, ...recipe.safety]) fresh.add(name);
+  // What is made of a scorer's scores changes with it.
+  if (recipe.method === "mocan")
+    for (const spec of recipe.safety) if (isPart(spec) && changed.includes(spec.of.name)) fresh.add(spec.name);
   const old = new Map(partsOf(before).map((part) => [part.name, content(part)]));
   for (const part of partsOf(recipe))
     if (old.has(part.name) && old.get(part.name) !== content(part)) fresh.add(part.name);
@@ -173,6 +177,7 @@ export function changeInWords({ keys, redone, attempt: { takenOver } }: Change, 
 /** Parts of a recipe whose rows go by their names. */
 const partsOf = (recipe: Recipe): { name: string }[] => [
   recipe.reward,
+  ...(recipe.method === "pecan" ? [] : scorersOf(recipe.safety)),
   ...recipe.safety,
   ...recipe.evaluate.scorers,
   ...recipe.evaluate.judges,

@@ -127,8 +127,10 @@ export abstract class NamedRows implements RunStore {
   addPrompts(rows: readonly PromptRow[]): Promise<void> {
     return this.add(
       "prompts",
-      rows.map(({ text, ...row }) =>
-        typeof text === "string" ? { ...row, text, messages: null } : { ...row, text: null, messages: text },
+      rows.map(({ text, category = null, ...row }) =>
+        typeof text === "string"
+          ? { ...row, category, text, messages: null }
+          : { ...row, category, text: null, messages: text },
       ),
     );
   }
