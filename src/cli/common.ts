@@ -43,7 +43,7 @@ export function existing(flag: string, path: string): string {
 export function addSourceFlags(command: Command): Command {
   return command
     .option("--subset <name>", "of a hub dataset that has several")
-    .option("--split <name>", "of a hub dataset", "train");
+    .option("--split <name>", "of a hub dataset (default: train)");
 }
 
 /**
@@ -56,7 +56,8 @@ export function sourceOf(
   { subset, split }: { subset?: string; split?: string },
 ): RowSource {
   if (value === STANDARD_INPUT || existsSync(value)) {
-    if (subset !== undefined) throw new InputError(`--subset is for datasets on the hub, and ${value} is a file`);
+    const stray = subset !== undefined ? "subset" : split !== undefined ? "split" : undefined;
+    if (stray !== undefined) throw new InputError(`--${stray} is for datasets on the hub, and ${value} is a file`);
     return { file: value };
   }
   if (isHubId(value) && !/\.(jsonl?|ndjson|csv|tsv|parquet|pq)(\.gz)?$/i.test(value))

@@ -27,6 +27,10 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
     ["dualign predict runs/first --margin 0.2:1.4:0.2 --json", "the frontier, for a program"],
     ["dualign predict runs/first --margin harmless=0.5 --beta 0.05 --beta 0.1", "by name, and at two β"],
   ],
+  studio: [
+    ["dualign studio runs", "every run of a folder, in the browser"],
+    ["dualign studio runs/first --open", "one run: move its margin, train, compare, chat"],
+  ],
   chat: [["dualign chat runs/first", "ask both the same"]],
   merge: [
     ["dualign merge runs/first --output-dir merged", "a model that needs no adapter"],

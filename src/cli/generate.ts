@@ -53,6 +53,9 @@ export function addGenerateCommand(program: Command): void {
     const { model, adapter, prompts, prompt, column, output, chat = false, device } = given;
     if ((prompts === undefined) === (prompt === undefined))
       throw new InputError("sample what? give --prompts FILE or --prompt TEXT, one of them");
+    const stray = ["column", "subset", "split"].find((flag) => command.getOptionValueSource(flag) === "cli");
+    if (prompt !== undefined && stray !== undefined)
+      throw new InputError(`--${stray} is of --prompts, and --prompt is the prompt itself: leave it out`);
     const job = {
       model: { model, adapter: adapter && existing("--adapter", adapter) },
       server: policyEndpoint(command, given),

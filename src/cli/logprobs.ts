@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { InputError } from "../errors.js";
 import { addSourceFlags, chatOption, existing, report, sourceOf } from "./common.js";
 import { addEndpointFlags, type GivenEndpoint, policyEndpoint } from "./endpointFlags.js";
-import { addStageFlags, runStage, type StageFlags } from "./stages.js";
+import { addStageFlags, checkStageFlags, runStage, type StageFlags } from "./stages.js";
 
 interface Given extends StageFlags, GivenEndpoint {
   model?: string;
@@ -26,6 +26,7 @@ export function addLogprobsCommand(program: Command): void {
     .option("--output <file>", 'gets the rows with "logprob" added')
     .option(...chatOption);
   addStageFlags(addEndpointFlags(addSourceFlags(command))).action(async (run: string | undefined, given: Given) => {
+    checkStageFlags(command, run);
     const server = policyEndpoint(command, given);
     if (run !== undefined) return runStage("logprobs", run, given);
     const { model, adapter, data, output, chat = false, device } = given;

@@ -20,6 +20,7 @@ import { addQuickstartCommand } from "./quickstart.js";
 import { addScoreCommand } from "./score.js";
 import { addResumeCommand, addStageCommands } from "./stages.js";
 import { addStatusCommand } from "./status.js";
+import { addStudioCommand } from "./studio.js";
 import { addTrainCommand } from "./train.js";
 import { version } from "./versions.js";
 
@@ -41,6 +42,7 @@ export function makeProgram(): Command {
   addResumeCommand(program);
   addStatusCommand(program);
   addPredictCommand(program);
+  addStudioCommand(program);
   addStageCommands(program);
   addChatCommand(program);
   addMergeCommand(program);

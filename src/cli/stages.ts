@@ -41,6 +41,26 @@ export const addFailFlag = (command: Command): Command =>
     ),
   );
 
+/** Flags of {@link addStageFlags}, by the names that commander gives them. */
+const ofStages = new Set(["device", "json", "quiet", "recipe", "set"]);
+
+/**
+ * Refuses flags that nothing would read, of a command that does its work by flags or a stage of a run: those of the one
+ * where the other is asked for.
+ */
+export function checkStageFlags(command: Command, run: string | undefined): void {
+  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === "cli");
+  const stray = given.find((option) =>
+    run === undefined ? ["recipe", "set"].includes(option.attributeName()) : !ofStages.has(option.attributeName()),
+  );
+  if (stray === undefined) return;
+  throw new InputError(
+    run === undefined
+      ? `${stray.long} starts a run: name its folder, dualign ${command.name()} RUN ${stray.long} …`
+      : `${stray.long} is not read beside a run folder, which has its recipe's: leave out one of them`,
+  );
+}
+
 /** Does one stage of a run, starting the run from `--recipe` where that is given. */
 export async function runStage(stage: StageName, folder: string, given: StageFlags): Promise<void> {
   const { recipe, set } = given;
@@ -53,7 +73,7 @@ export async function runStage(stage: StageName, folder: string, given: StageFla
 /** Stages that no other command shares its name with. */
 export function addStageCommands(program: Command): void {
   const described: Partial<Record<StageName, string>> = {
-    pretrain: "train the models of a PeCAN run's preferences",
+    pretrain: "train the models of preferences that a run needs first: PeCAN's, and scorers",
     sample: "draw the reference's responses of a run",
     relabel: "label pairs of a run by its multiplier",
     calibrate: "choose the strength of a run's trained policy",

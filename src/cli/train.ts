@@ -3,7 +3,7 @@ import { z } from "zod";
 import { InputError } from "../errors.js";
 import type { Engine } from "../recipe/kinds/engines.js";
 import { trl } from "../recipe/kinds/trl.js";
-import { betaSchema, dpoSchema, trainingSchema } from "../recipe/options.js";
+import { betaSchema, dpoSchema, type Training, trainingSchema } from "../recipe/options.js";
 import { type ObjectiveKind, objectives } from "../train/objectives/table.js";
 import {
   addModelFlags,
@@ -81,11 +81,29 @@ export function addTrainCommand(program: Command): void {
   }
 }
 
+/** Sentence on the first flag that was given and that another one leaves without effect; undefined where none is. */
+function unreadFlag(given: Given, { use_peft, eval_split }: Training): string | undefined {
+  const first = (...flags: string[]) => flags.find((flag) => given[flag] !== undefined);
+  const shape = first("loraR", "loraAlpha", "loraTargetModules");
+  if (given.adapter !== undefined && shape !== undefined)
+    return `${dashed(shape)} shapes a new adapter, and --adapter is trained on as it is: leave out one of them`;
+  const lora = shape ?? first("loraDropout");
+  if (!use_peft && lora !== undefined)
+    return `${dashed(lora)} is of a LoRA adapter, and --no-use-peft trains every weight: leave out one of them`;
+  if (eval_split === 0 && first("evalSteps") !== undefined)
+    return "--eval-steps evaluates on the rows that --eval-split keeps back: give that too";
+  return undefined;
+}
+
+const dashed = (flag: string) => `--${flag.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`;
+
 function trainJob(objective: ObjectiveKind, given: Given): TrainCommandJob {
   const { model, adapter, data, label, outputDir, resume = false, chat = false, device } = given;
   const options = readFlags(trainingSchema, given);
   if (adapter !== undefined && !options.use_peft)
     throw new InputError("--adapter goes on training a LoRA adapter: leave out --no-use-peft");
+  const unread = unreadFlag(given, options);
+  if (unread !== undefined) throw new InputError(unread);
   const job = {
     model: { model, adapter: adapter && existing("--adapter", adapter) },
     source: sourceOf("--data", data, given),

@@ -4,7 +4,7 @@ import { isOp, reachable, type StoredTensor } from "../graph/index.js";
 import { Random } from "../random.js";
 import type { ModelConfig } from "./config.js";
 import { familyOf } from "./families/index.js";
-import { completionLogprobs, sequenceScores } from "./heads.js";
+import { completionLogprobs, LM_HEAD, labelLogits } from "./heads.js";
 import type { Model } from "./model.js";
 import { type Adapter, loraA, loraB, ParameterLayout, Parameters } from "./parameters.js";
 import { linearModules, packedInputs, transformer } from "./transformer.js";
@@ -72,6 +72,29 @@ export function freshAdapter(model: Model, options: LoraOptions, seed: number, s
   return { plan, layout, values };
 }
 
+/**
+ * An adapter as the start of a score model's training: without a language head of its own, which a score model does not
+ * have, and with the score head, trained whole: its own, the stored one by `read`, or a new one.
+ */
+export function withScoreHead(
+  { config, weights }: Pick<Model, "config" | "weights">,
+  { plan, layout, values }: Adapter,
+  { seed, read }: { readonly seed: number; readonly read: (stored: StoredTensor) => Float32Array },
+): Adapter {
+  const head = `${config.score!.module}.weight`;
+  const kept = layout.entries.filter(({ name }) => name !== LM_HEAD);
+  const isNew = layout.index(head) === undefined;
+  const grown = new ParameterLayout([...kept, ...(isNew ? scoreHeadTensors(config) : [])]);
+  const start = new Float32Array(grown.size);
+  for (const { name } of kept) grown.view(start, name).set(layout.view(values, name));
+  if (isNew) {
+    const stored = weights.get(head);
+    if (stored) grown.view(start, head).set(read(stored));
+    else fillScoreHead(config, grown, start, seed);
+  }
+  return { plan, layout: grown, values: start };
+}
+
 const scoreHeadTensors = (config: ModelConfig) => [
   { name: `${config.score!.module}.weight`, shape: [1, config.hiddenSize] },
 ];
@@ -93,7 +116,7 @@ export function usedWeights(model: Model): string[] {
   const end = config.score
     ? isNewScoreHead(model)
       ? hidden
-      : sequenceScores(config, p, hidden, model.where)
+      : labelLogits(config, p, hidden, model.where)
     : completionLogprobs(model, p, hidden, 1);
   const names = reachable([end]).flatMap((node) => (isOp(node, "weight") ? [node.attributes.stored.name] : []));
   return [...new Set(names)];

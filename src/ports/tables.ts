@@ -70,13 +70,16 @@ export const tables = {
     columns: {
       attempt: integer("from 1"),
       label: text("its name for people"),
-      recipe: json("the checked recipe"),
+      recipe: json("the checked recipe; its paths are relative to the run's folder"),
       recipeText: text("the recipe as it was written; empty where flags made it"),
       recipeSha256: text("of the checked recipe, in hexadecimal"),
       rowNames: json<Readonly<Record<string, string>>>(
         "names under which other tables keep its policies and scorers where these are not the recipe's own names",
       ),
       started: time("UTC"),
+      folder: text(
+        "the run's folder when the attempt began, where its paths are looked for if the run alone was moved",
+      ),
     },
   }),
   fingerprints: table({
@@ -86,7 +89,7 @@ export const tables = {
       attempt: integer("attempts.attempt"),
       stage: text<StageName>("that used it"),
       part: text("of the recipe: 'model', 'reward', 'prompts.file'"),
-      path: text("file or folder as it was opened"),
+      path: text("file or folder, relative to the run's folder"),
       sha256: text("of its content, in hexadecimal"),
     },
   }),

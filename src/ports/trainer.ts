@@ -1,6 +1,6 @@
 /** Training: one port for every engine and objective; what is trained on, and what comes back. */
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
-import type { ScorerConstraint, ScorerSpec } from "../recipe/parse.js";
+import type { ReadyScorerSpec } from "../recipe/parse.js";
 import type { Row, Text } from "../text/rows.js";
 import type { PolicyRef, SampledResponse } from "./policy.js";
 import type { MultiplierRow, PromptRow } from "./rows.js";
@@ -27,6 +27,8 @@ export interface PreferencePair {
 export interface TrainingRowOfText {
   row: Row;
   where: string;
+  /** Rows of one group are held back together, or trained on together; every row is its own where it is left out. */
+  group?: string;
 }
 
 /** Part that every training job has. */
@@ -78,8 +80,8 @@ export interface PpoJob extends JobBase {
   objective: "ppo_lagrangian";
   /** Prompts that rollouts start from. */
   prompts: readonly PromptRow[];
-  reward: ScorerSpec;
-  safety: readonly ScorerConstraint[];
+  reward: ReadyScorerSpec;
+  safety: readonly (ReadyScorerSpec & { margin: number })[];
   /** Reference's mean of every safety score on the prompts: margins are above it. */
   referenceSafety: readonly number[];
   beta: number;

@@ -1,5 +1,5 @@
 /** What the algorithms ask of the world around them. The command line gives the real parts, tests give toys. */
-import type { JudgeSpec, PreferenceSource, PromptSource, ScorerSpec } from "../recipe/parse.js";
+import type { JudgeSpec, PreferenceSource, PromptSource, ReadyScorerSpec } from "../recipe/parse.js";
 import type { Text } from "../text/rows.js";
 import type { Judge } from "./judge.js";
 import type { Enumerator, Logprobs, PolicyRef, Sampler } from "./policy.js";
@@ -18,7 +18,7 @@ export interface World {
   openLogprobs(ref: PolicyRef): Promise<Logprobs>;
   /** Opens the listing of all responses, where the engine has it. */
   openEnumerator?(ref: PolicyRef): Promise<Enumerator>;
-  openScorer(spec: ScorerSpec): Promise<Scorer>;
+  openScorer(spec: ReadyScorerSpec): Promise<Scorer>;
   openJudge(spec: JudgeSpec): Promise<Judge>;
   openTrainer(): Promise<Trainer>;
   /**

@@ -24,9 +24,11 @@ export type {
   PreferenceSource,
   PreferenceSpec,
   PromptSource,
+  ReadyScorerSpec,
   Recipe,
   ScorerConstraint,
   ScorerSpec,
+  TrainedScorerSpec,
 } from "./schema.js";
 
 /** A key of the recipe: names and list positions from the top. */
@@ -59,7 +61,7 @@ function pathKeys(raw: Record<string, unknown>, method: MethodName): KeyPath[] {
     ["prompts", "file"],
     ["evaluate", "prompts", "file"],
     ...partsIn(raw, method).flatMap(({ at, part, value }) =>
-      (kindOf(part, value)?.paths ?? []).map((field) => [...at, field]),
+      (kindOf(part, value)?.paths ?? []).map((field) => [...at, ...field.split(".")]),
     ),
   ];
 }
@@ -144,7 +146,28 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
   const fail = (path: KeyPath, message: string) => new InputError(`${place(path)}: ${message}`);
   const recipe = methods[method].complete(result.data as never, fail);
   checkTraining(recipe, fail);
+  checkUnread(raw, fail);
   return recipe;
+}
+
+/** Refuses keys of a training that another key leaves without effect. */
+function checkUnread(raw: Record<string, unknown>, fail: (path: KeyPath, message: string) => Error): void {
+  for (const part of ["train", "pretrain"]) {
+    const given = raw[part];
+    if (!isRecord(given)) continue;
+    const shape = ["lora_r", "lora_alpha", "lora_target_modules"].find((key) => given[key] != null);
+    if (raw.adapter != null && shape !== undefined)
+      throw fail(
+        [part, shape],
+        `'${part}.${shape}' shapes a new adapter, and 'adapter' is trained on as it is: leave out one of them`,
+      );
+    const lora = shape ?? (given.lora_dropout != null ? "lora_dropout" : undefined);
+    if (given.use_peft === false && lora !== undefined)
+      throw fail(
+        [part, lora],
+        `'${part}.${lora}' is of a LoRA adapter, and 'use_peft: false' trains every weight: leave out one of them`,
+      );
+  }
 }
 
 /** Recipe of a method: its schema, the check that fills it in, and the key that only such a recipe has. */

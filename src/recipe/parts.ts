@@ -94,7 +94,7 @@ export const isPart = <Spec extends { readonly kind: string }>(spec: Spec | Part
   spec.kind === "part";
 
 /** Scorers behind constraints, each once. */
-export function scorersOf(constraints: readonly (ScorerSpec | PartSpec)[]): ScorerSpec[] {
+export function scorersBehind(constraints: readonly (ScorerSpec | PartSpec)[]): ScorerSpec[] {
   const found = new Map<string, ScorerSpec>();
   for (const spec of constraints) {
     const scorer = isPart(spec) ? spec.of : spec;

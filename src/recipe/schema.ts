@@ -178,6 +178,12 @@ export type Pairs = z.infer<typeof mocanSchema>["pairs"];
 /** A score function of a run. Its score is `scale · sign` times what the model or module gives; higher is better. */
 export type ScorerSpec = Named<z.infer<typeof scorer>>;
 
+/** Scorer whose model is trained on preferences, as a stage of the run. */
+export type TrainedScorerSpec = Extract<ScorerSpec, { kind: "preferences" }>;
+
+/** Scorer that can be opened as it is. */
+export type ReadyScorerSpec = Exclude<ScorerSpec, { kind: "preferences" }>;
+
 /** Safety scorer of a recipe, with its margin. */
 export type ScorerConstraint = Named<z.infer<typeof constraint>>;
 
@@ -195,8 +201,11 @@ export type PreferenceConstraintSpec = PreferenceSpec & { margin: number };
 /** Source of preference data. */
 export type PreferenceSource = Pick<
   Extract<PreferenceSpec, { kind: "data" }>,
-  "file" | "dataset" | "subset" | "split" | "label"
->;
+  "file" | "dataset" | "subset" | "split"
+> & {
+  /** Column that says which response is preferred; of rows with response_0 and response_1 only. */
+  label?: string;
+};
 
 /** Judge of a recipe. */
 export type JudgeSpec = Named<z.infer<typeof judgeSchema>>;
@@ -273,6 +282,10 @@ function namedEvaluate({ evaluate }: Common, call: ReturnType<typeof namer>): Co
   };
 }
 
+/** Scorer that is trained on preferences, with the column that says which of two responses is preferred. */
+const labelledScorer = <S extends z.infer<typeof scorer>>(spec: S, label: string): S =>
+  spec.kind === "preferences" ? { ...spec, preferences: { label, ...spec.preferences } } : spec;
+
 /** MoCAN's recipe with everything named; `fail` makes the errors. */
 export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): MocanRecipe {
   checkConfidence(recipe, fail);
@@ -282,9 +295,13 @@ export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): 
     method: "mocan",
     ...recipe,
     engine: engineOn(recipe.engine, recipe.model),
-    reward: call(reward, "reward", ["reward"]),
+    reward: call(labelledScorer(reward, "better_response_id"), "reward", ["reward"]),
     safety: safety.flatMap((spec, i) =>
-      constraintsOf(call(spec, numbered("safety", i, safety.length), ["safety", i]), ["safety", i], fail),
+      constraintsOf(
+        call(labelledScorer(spec, "safer_response_id"), numbered("safety", i, safety.length), ["safety", i]),
+        ["safety", i],
+        fail,
+      ),
     ),
     evaluate: namedEvaluate(recipe, call),
   };
@@ -324,8 +341,10 @@ export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fai
     method: "compare",
     ...rest,
     engine: engineOn(recipe.engine, recipe.model),
-    reward: call(reward, "reward", ["reward"]),
-    safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
+    reward: call(labelledScorer(reward, "better_response_id"), "reward", ["reward"]),
+    safety: safety.map((spec, i) =>
+      call(labelledScorer(spec, "safer_response_id"), numbered("safety", i, safety.length), ["safety", i]),
+    ),
     preferences: preferences && namedPreferences(preferences, "preferred_safety", ["preferences"], call),
     pretrain: pretraining(recipe.train, pretrain),
     compare,

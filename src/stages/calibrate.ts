@@ -22,6 +22,7 @@ import { errorSquared, gainsOn, meanOf, roundsOf, safetyGains } from "./gains.js
 import { promptsOf } from "./parts.js";
 import { atStrength, withOpened } from "./policies.js";
 import { trainScores } from "./score.js";
+import { scorerOpener } from "./scorers.js";
 import { shortfall } from "./shortfall.js";
 
 /** Name of a policy's samples at a strength, `aligned*1.5`; it has the policy's own name in the run, whichever attempt made it. */
@@ -128,7 +129,7 @@ async function testAt(
   problem: Problem,
   { policy, asked, place, strength }: Tested & { place: number; strength: number },
 ): Promise<StrengthRow> {
-  const { run, world, emit } = context;
+  const { run, emit } = context;
   const { evaluate } = run.recipe;
   const rounds = roundsOf(evaluate.num_samples, looks);
   const heldOut = await Promise.all(problem.safety.map((spec) => promptsOf(run, "held-out", spec)));
@@ -150,7 +151,7 @@ async function testAt(
   const responses = rounds[round];
   const split = "calibration";
   for (const spec of evaluate.scorers)
-    await collectScores(run, name, spec, () => world.openScorer(spec), { stage: "calibrate", split, emit });
+    await collectScores(run, name, spec, scorerOpener(context, spec), { stage: "calibrate", split, emit });
   const others = await gainsOn(run, { policy: name, split, responses }, [
     problem.reward,
     ...evaluate.scorers.map((spec) => spec.name),

@@ -113,7 +113,7 @@ export async function collectScores(
     if (scorer.cutRows)
       emit({
         event: "notice",
-        message: `scorer '${spec.name}': ${scorer.cutRows} of ${rows.length} rows (${policy}, ${split} prompts) are longer than its max_length and were scored without their beginning`,
+        message: `scorer '${spec.name}': ${scorer.cutRows} of ${rows.length} rows (${policy}, ${split} prompts) are longer than its max_length and were scored without their ${scorer.cutSide ?? "beginning"}`,
       });
   } finally {
     await scorer.close();

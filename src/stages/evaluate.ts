@@ -13,6 +13,7 @@ import { evaluate } from "./evaluation.js";
 import { roundsOf, safetyGains } from "./gains.js";
 import { judgePolicy } from "./judging.js";
 import { referenceOf, trainedPolicy, withOpened } from "./policies.js";
+import { scorerOpener } from "./scorers.js";
 import { unsafeBy, unsafeShares } from "./shares.js";
 
 /** Rounds in which held-out responses are drawn where a confidence is asked. */
@@ -72,7 +73,7 @@ export async function evaluatePolicy(
         }
       },
     );
-    for (const spec of scorers) await collectScores(run, policy, spec, () => world.openScorer(spec), task);
+    for (const spec of scorers) await collectScores(run, policy, spec, scorerOpener(context, spec), task);
     await withOpened(
       () => world.openLogprobs(referenceOf(recipe)),
       (open) => collectLogprobs(run, policy, reference, open, task),

@@ -6,7 +6,7 @@ import { boundInterval } from "../evaluate/meanBound.js";
 import type { ShareRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import type { Recipe, ScorerSpec } from "../recipe/parse.js";
-import { isPart, scorersOf } from "../recipe/parts.js";
+import { isPart, scorersBehind } from "../recipe/parts.js";
 import { reference } from "./collect.js";
 import { meanOf } from "./gains.js";
 
@@ -24,7 +24,7 @@ export function unsafeBy(recipe: Recipe, witnesses: readonly ScorerSpec[]): Unsa
   for (const spec of safety)
     if (isPart(spec) && spec.threshold !== undefined)
       found.set(spec.of.name, { scorer: spec.of.name, threshold: spec.threshold });
-  for (const { name, sign } of [...scorersOf(safety), ...witnesses])
+  for (const { name, sign } of [...scorersBehind(safety), ...witnesses])
     if (sign === -1 && !found.has(name)) found.set(name, { scorer: name, threshold: 0 });
   return [...found.values()];
 }

@@ -2,8 +2,9 @@
 import { InputError } from "../errors.js";
 import type { NewAttempt, RunStore, StageName } from "../ports/store.js";
 import { differingKeys, type Recipe } from "../recipe/parse.js";
-import { isPart, scorersOf } from "../recipe/parts.js";
+import { isPart, scorersBehind } from "../recipe/parts.js";
 import { aligned } from "../recipe/rowNames.js";
+import { trainedScorers } from "../recipe/scorers.js";
 
 /** What a change of a key asks for. */
 type Touch =
@@ -88,7 +89,7 @@ export async function beginChange<Run extends RunStore>(run: Run, { attempt, ret
 
 /**
  * Attempt that a changed recipe asks for; undefined where nothing changed.
- * @param options.number of the attempt. @param options.changed names of scorers whose content has changed in place.
+ * @param options.number of the attempt. @param options.changed names of scorers and judges whose content has changed in place.
  *   @param options.stages of the method, in order.
  * @throws InputError where the change asks for a run of its own.
  */
@@ -130,30 +131,45 @@ export function changeOf(
     keysOf((touch) => touch === "run"),
     "which would draw other samples",
   );
+  const judges = new Set(recipe.evaluate.judges.map(({ name }) => name));
   // A comparison's policies are measured alike: one that is added joins them, and nothing else changes.
   if (recipe.method === "compare")
     refuse(
-      [...keysOf((touch, key) => touch !== "nothing" && !key.startsWith("compare.")), ...changed],
+      [
+        ...keysOf((touch, key) => touch !== "nothing" && !/^(compare|evaluate\.judges)\b/.test(key)),
+        ...changed.filter((name) => !judges.has(name)),
+      ],
       "and a comparison's policies are measured as they are",
     );
 
   const found = new Set<Touch>(touches.values());
-  if (changed.length > 0) found.add(recipe.method === "pecan" ? "pretrain" : "scorer");
+  // What only measures touches what is measured.
+  const solved = new Set([recipe.reward, ...recipe.safety].map(({ name }) => name));
+  for (const name of changed)
+    found.add(solved.has(name) ? (recipe.method === "pecan" ? "pretrain" : "scorer") : "evaluate");
   const earliest = (["pretrain", "scorer", "dual", "train"] as const).find((touch) => found.has(touch));
   const from = earliest === undefined ? order.length : order.indexOf(first[earliest]);
   const again: readonly StageName[] =
     recipe.method === "compare"
       ? ["dual", "relabel", "train", "evaluate", "report"]
       : ["score", "logprobs", "evaluate", "report"];
+  const old = new Map(partsOf(before).map((part) => [part.name, content(part)]));
+  // A scorer whose model the run trains is trained anew with its own change, and no other with it.
+  const training = trainedScorers(recipe).some(
+    (spec) => changed.includes(spec.name) || old.get(spec.name) !== content(spec),
+  );
   const redone = stages.filter(
-    (stage) => stage !== "sample" && (order.indexOf(stage) >= from || (found.has("evaluate") && again.includes(stage))),
+    (stage) =>
+      stage !== "sample" &&
+      (order.indexOf(stage) >= from ||
+        (stage === "pretrain" && training) ||
+        (found.has("evaluate") && again.includes(stage))),
   );
   const fresh = new Set([...(earliest === undefined ? [] : [aligned]), ...changed]);
   if (earliest === "pretrain") for (const { name } of [recipe.reward, ...recipe.safety]) fresh.add(name);
   // What is made of a scorer's scores changes with it.
   if (recipe.method === "mocan")
-    for (const spec of recipe.safety) if (isPart(spec) && changed.includes(spec.of.name)) fresh.add(spec.name);
-  const old = new Map(partsOf(before).map((part) => [part.name, content(part)]));
+    for (const spec of recipe.safety) if (isPart(spec) && fresh.has(spec.of.name)) fresh.add(spec.name);
   for (const part of partsOf(recipe))
     if (old.has(part.name) && old.get(part.name) !== content(part)) fresh.add(part.name);
   const rowNames = {
@@ -177,7 +193,7 @@ export function changeInWords({ keys, redone, attempt: { takenOver } }: Change, 
 /** Parts of a recipe whose rows go by their names. */
 const partsOf = (recipe: Recipe): { name: string }[] => [
   recipe.reward,
-  ...(recipe.method === "pecan" ? [] : scorersOf(recipe.safety)),
+  ...(recipe.method === "pecan" ? [] : scorersBehind(recipe.safety)),
   ...recipe.safety,
   ...recipe.evaluate.scorers,
   ...recipe.evaluate.judges,

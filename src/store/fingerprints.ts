@@ -4,6 +4,7 @@ import { createReadStream, existsSync, readdirSync, readFileSync, realpathSync, 
 import { dirname, join, resolve } from "node:path";
 import { InputError } from "../errors.js";
 import type { RunStore, StageName } from "../ports/store.js";
+import { kept } from "./places.js";
 
 /** Part of a recipe that a stage uses: a file, a folder of a model or an adapter, or a module of JavaScript. */
 export interface UsedPart {
@@ -31,7 +32,8 @@ export async function noteUsed(run: RunStore, stage: StageName, used: readonly U
   for (const { part, path } of used) {
     const now = await fingerprint(run, path);
     const before = known.get(part);
-    if (before === undefined) await run.add("fingerprints", [{ attempt, stage, part, path, sha256: now }]);
+    if (before === undefined)
+      await run.add("fingerprints", [{ attempt, stage, part, path: kept(path, run.path), sha256: now }]);
     else if (before !== now) changed.push({ part, path, before, now });
   }
   return changed;
@@ -40,7 +42,8 @@ export async function noteUsed(run: RunStore, stage: StageName, used: readonly U
 /**
  * Hash of a path's content, in hexadecimal: of a file with the modules that it imports from beside it, or of the files of a
  * model's folder. Where it lies and when it was written do not matter. A file whose size and time of modification are
- * known to the run is not read again.
+ * known to the run is not read again; the time is that of the inode's last change, which a copy that keeps its dates does
+ * not keep.
  */
 export async function fingerprint(run: RunStore, path: string): Promise<string> {
   if (!existsSync(path)) throw new InputError(`${path} is not there`);
@@ -65,7 +68,7 @@ const folderFiles = (folder: string) =>
 function moduleFiles(path: string, found = new Set<string>()): Set<string> {
   if (found.has(path) || !existsSync(path) || !statSync(path).isFile()) return found;
   found.add(path);
-  if (!/\.[cm]?js$/.test(path)) return found;
+  if (!/\.([cm]?js|ts)$/.test(path)) return found;
   for (const [, name] of readFileSync(path, "utf8").matchAll(
     /(?:from|import|require)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g,
   ))
@@ -75,7 +78,7 @@ function moduleFiles(path: string, found = new Set<string>()): Set<string> {
 
 async function contentHash(run: RunStore, given: string): Promise<string> {
   const path = realpathSync(given);
-  const { size: bytes, mtimeMs: modified } = statSync(path);
+  const { size: bytes, ctimeMs: modified } = statSync(path);
   const [known] = await run.select("contents", { path });
   if (known?.bytes === bytes && known.modified === modified) return known.sha256;
   const hash = createHash("sha256");

@@ -30,7 +30,8 @@ const pairs: { prompt: string; chosen: string; rejected: string }[] = JSON.parse
   readFileSync(`${golden}train/pairs.json`, "utf8"),
 ).map(({ prompt, chosen, rejected }: Record<string, string>) => ({ prompt, chosen, rejected }));
 const pairFile = rowFile("pairs.jsonl", pairs);
-const lora = ["--lora-r", "4", "--lora-alpha", "8", "--learning-rate", "1e-3", "--lr-scheduler-type", "constant"];
+const rate = ["--learning-rate", "1e-3", "--lr-scheduler-type", "constant"];
+const lora = ["--lora-r", "4", "--lora-alpha", "8", ...rate];
 const bytes = (dir: string) => readFileSync(join(dir, "adapter_model.safetensors"));
 
 describe("dualign train", () => {
@@ -53,7 +54,7 @@ describe("dualign train", () => {
         pairFile,
         "--output-dir",
         out,
-        ...lora,
+        ...rate,
         ...loss,
         ...order,
       ],

@@ -66,7 +66,7 @@ test("missing and contradictory keys name the line of what surrounds them", () =
   expect(failure("beta: 1\n")).toBe("r.yaml:1: 'model' is missing");
   expect(failure("")).toBe("r.yaml:1: 'model' is missing");
   expect(failure(good.replace("org/reward }", "org/reward, module: r.mjs }"))).toBe(
-    "r.yaml:4: 'reward' needs model, module, guard or endpoint, one of them",
+    "r.yaml:4: 'reward' needs model, module, guard, classifier, preferences, endpoint or rubric, one of them",
   );
   expect(failure(good.replace("  - model", "  - name: reward\n    model"))).toBe(
     "r.yaml:6: two entries are called 'reward'; give one another name",
@@ -198,4 +198,18 @@ test("rate and length are found where they are left out, and what contradicts th
   expect(failure(`${good}train: { learning_rate: fast }\n`)).toMatch(
     /'train\.learning_rate' must be auto or a number above 0/,
   );
+});
+
+test("keys of a training that another key leaves without effect are refused", () => {
+  const message = (text: string) => {
+    try {
+      parse(`${good}${text}\n`);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  expect(message("adapter: org/adapter\ntrain: { lora_r: 4 }")).toMatch(/train\.lora_r/);
+  expect(message("train: { use_peft: false, lora_dropout: 0.1 }")).toMatch(/train\.lora_dropout/);
+  expect(message("adapter: org/adapter\ntrain: { learning_rate: 0.1 }")).toBe("");
 });

@@ -95,7 +95,7 @@ async function trainingRows({ source, label, chat }: TrainCommandJob): Promise<T
     label === undefined
       ? await sourceRows(source)
       : await readSource(source, async (file) =>
-          (await readPreferenceFile(file, label)).map(({ safe, ...pair }, i) => {
+          (await readPreferenceFile(file, label, { labelled: true })).map(({ safe, ...pair }, i) => {
             const labels = safe ? { chosen_safe: safe[0], rejected_safe: safe[1] } : {};
             return { row: { ...pair, ...labels }, where: `${file}, row ${i + 1}` };
           }),

@@ -1,8 +1,8 @@
 /** A judge model behind an OpenAI-compatible chat endpoint. */
 import type { Comparison, Judge, Judgement, Question } from "../../ports/judge.js";
 import type { Message } from "../../text/rows.js";
-import { type Client, openClient, Passing } from "./client.js";
-import { fields } from "./dialects/answers.js";
+import { chatContent } from "./chat.js";
+import { type Client, openClient } from "./client.js";
 import { inParallel } from "./inParallel.js";
 import { askAgain, judgeMessages, readVerdict } from "./judgePrompts.js";
 
@@ -58,21 +58,11 @@ async function ask(
   let messages = judgeMessages(options.question, comparison);
   let answer = "";
   for (let attempt = 0; attempt <= options.retries; attempt++) {
-    answer = await client.post("chat/completions", { ...parameters, model, messages }, contentOf, { signal });
+    answer = await client.post("chat/completions", { ...parameters, model, messages }, chatContent, { signal });
     const preference = readVerdict(answer);
     if (preference) return { preference, answer };
     const said: Message[] = answer.trim() === "" ? [] : [{ role: "assistant", content: answer }];
     messages = [...judgeMessages(options.question, comparison), ...said, { role: "user", content: askAgain }];
   }
   return { preference: "unreadable", answer };
-}
-
-/** Message of a completion; a refusal to answer is an empty one. */
-function contentOf(answer: unknown): string {
-  const { choices } = fields(answer);
-  const message = Array.isArray(choices) ? fields(choices[0]).message : undefined;
-  if (typeof message !== "object" || message === null)
-    throw new Passing(`an answer that is no chat completion: ${JSON.stringify(answer).slice(0, 80)}`);
-  const { content } = fields(message);
-  return typeof content === "string" ? content : "";
 }

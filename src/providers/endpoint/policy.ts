@@ -11,7 +11,7 @@ import { openClient } from "./client.js";
 import type { Choosing } from "./dialects/dialect.js";
 import { inParallel } from "./inParallel.js";
 import { type Probed, probeGiven, probeLogprobs, probeSampling, probeTemperature, requireEnd } from "./probe.js";
-import { dialectOf, servedModels, takesAdapters } from "./served.js";
+import { dialectOf, namedModel, servedModels, takesAdapters } from "./served.js";
 
 /** Server of a language model, and how it is spoken to. */
 export interface EndpointPolicyOptions {
@@ -63,8 +63,8 @@ export async function openEndpointPolicy(
     );
   const client = openClient(options);
   try {
-    const served = await servedModels(client, name);
-    const model = options.model === undefined && served.length === 1 ? served[0] : byName(served, options.model);
+    const served = await servedModels(client, name, options.model);
+    const model = namedModel(served, options.model);
     if (model === undefined)
       throw new InputError(
         `${name}: ${client.where} has no model '${options.model ?? ""}'; it has ${served.map(({ id }) => `'${id}'`).join(", ")}: name one, or serve that one too`,
@@ -161,11 +161,6 @@ export async function openEndpointPolicy(
     throw error;
   }
 }
-
-const byName = <T extends { id: string }>(served: readonly T[], name: string | undefined): T | undefined =>
-  served.find(({ id }) => id === name) ??
-  // llama.cpp answers with its one model, whatever name is asked for.
-  (served.length === 1 && "owner" in served[0]! && served[0].owner === "llamacpp" ? served[0] : undefined);
 
 /** Seed of a prompt's first sample, of 48 bits: that of sample k is k more, whatever else is asked for beside it. */
 export function seedOf(seed: number, promptIndex: number): number {

@@ -41,13 +41,18 @@ export function writeCheckpoint(
 
 /** @throws InputError where the checkpoint belongs to another training: other rows, model or options. */
 export function readCheckpoint(dir: string, fingerprint: string): TrainingState | undefined {
-  const last = checkpoints(dir).at(-1);
-  if (!last) return undefined;
-  const { step, fingerprint: found, guided: account } = JSON.parse(readFileSync(join(last.path, "state.json"), "utf8"));
-  if (found !== fingerprint)
+  const all = checkpoints(dir).reverse();
+  if (all.length === 0) return undefined;
+  // Beside the first checkpoint of a training that began anew, one of the training before may still stand.
+  const [last] = all.flatMap(({ path }) => {
+    const state = stateOf(path);
+    return state.fingerprint === fingerprint ? [{ path, ...state }] : [];
+  });
+  if (!last)
     throw new InputError(
-      `${last.path}: belongs to a training with another model, other rows or other options; give those again, or another --output-dir`,
+      `${all[0].path}: belongs to a training with another model, other rows or other options; give those again, or another --output-dir`,
     );
+  const { step, guided: account } = last;
   const stored = readHeader(join(last.path, "state.safetensors"));
   const [parameters, mean, variance] = VECTORS.map((name) => readTensor(stored.get(name)!));
   if (account === undefined) return { step, parameters, mean, variance };
@@ -55,6 +60,20 @@ export function readCheckpoint(dir: string, fingerprint: string): TrainingState 
   const vectors = Object.fromEntries(own.map(([name, tensor]) => [name.slice(GUIDED.length), readTensor(tensor)]));
   return { step, parameters, mean, variance, guided: { vectors, account } };
 }
+
+function stateOf(
+  path: string,
+): Pick<TrainingState, "step"> & { fingerprint: string; guided?: NonNullable<TrainingState["guided"]>["account"] } {
+  const file = join(path, "state.json");
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new InputError(`${file}: cannot be read (${(error as Error).message}): remove ${path}, and start anew`);
+  }
+}
+
+/** Test of a folder for checkpoints. */
+export const hasCheckpoint = (dir: string): boolean => checkpoints(dir).length > 0;
 
 /** Removal of all checkpoints in a folder. */
 export function removeCheckpoints(dir: string): void {

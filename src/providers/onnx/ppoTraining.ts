@@ -11,7 +11,7 @@ import type { SampledResponse } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
 import type { PpoIterationRow, PpoJob } from "../../ports/trainer.js";
 import type { Sampling, Training } from "../../recipe/options.js";
-import type { ScorerSpec } from "../../recipe/parse.js";
+import type { ReadyScorerSpec } from "../../recipe/parse.js";
 import { readSafeRlhfOptions, type SafeRlhfOptions } from "../../recipe/safeRlhf.js";
 import type { Sample } from "../../sample/generate.js";
 import { type Text, tokenizePrompt } from "../../text/rows.js";
@@ -20,7 +20,8 @@ import type { PpoIteration, PpoOptions, PpoStart, PpoState } from "../../train/p
 import { alignByPpo } from "../../train/ppoTrainer.js";
 import type { TrainingState } from "../../train/stepper.js";
 import { asPolicySample } from "../tokens.js";
-import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
+import { readCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import { weightsFingerprint } from "./contents.js";
 import { asScoreModel, type OpenModel, openModel, openPolicyModel, saveAdapter } from "./openModel.js";
 import { flopsPerToken, samplingOptions } from "./policy.js";
 import { trainerOptions } from "./trainerOptions.js";
@@ -88,8 +89,7 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
     limit: -(safety.reference + safety.margin),
   }));
   const starts = [policy, ...[reward, ...constraints].map(({ critic }) => critic)];
-  const print = fingerprint(job, prompts, starts);
-  if (!job.resume) removeCheckpoints(outputDir);
+  const print = await fingerprint(job, prompts, starts);
   const save = (folder: string) =>
     saveAdapter(
       folder,
@@ -122,15 +122,17 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
 export async function* trainSafeRlhf(
   runtime: Runtime,
   job: PpoJob,
-  openScorer: (spec: ScorerSpec) => Promise<Scorer>,
+  openScorer: (spec: ReadyScorerSpec) => Promise<Scorer>,
 ): AsyncGenerator<PpoIterationRow> {
   const options = readSafeRlhfOptions(job.options, "compare.safe_rlhf");
   const opened: Scorer[] = [];
-  const open = async (spec: ScorerSpec): Promise<PpoScore> => {
+  const open = async (spec: ReadyScorerSpec): Promise<PpoScore> => {
     const scorer = await openScorer(spec);
     opened.push(scorer);
     const model = spec.kind === "model" ? await openModel(spec.model, spec.adapter) : undefined;
-    return { scorer, factor: spec.sign * spec.scale, model };
+    // A critic grows from a head with one output that is the score as it is.
+    const single = (model?.config.score?.labels?.names.length ?? 1) === 1;
+    return { scorer, factor: spec.sign * spec.scale, model: single ? model : undefined };
   };
   try {
     const reward = await open(job.reward);
@@ -252,15 +254,18 @@ export function criticStart(
 }
 
 /** Everything that decides the trained values, as a hash: a checkpoint goes on only with the same. */
-function fingerprint(job: PpoLagrangianJob, prompts: number[][], starts: readonly PpoStart[]): string {
+async function fingerprint(job: PpoLagrangianJob, prompts: number[][], starts: readonly PpoStart[]): Promise<string> {
   const { save_iterations: _, ...options } = job.options;
-  const { num_samples: __, ...sampling } = job.sampling;
-  const scores = [job.reward, ...job.safety].map(({ scorer: _, model, ...rest }) => [model?.where, rest]);
-  const networks = starts.map(({ model, trainable }) => [
-    model.config,
-    model.temperature ?? 1,
-    trainable.layout.entries.map(({ name, size }) => [name, size]),
-  ]);
+  const { num_samples: _n, ...sampling } = job.sampling;
+  const scores = [job.reward, ...job.safety].map(({ scorer: _, model: __, ...rest }) => rest);
+  const networks = [];
+  for (const { model, trainable, parameters } of starts)
+    networks.push([
+      model.config,
+      await weightsFingerprint(model),
+      trainable.layout.entries.map(({ name, size }) => [name, size]),
+      createHash("sha256").update(parameters).digest("hex"),
+    ]);
   const { lora_alpha, learning_rate, adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm } = job.train;
   const optimizer = [lora_alpha, learning_rate, adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm];
   return createHash("sha256")

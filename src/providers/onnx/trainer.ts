@@ -57,6 +57,9 @@ async function* trainSteps(runtime: Runtime, job: PairsJob | RowsJob, notice: No
   let highest = 0;
   for await (const event of runTraining(runtime, run)) {
     switch (event.event) {
+      case "kept":
+        notice(`${event.path} holds a checkpoint of an earlier training: it stays until this one writes its first`);
+        break;
       case "reference":
         yield { ...event, event: "progress", task: "reference log-probabilities", unit: "pairs" };
         break;

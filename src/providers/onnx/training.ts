@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { readTensor, writeSafetensors } from "../../files/safetensors.js";
 import type { Runtime } from "../../graph/index.js";
-import { allParameters, freshAdapter, isNewScoreHead, type LoraOptions } from "../../models/lora.js";
+import { allParameters, freshAdapter, isNewScoreHead, type LoraOptions, withScoreHead } from "../../models/lora.js";
 import type { Training } from "../../recipe/options.js";
 import { treeLogprobs } from "../../score/sequences.js";
 import { type Guidance, type GuidedEvent, trainGuided } from "../../train/guided.js";
@@ -13,8 +13,9 @@ import type { Example } from "../../train/objectives/objective.js";
 import { type Objective, recordOf } from "../../train/objectives/table.js";
 import type { Trainable } from "../../train/step.js";
 import { type SaveEvent, train } from "../../train/trainer.js";
-import { readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
+import { hasCheckpoint, readCheckpoint, removeCheckpoints, writeCheckpoint } from "./checkpoint.js";
 import { copyCompanions } from "./companions.js";
+import { weightsFingerprint } from "./contents.js";
 import { asTrainedScoreModel, type OpenModel, saveAdapter } from "./openModel.js";
 import { trainerOptions } from "./trainerOptions.js";
 
@@ -41,19 +42,26 @@ export interface ReferenceEvent {
   readonly total: number;
 }
 
+/** Checkpoint of an earlier training in the output's folder, kept until this training writes one. */
+export interface KeptEvent {
+  readonly event: "kept";
+  readonly path: string;
+}
+
 /** Trains to the end and writes an adapter, or a model folder without `use_peft`, to `outputDir`. */
 export async function* runTraining(
   runtime: Runtime,
   run: TrainingRun,
-): AsyncGenerator<Exclude<GuidedEvent, SaveEvent> | ReferenceEvent> {
+): AsyncGenerator<Exclude<GuidedEvent, SaveEvent> | ReferenceEvent | KeptEvent> {
   const { objective, options, seed, outputDir } = run;
   mkdirSync(outputDir, { recursive: true });
   const model = recordOf(objective).values === "scores" ? asTrainedScoreModel(run.model) : run.model;
   const start = startingPoint(model, options, seed);
-  const examples = yield* withReference(runtime, run, run.examples);
-  const evaluation = yield* withReference(runtime, run, run.evaluation ?? []);
-  const print = fingerprint(run, start.trainable, examples);
-  if (!run.resume) removeCheckpoints(outputDir);
+  const weights = await weightsFingerprint(run.model);
+  const examples = yield* withReference(runtime, run, weights, run.examples);
+  const evaluation = yield* withReference(runtime, run, weights, run.evaluation ?? []);
+  const print = fingerprint(run, weights, start, examples);
+  if (!run.resume && hasCheckpoint(outputDir)) yield { event: "kept", path: outputDir };
   const job = {
     // The trained values are fed beside the frozen weights: an adapter must not be merged into them as well.
     model: { ...model, adapter: undefined },
@@ -69,11 +77,16 @@ export async function* runTraining(
   const { guidance } = run;
   const guided = guidance?.learningRate || guidance?.length;
   const events = guided ? trainGuided(runtime, { ...job, guidance }) : train(runtime, job);
+  let saved = run.resume;
   for await (const event of events) {
-    if (event.event === "save") writeCheckpoint(outputDir, event.state, print, save);
-    else yield event;
+    if (event.event === "save") {
+      writeCheckpoint(outputDir, event.state, print, save);
+      saved = true;
+    } else yield event;
   }
   save(outputDir);
+  // Checkpoints of an earlier training stay until this one has something in their place.
+  if (!saved) removeCheckpoints(outputDir);
   if (start.lora) copyCompanions(model.folder.path, outputDir, "adapter");
 }
 
@@ -103,7 +116,9 @@ export function startingPoint(model: OpenModel, options: Training, seed: number)
     targetModules: options.lora_target_modules,
   };
   if (model.adapter) {
-    const { plan, layout, values } = model.adapter;
+    const { plan, layout, values } = model.config.score
+      ? withScoreHead(model, model.adapter, { seed, read: readTensor })
+      : model.adapter;
     const own = { ...lora, rank: plan.rank, alpha: plan.scale * plan.rank };
     return {
       trainable: { layout, lora: { ...plan, dropout: options.lora_dropout } },
@@ -122,7 +137,8 @@ export function startingPoint(model: OpenModel, options: Training, seed: number)
 /** Everything that decides the trained values, as a hash: a checkpoint goes on only with the same. */
 function fingerprint(
   { model, objective, options, seed, guidance }: TrainingRun,
-  { layout }: Trainable,
+  weights: string,
+  { trainable, values }: StartingPoint,
   examples: readonly Example[],
 ) {
   const { save_steps: _s, logging_steps: _l, eval_split: _e, eval_steps: _v, ...decisive } = options;
@@ -133,9 +149,10 @@ function fingerprint(
     decisive,
     seed,
     model.config,
-    model.temperature ?? 1,
+    weights,
     ...(guidance ? [guidance, options.eval_split, options.eval_steps] : []),
-    layout.entries.map(({ name, size }) => [name, size]),
+    trainable.layout.entries.map(({ name, size }) => [name, size]),
+    createHash("sha256").update(values).digest("hex"),
   ]);
   // Log-probabilities of the reference follow from the model.
   for (const { reference: _, ...example } of examples) add(example);
@@ -146,6 +163,7 @@ function fingerprint(
 async function* withReference(
   runtime: Runtime,
   { objective, model, outputDir }: TrainingRun,
+  weights: string,
   examples: readonly Example[],
 ): AsyncGenerator<ReferenceEvent, readonly Example[]> {
   if (!recordOf(objective).needsReference) return examples;
@@ -153,10 +171,9 @@ async function* withReference(
   if (missing.length === 0) return examples;
   const file = join(outputDir, "reference_logprobs.json");
   const known: Record<string, readonly [number, number]> = existsSync(file) ? readReference(file) : {};
-  const adapter = model.adapter && createHash("sha256").update(model.adapter.values).digest("hex");
   const keyOf = ({ prompt, completions }: Example) =>
     createHash("sha256")
-      .update(JSON.stringify([model.where, adapter, prompt, completions]))
+      .update(JSON.stringify([weights, model.config, prompt, completions]))
       .digest("hex");
   const unknown = missing.filter((e) => known[keyOf(e)] === undefined);
   const values = new Float64Array(2 * unknown.length);
