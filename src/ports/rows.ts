@@ -12,6 +12,8 @@ export interface PromptRow {
   text: Text;
   /** Other columns of the row that it came in; `tools` and `chat_template_kwargs` reach the chat template. */
   row?: Row;
+  /** Where margins are asked by category. */
+  category?: string | null;
 }
 
 /** Response in the run; (policy, prompt, sample) is its key. */

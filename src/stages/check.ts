@@ -20,6 +20,7 @@ import type {
 import { scorersOf, trainedScorers } from "../recipe/scorers.js";
 import type { Text } from "../text/rows.js";
 import { givenPrompt } from "./collect.js";
+import { checkPromptCategories } from "./parts.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { choosePrompts } from "./prompts.js";
 
@@ -50,6 +51,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
       () => world.openSampler(ref),
       async (open) => {
         const rows = await choosePrompts(recipe, world, open);
+        checkPromptCategories(recipe.safety, rows);
         const train = rows.filter(({ split }) => split === "train");
         const sampler = await open();
         return { rows, train, ...(await trySampling(sampler, train.slice(0, TRIED.prompts), recipe)) };

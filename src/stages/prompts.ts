@@ -10,12 +10,17 @@ import { templateVariables } from "../text/messages.js";
 import type { Row, Text } from "../text/rows.js";
 import { confidenceOf, fewestPrompts, wantedPrompts } from "./confidence.js";
 import type { Context } from "./context.js";
+import { checkPromptCategories } from "./parts.js";
 
 /** Chooses the run's prompts, once. */
 export async function ensurePrompts({ run, world, emit }: Context, open: () => Promise<Sampler>): Promise<void> {
   if ((await run.prompts()).length > 0) return;
   const rows = await choosePrompts(run.recipe, world, open);
-  for (const message of [tooFew(run.recipe, rows), unreadVariables(run.recipe, rows)])
+  for (const message of [
+    tooFew(run.recipe, rows),
+    unreadVariables(run.recipe, rows),
+    checkPromptCategories(run.recipe.safety, rows),
+  ])
     if (message) emit({ event: "notice", message });
   await run.addPrompts(rows);
 }
@@ -57,7 +62,11 @@ export async function choosePrompts(recipe: Recipe, world: World, open: () => Pr
       // What is no variable of a template is said before anything is sampled.
       templateVariables(row, where);
       const others = otherColumns(row, prompt, source.column);
-      return { text: format(prompt), ...(others && { row: others }) };
+      return {
+        text: format(prompt),
+        ...(others && { row: others }),
+        ...(source.category !== undefined && { category: categoryOf(row, source.category, where) }),
+      };
     });
   };
   const { prompts, evaluate } = recipe;
@@ -117,6 +126,16 @@ function otherColumns(row: Row, prompt: Text, column: string): Row | undefined {
   const own = [column, "instruction"].find((name) => row[name] === prompt);
   const others = Object.entries(row).filter(([name]) => name !== own);
   return others.length > 0 ? Object.fromEntries(others) : undefined;
+}
+
+/** @throws InputError for a row without its category. */
+function categoryOf(row: Row, column: string, where: string): string {
+  const value = row[column];
+  if (value === undefined || value === null)
+    throw new InputError(
+      `${where}: no column '${column}', which prompts.category names (it has ${Object.keys(row).join(", ")})`,
+    );
+  return String(value);
 }
 
 /** Mark of what a model is given: the prompt, and what its row says to the chat template. */

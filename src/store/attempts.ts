@@ -2,6 +2,7 @@
 import { InputError } from "../errors.js";
 import type { NewAttempt, RunStore, StageName } from "../ports/store.js";
 import { differingKeys, type Recipe, type TrainedScorerSpec } from "../recipe/parse.js";
+import { isPart, scorersBehind } from "../recipe/parts.js";
 import { aligned } from "../recipe/rowNames.js";
 import { trainedScorers } from "../recipe/scorers.js";
 
@@ -25,7 +26,7 @@ const rules: readonly (readonly [key: RegExp, touch: Touch])[] = [
   [/^sampling\.batch_size$/, "nothing"],
   // A server that moved is the same server.
   [
-    /^(engine\.sample|reward|safety\.\d+|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
+    /^(engine\.sample|reward|safety\.\d+(\.of)?|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
     "nothing",
   ],
   [
@@ -176,6 +177,9 @@ export function changeOf(
   );
   const fresh = new Set([...(earliest === undefined ? [] : [aligned]), ...changed]);
   if (earliest === "pretrain") for (const { name } of [recipe.reward, ...recipe.safety]) fresh.add(name);
+  // What is made of a scorer's scores changes with it.
+  if (recipe.method === "mocan")
+    for (const spec of recipe.safety) if (isPart(spec) && fresh.has(spec.of.name)) fresh.add(spec.name);
   for (const part of partsOf(recipe))
     if (old.has(part.name) && old.get(part.name) !== content(part)) fresh.add(part.name);
   const rowNames = {
@@ -204,6 +208,7 @@ export function changeInWords({ keys, redone, attempt: { takenOver } }: Change, 
 /** Parts of a recipe whose rows go by their names. */
 const partsOf = (recipe: Recipe): { name: string }[] => [
   recipe.reward,
+  ...(recipe.method === "pecan" ? [] : scorersBehind(recipe.safety)),
   ...recipe.safety,
   ...recipe.evaluate.scorers,
   ...recipe.evaluate.judges,

@@ -137,10 +137,10 @@ export abstract class NamedRows implements RunStore {
   addPrompts(rows: readonly PromptRow[]): Promise<void> {
     return this.add(
       "prompts",
-      rows.map(({ text, row: extra = null, ...row }) =>
+      rows.map(({ text, row: extra = null, category = null, ...row }) =>
         typeof text === "string"
-          ? { ...row, text, messages: null, extra }
-          : { ...row, text: null, messages: text, extra },
+          ? { ...row, category, text, messages: null, extra }
+          : { ...row, category, text: null, messages: text, extra },
       ),
     );
   }
