@@ -13,7 +13,7 @@ export interface PromptRow {
   /** Other columns of the row that it came in; `tools` and `chat_template_kwargs` reach the chat template. */
   row?: Row;
   /** Where margins are asked by category. */
-  category?: string | null;
+  category?: string;
 }
 
 /** Response in the run; (policy, prompt, sample) is its key. */

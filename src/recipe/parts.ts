@@ -89,7 +89,7 @@ export function checkCategories({ prompts, evaluate, safety }: MocanRecipe, fail
   }
 }
 
-/** Whether a constraint is on a part of a scorer's scores. */
+/** Test of whether a constraint is on a part of a scorer's scores. */
 export const isPart = <Spec extends { readonly kind: string }>(spec: Spec | PartSpec): spec is PartSpec =>
   spec.kind === "part";
 

@@ -40,7 +40,7 @@ const keyOf = ({ prompt, sample }: { prompt: number; sample: number }) => `${pro
 /** Least and largest gain in a share. */
 export const shareRange = [-1, 1] as const;
 
-/** Whether a constraint is on a share of responses. */
+/** Test of whether a constraint is on a share of responses. */
 export const isShare = (spec: { readonly kind: string }): boolean => isPart(spec) && spec.category === undefined;
 
 /** Number of a split's prompts that a constraint is about. */

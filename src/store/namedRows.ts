@@ -147,8 +147,9 @@ export abstract class NamedRows implements RunStore {
 
   async prompts(split?: Split): Promise<PromptRow[]> {
     const rows = await this.select("prompts", split === undefined ? {} : { split });
-    return rows.map(({ text, messages, extra, ...row }) => ({
+    return rows.map(({ text, messages, extra, category, ...row }) => ({
       ...row,
+      ...(category !== null && { category }),
       text: text ?? [...messages!],
       ...(extra && { row: extra }),
     }));
