@@ -351,6 +351,25 @@ describe("Ray's Jobs API", () => {
     expect(existsSync(join(folder, "out", "adapter_model.safetensors"))).toBe(false);
   });
 
+  test("a cluster that wants a token says where it is read from", async () => {
+    ray = await fakeRay(succeed, { token: "s3cret" });
+    const before = process.env.RAY_AUTH_TOKEN;
+    try {
+      delete process.env.RAY_AUTH_TOKEN;
+      await expect(events(engine(), job())).rejects.toThrow(/with 401.*RAY_AUTH_TOKEN/);
+      process.env.RAY_AUTH_TOKEN = "s3cret";
+      const notices: string[] = [];
+      expect((await events(engine(), job(), notices)).map(({ event }) => event)).toEqual(["rows", "step", "step"]);
+      expect(notices.join("\n")).not.toContain("s3cret");
+      const out = readdirSync(join(folder, "out"), { recursive: true, withFileTypes: true });
+      for (const file of out.filter((one) => one.isFile()))
+        expect(readFileSync(join(file.parentPath ?? file.path, file.name), "latin1")).not.toContain("s3cret");
+    } finally {
+      if (before === undefined) delete process.env.RAY_AUTH_TOKEN;
+      else process.env.RAY_AUTH_TOKEN = before;
+    }
+  });
+
   test("a cluster that is away is one line that names the address", async () => {
     await expect(events(engine(), job())).rejects.toThrow(
       /Ray at http:\/\/127\.0\.0\.1:9 cannot be reached: ECONNREFUSED/,
