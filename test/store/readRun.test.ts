@@ -59,7 +59,8 @@ test("a run is read beside the process that has it open, and left as it is", asy
      const connection = await instance.connect();
      await connection.run("INSERT INTO prompts (prompt, split, text) VALUES (7, 'train', 'theirs')");
      process.send("open");
-     process.on("message", () => process.exit());`,
+     // Held until then: what nothing refers to any more is collected, and its lock with it.
+     process.on("message", () => { connection.closeSync(); instance.closeSync(); process.exit(); });`,
   );
   const child = fork(holder);
   await new Promise((resolve, reject) => {
