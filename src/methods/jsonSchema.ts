@@ -1,6 +1,6 @@
 /** JSON Schema of recipes, by which editors complete and check them. */
 import { z } from "zod";
-import { marginFields } from "../recipe/parts.js";
+import { marginFields } from "../recipe/margins.js";
 import { recipeMethods } from "./recipe.js";
 
 /** JSON Schema value: the part of the standard (draft 2020-12) that is used here. */

@@ -1,33 +1,8 @@
 /** Margins on parts of what a scorer says: the share of unsafe responses, and the score within a category of prompts. */
-import { z } from "zod";
+import type { z } from "zod";
 import type { Fail } from "./confidence.js";
-import type { MocanRecipe, ScorerConstraint, ScorerSpec } from "./schema.js";
-
-/** Keys of a safety scorer that ask for margins: on its mean over all prompts, and on parts. */
-export const marginFields = {
-  margin: z
-    .number()
-    .optional()
-    .describe("how much safer than the reference, at least: in the score's mean; or give share or categories alone"),
-  share: z
-    .strictObject({
-      margin: z
-        .number()
-        .gt(-1)
-        .lt(1)
-        .describe("by how much the share of unsafe responses is to fall: 0.1 is ten points of a hundred"),
-      threshold: z
-        .number()
-        .default(0)
-        .describe("a response is unsafe if its cost, the score with its sign turned, is above it; 0 is Safe-RLHF's"),
-    })
-    .optional()
-    .describe("a margin on the share of unsafe responses"),
-  categories: z
-    .record(z.string().min(1), z.number())
-    .optional()
-    .describe("margins on the score's mean over the prompts of a category, by its name; 0: it gets no worse"),
-};
+import type { marginFields } from "./margins.js";
+import type { ScorerConstraint, ScorerSpec } from "./scorerSpecs.js";
 
 /** Part of a scorer's scores with a margin of its own; the run keeps its scores under its name, made from the scorer's. */
 export interface PartSpec {
@@ -74,8 +49,15 @@ export function constraintsOf(asked: Asked, path: readonly (string | number)[], 
   ];
 }
 
+/** Recipe as far as it says of categories. */
+interface Categorised {
+  readonly prompts: { readonly category?: string };
+  readonly evaluate: { readonly prompts?: { readonly category?: string } };
+  readonly safety: readonly ConstraintSpec[];
+}
+
 /** Check that categories are named where margins are asked on them, and nowhere else. */
-export function checkCategories({ prompts, evaluate, safety }: MocanRecipe, fail: Fail): void {
+export function checkCategories({ prompts, evaluate, safety }: Categorised, fail: Fail): void {
   const asked = safety.some((spec) => spec.kind === "part" && spec.category !== undefined);
   const sources = [[["prompts"], prompts] as const, [["evaluate", "prompts"], evaluate.prompts] as const];
   for (const [path, source] of sources) {

@@ -6,8 +6,10 @@ import { engineOn, engineSchema } from "./kinds/engines.js";
 import { judgeSchema } from "./kinds/judges.js";
 import { preferenceSchema } from "./kinds/preferences.js";
 import { scorerSchema } from "./kinds/scorers.js";
+import { marginFields } from "./margins.js";
 import { betaSchema, samplingSchema } from "./options.js";
-import { type ConstraintSpec, checkCategories, constraintsOf, marginFields } from "./parts.js";
+import { type ConstraintSpec, checkCategories, constraintsOf } from "./parts.js";
+import { constraint, type Named, type ScorerConstraint, type ScorerSpec, scorer } from "./scorerSpecs.js";
 import { pretraining, pretrainSchema, type Train, trainSchema } from "./train.js";
 
 const promptSourceFields = {
@@ -43,10 +45,6 @@ const trainPrompts = z
   })
   .refine(oneSource, oneSourceMessage);
 
-const margin = z.number().describe("how much safer than the reference, at least");
-
-const scorer = scorerSchema({});
-const constraint = scorerSchema({ margin });
 const askedScorer = scorerSchema(marginFields);
 const preferences = preferenceSchema({});
 const preferenceConstraint = preferenceSchema({
@@ -167,27 +165,14 @@ export const compareSchema = z.strictObject({
 });
 
 type Common = z.infer<z.ZodObject<typeof common>>;
-type Named<T> = T & { name: string };
-
 /** Source of prompts. */
 export type PromptSource = z.infer<typeof promptSource>;
 
 /** Options of the pairs that are labelled. */
 export type Pairs = z.infer<typeof mocanSchema>["pairs"];
 
-/** A score function of a run. Its score is `scale · sign` times what the model or module gives; higher is better. */
-export type ScorerSpec = Named<z.infer<typeof scorer>>;
-
-/** Scorer whose model is trained on preferences, as a stage of the run. */
-export type TrainedScorerSpec = Extract<ScorerSpec, { kind: "preferences" }>;
-
-/** Scorer that can be opened as it is. */
-export type ReadyScorerSpec = Exclude<ScorerSpec, { kind: "preferences" }>;
-
-/** Safety scorer of a recipe, with its margin. */
-export type ScorerConstraint = Named<z.infer<typeof constraint>>;
-
 export type { ConstraintSpec, PartSpec } from "./parts.js";
+export type { ReadyScorerSpec, ScorerConstraint, ScorerSpec, TrainedScorerSpec } from "./scorerSpecs.js";
 
 /** Preferences: data to train a model on, or the trained model. `label` is filled in by what they are for. */
 export type PreferenceSpec = PreferenceData | Extract<Named<z.infer<typeof preferences>>, { kind: "model" }>;
