@@ -102,7 +102,7 @@ export const samplers: Openers<Engine["sample"], [Opening], SamplerEngine> = {
     const { openServedPolicy } = await import("./endpoint/open.js");
     const spec = { endpoint, model, serves, tokenizer, key, concurrency, timeout, retries };
     // A run needs both of every server, the second for its KL: what lacks one is found before anything is sampled.
-    const needs = { sample: true, logprobs: true };
+    const needs = { sample: true, logprobs: true, adapters: true };
     const open = (ref: PolicyRef) => openServedPolicy({ spec, ref, needs, notice });
     return { openSampler: open, openLogprobs: open };
   },
