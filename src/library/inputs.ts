@@ -91,10 +91,12 @@ function judgedBy({ reward, safety, evaluate, ...rest }: Recipe): UsedPart[] {
 }
 
 /** What the keys of a part's kind that hold paths name. */
-const pathsIn = ({ kinds }: Part, spec: { readonly kind: string }, before: string): UsedPart[] =>
-  (kinds.find(({ kind }) => kind === spec.kind)?.paths ?? []).flatMap((key) =>
-    there(`${before}${key}`, (spec as Partial<Record<string, unknown>>)[key]),
-  );
+function pathsIn({ kinds }: Part, spec: { readonly kind: string }, before: string): UsedPart[] {
+  const { paths = [], exchanged = [] } = kinds.find(({ kind }) => kind === spec.kind) ?? {};
+  return paths
+    .filter((key) => !exchanged.includes(key))
+    .flatMap((key) => there(`${before}${key}`, (spec as Partial<Record<string, unknown>>)[key]));
+}
 
 /** Whether a scorer, a judge or a model of preferences has given the run anything, or begun to. */
 const hasRows = async (run: RunFolder, name: string): Promise<boolean> =>

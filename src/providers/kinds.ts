@@ -106,6 +106,15 @@ export const samplers: Openers<Engine["sample"], [Opening], SamplerEngine> = {
     const open = (ref: PolicyRef) => openServedPolicy({ spec, ref, needs, notice });
     return { openSampler: open, openLogprobs: open };
   },
+  async bulk({ export: requests, import: answers, tokenizer }, { notice }) {
+    const { BulkExchange } = await import("./bulk/exchange.js");
+    const { openBulkPolicy } = await import("./bulk/policy.js");
+    const { openTokenizer } = await import("../files/modelFolder.js");
+    const exchange = new BulkExchange({ export: requests, import: answers }, notice);
+    const open = async (ref: PolicyRef) =>
+      openBulkPolicy({ ref, tokenizer: await openTokenizer(tokenizer ?? ref.model), exchange });
+    return { openSampler: open, openLogprobs: open };
+  },
 };
 
 /** Openers of engines that train. */

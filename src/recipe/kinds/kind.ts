@@ -10,6 +10,8 @@ export interface Kind<Name extends string = string, Shape extends z.ZodRawShape 
   readonly shape: Shape;
   /** Keys of them that hold paths. */
   readonly paths: readonly string[];
+  /** Keys of those whose files come and go while a run works: they need not be there, and are no part of what it is. */
+  readonly exchanged?: readonly string[];
 }
 
 /** Part of a recipe that comes in several kinds. */
