@@ -4,6 +4,7 @@ import { addChatCommand } from "./chat.js";
 import { addCheckCommand } from "./check.js";
 import { addCompareCommand } from "./compare.js";
 import { addCompletionCommand } from "./completion.js";
+import { addDoctorCommand } from "./doctor.js";
 import { addDualCommand } from "./dualCommand.js";
 import { addExamples } from "./examples.js";
 import { exitStatuses } from "./exitStatus.js";
@@ -37,6 +38,7 @@ export function makeProgram(): Command {
   addQuickstartCommand(program);
   addInitCommand(program);
   addCheckCommand(program);
+  addDoctorCommand(program);
   addMocanCommand(program);
   addPecanCommand(program);
   addCompareCommand(program);

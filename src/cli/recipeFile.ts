@@ -63,6 +63,8 @@ function resolveValue(value: string, key: KeyPath, folder: string): string {
   });
   const path = isAbsolute(expanded) ? expanded : resolve(folder, expanded);
   const mayBeHubId = hubKeys.has(String(key[key.length - 1])) && /^[\w.-]+(\/[\w.-]+)?$/.test(expanded);
+  // An export is written, and an import may come later.
+  if (["export", "import"].includes(String(key.at(-1)))) return path;
   if (mayBeHubId && !expanded.startsWith(".") && !existsSync(path)) return expanded;
   if (!existsSync(path)) throw new InputError(`names ${path}, which does not exist`);
   return path;

@@ -93,8 +93,10 @@ function judgedBy(recipe: Recipe): UsedPart[] {
 }
 
 /** What the keys of a part's kind that hold paths name. */
-const pathsIn = ({ kinds }: Part, spec: { readonly kind: string }, before: string): UsedPart[] =>
-  (kinds.find(({ kind }) => kind === spec.kind)?.paths ?? []).flatMap((key) => there(`${before}${key}`, at(spec, key)));
+function pathsIn({ kinds }: Part, spec: { readonly kind: string }, before: string): UsedPart[] {
+  const { paths = [], exchanged = [] } = kinds.find(({ kind }) => kind === spec.kind) ?? {};
+  return paths.filter((key) => !exchanged.includes(key)).flatMap((key) => there(`${before}${key}`, at(spec, key)));
+}
 
 /** Value at a dotted key. */
 const at = (spec: unknown, key: string): unknown =>

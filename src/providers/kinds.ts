@@ -108,8 +108,17 @@ export const samplers: Openers<Engine["sample"], [Opening], SamplerEngine> = {
     const { openServedPolicy } = await import("./endpoint/open.js");
     const spec = { endpoint, model, serves, tokenizer, key, concurrency, timeout, retries };
     // A run needs both of every server, the second for its KL: what lacks one is found before anything is sampled.
-    const needs = { sample: true, logprobs: true };
+    const needs = { sample: true, logprobs: true, adapters: true };
     const open = (ref: PolicyRef) => openServedPolicy({ spec, ref, needs, notice });
+    return { openSampler: open, openLogprobs: open };
+  },
+  async bulk({ export: requests, import: answers, tokenizer }, { notice }) {
+    const { BulkExchange } = await import("./bulk/exchange.js");
+    const { openBulkPolicy } = await import("./bulk/policy.js");
+    const { openTokenizer } = await import("../files/modelFolder.js");
+    const exchange = new BulkExchange({ export: requests, import: answers }, notice);
+    const open = async (ref: PolicyRef) =>
+      openBulkPolicy({ ref, tokenizer: await openTokenizer(tokenizer ?? ref.model), exchange });
     return { openSampler: open, openLogprobs: open };
   },
 };

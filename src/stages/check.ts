@@ -145,8 +145,9 @@ async function named<T>(part: string, action: () => Promise<T>): Promise<T> {
 async function trySampling(
   sampler: Sampler,
   prompts: readonly { text: Text; prompt: number }[],
-  { sampling, seed }: Recipe,
+  { sampling, seed, engine }: Recipe,
 ): Promise<{ samples: PolicySample[]; perStep: number }> {
+  const batched = engine.sample.kind === "bulk";
   const responses = Math.min(TRIED.responses, sampling.num_samples);
   const tokens = Math.min(TRIED.tokens, sampling.max_new_tokens);
   const jobs = prompts.map(({ text }, promptIndex) => ({
@@ -159,6 +160,7 @@ async function trySampling(
     for await (const sample of sampler.sample(jobs, { ...sampling, max_new_tokens, seed })) samples.push(sample);
     return samples;
   };
+  if (batched) return { samples: jobs.flatMap(({ promptIndex }) => standIns(promptIndex)), perStep: 0 };
   // The first time loads and warms up, which the rate must not count.
   await draw(1);
   const start = performance.now();
@@ -168,6 +170,12 @@ async function trySampling(
   samples.sort((a, b) => a.promptIndex - b.promptIndex || a.sampleIndex - b.sampleIndex);
   return { samples, perStep };
 }
+
+/** Responses that stand in for samples where a batch is to draw them: they are there to try the scorers. */
+const standIns = (promptIndex: number): PolicySample[] =>
+  ["Yes, here it is.", "No, I will not do that."].map((response, sampleIndex) => ({
+    ...{ promptIndex, sampleIndex, response, responseIds: [], logprob: 0, finishReason: "length" },
+  }));
 
 /** Trial of a scorer: its scores, where it has some, and the seconds that it takes for the tried responses. */
 interface Tried {
