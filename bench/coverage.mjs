@@ -159,7 +159,7 @@ async function measured(seed, folder, seconds) {
   // Scores of PeCAN are log-ratios of the run's own models.
   const implicit = (name) => {
     const ratio = ({ file }) => {
-      const under = logprobs(file, join(folder, "preferences", name));
+      const under = logprobs(file, join(folder, "pretrained", name));
       return logprobs(file, pocket("policy")).map((logprob, i) => recipe.beta * (under[i] - logprob));
     };
     return gain(ratio(after), ratio(reference), both);

@@ -78,9 +78,6 @@ export async function evaluatePolicy(
       () => world.openLogprobs(referenceOf(recipe)),
       (open) => collectLogprobs(run, policy, reference, open, task),
     );
-    const rates: WinRateRow[] = [];
-    for (const spec of options.judges) rates.push(await judgePolicy(run, world, spec, policy, task));
-    await run.setWinRates(policy, rates);
   });
   const rows = await evaluate(run, reference, policy, problem, scorers);
   await run.setEvaluations(policy, rows);
@@ -88,6 +85,19 @@ export async function evaluatePolicy(
   await run.replace("shares", { policy }, shares);
   if (shares.length > 0) emit({ event: "shares", rows: shares.map(snakeRow) });
   emit({ event: "evaluation", rows: rows.map(snakeRow) });
-  const rates = await run.winRates(policy);
+  // Verdicts on the margins do not wait for judges, who may fail.
+  const rates: WinRateRow[] = [];
+  await billed(context, policy, "evaluate", async () => {
+    for (const spec of options.judges) {
+      const rate = await judgePolicy(run, world, spec, policy, task);
+      if (Number.isFinite(rate.rate)) rates.push(rate);
+      else
+        emit({
+          event: "notice",
+          message: `judge '${spec.name}' gave no verdict on any of ${rate.pairs} pairs of '${policy}': there is no win rate`,
+        });
+    }
+  });
+  await run.setWinRates(policy, rates);
   if (rates.length > 0) emit({ event: "judged", rows: rates.map(snakeRow) });
 }
