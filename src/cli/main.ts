@@ -8,6 +8,7 @@ import { addDoctorCommand } from "./doctor.js";
 import { addDualCommand } from "./dualCommand.js";
 import { addExamples } from "./examples.js";
 import { exitStatuses } from "./exitStatus.js";
+import { addExportCommand } from "./export.js";
 import { addGenerateCommand } from "./generate.js";
 import { addInitCommand } from "./init.js";
 import { addLogprobsCommand } from "./logprobs.js";
@@ -21,6 +22,7 @@ import { addQuickstartCommand } from "./quickstart.js";
 import { addScoreCommand } from "./score.js";
 import { addResumeCommand, addStageCommands } from "./stages.js";
 import { addStatusCommand } from "./status.js";
+import { addStudioCommand } from "./studio.js";
 import { addTrainCommand } from "./train.js";
 import { version } from "./versions.js";
 
@@ -43,10 +45,12 @@ export function makeProgram(): Command {
   addResumeCommand(program);
   addStatusCommand(program);
   addPredictCommand(program);
+  addStudioCommand(program);
   addStageCommands(program);
   addChatCommand(program);
   addMergeCommand(program);
   addPushCommand(program);
+  addExportCommand(program);
   addDualCommand(program);
   addTrainCommand(program);
   addGenerateCommand(program);

@@ -214,9 +214,12 @@ function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; 
       return { note: `${named(policy)}learning rate ${learning_rate}, ${steps} steps: ${outcome}` };
     }
     case "arrival": {
-      const { policy, learning_rate, steps, loss, share } = event;
+      const { policy, learning_rate, steps, loss, share, accuracy, rows } = event;
+      // Of a model of preferences no optimum is known: how often it is right says what it knows.
+      const ranked =
+        share === null && accuracy !== null ? `, ${Math.round(100 * accuracy)} % of ${rows} ranked as labelled` : "";
       return {
-        result: `${named(policy)}trained ${steps} steps at ${learning_rate}; pairs held back: loss ${figure(loss)}${ofTheWay(share)}`,
+        result: `${named(policy)}trained ${steps} steps at ${learning_rate}; pairs held back: loss ${figure(loss)}${ofTheWay(share)}${ranked}`,
       };
     }
     case "done":

@@ -57,6 +57,7 @@ export const doneDescriptions = {
   train: "`dualign train`: the adapter or model is written.",
   generate: "`dualign generate`: the responses are written.",
   merge: "`dualign merge`: the merged model is written.",
+  export: "`dualign export`: the pairs are written for another trainer.",
   logprobs: "`dualign logprobs`: the log-probabilities are written.",
   score: "`dualign score`: the scores are written.",
 } as const satisfies Readonly<Record<Extract<AnyEvent, { event: "done" }>["kind"], string>>;
@@ -200,7 +201,7 @@ export interface JudgedEvent {
 export interface WinRateFigures extends SnakeRow<WinRateRow> {}
 
 /** End of a command that works without a run. */
-export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone | MergeDone;
+export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone | MergeDone | ExportDone;
 
 /** End of `dualign train`. */
 export interface TrainDone {
@@ -307,6 +308,18 @@ export interface DoctorFinding {
   detail: string;
   /** What to do about it, where something can be done. */
   remedy?: string;
+}
+
+/** End of `dualign export`. */
+export interface ExportDone {
+  event: "done";
+  kind: "export";
+  output_dir: string;
+  trainer: string;
+  pairs: number;
+  /** Pairs whose drawn label is against the likelier response. */
+  flipped: number;
+  seconds: number;
 }
 
 /** Findings of the check before anything is spent. */

@@ -10,7 +10,7 @@ import type { Scorer } from "../ports/scorer.js";
 import type { Trainer } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
 import type { Engine } from "../recipe/kinds/engines.js";
-import type { JudgeSpec, ScorerSpec } from "../recipe/parse.js";
+import type { JudgeSpec, ReadyScorerSpec } from "../recipe/parse.js";
 
 /** Means of an opener, beside the part itself. */
 export interface Opening {
@@ -27,10 +27,11 @@ type Openers<Spec extends { kind: string }, More extends readonly unknown[], Res
 };
 
 /** Openers of scorers. */
-export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
-  async model({ name, model, adapter, max_length }, { runtime, notice }) {
+export const scorers: Openers<ReadyScorerSpec, [Opening], Scorer> = {
+  async model({ name, model, adapter, label, activation, max_length }, { runtime, notice }) {
     const { openModelScorer } = await import("./onnx/scorer.js");
-    return openModelScorer(await runtime(), { name, model, adapter, maxLength: max_length }, notice);
+    const read = { name, model, adapter, label, activation, maxLength: max_length };
+    return openModelScorer(await runtime(), read, notice);
   },
   async module({ name, module, batch_size, timeout }) {
     const { openModuleScorer } = await import("./module/scorer.js");
@@ -39,6 +40,11 @@ export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
   async guard({ name, guard, adapter, template, safe_answer: safe, unsafe_answer: unsafe }, { runtime, notice }) {
     const { openGuard } = await import("./onnx/guard.js");
     return openGuard(await runtime(), { name, model: guard, adapter, template, safe, unsafe }, notice);
+  },
+  async classifier({ name, classifier, label, activation, text, template, max_length }, { runtime, notice }) {
+    const { openClassifier } = await import("./onnx/classifier.js");
+    const read = { name, model: classifier, label, activation, text, template, maxLength: max_length };
+    return openClassifier(await runtime(), read, notice);
   },
   async endpoint({ name, endpoint, api, model, tokenizer, label, text, max_length, batch_size, ...rest }, { notice }) {
     const { openEndpointScorer } = await import("./endpoint/scorer.js");
@@ -123,7 +129,7 @@ export const trainers: Openers<Engine["train"], [Opening, World["openScorer"]], 
     const { openEmbeddedTrainer } = await import("./onnx/trainer.js");
     return openEmbeddedTrainer(await runtime(), openScorer, notice);
   },
-  async trl({ launcher, python, num_workers, distribution, model_path, dtype, bf16, ...ray }, { notice }) {
+  async trl({ launcher, python, num_workers, distribution, model_path, dtype, bf16, reference, ...ray }, { notice }) {
     const { openTrlTrainer } = await import("./trl/trainer.js");
     const { ray_address, storage_path, max_failures } = ray;
     return openTrlTrainer(
@@ -132,7 +138,7 @@ export const trainers: Openers<Engine["train"], [Opening, World["openScorer"]], 
         python,
         workers: num_workers,
         distribution,
-        ...{ modelPath: model_path, dtype, bf16 },
+        ...{ modelPath: model_path, dtype, bf16, reference },
         ray: { address: ray_address, storage: storage_path, maxFailures: max_failures },
       },
       notice,

@@ -36,7 +36,7 @@ export class RunMemory extends NamedRows {
     return run;
   }
 
-  protected at(attempt: Attempt): RunMemory {
+  at(attempt: Attempt): RunMemory {
     const { recipeText, recipeSha256 } = attempt;
     return new RunMemory(this.path, { ...this.origin, recipeText, recipeSha256 }, attempt, this.held);
   }

@@ -184,7 +184,7 @@ export class RunFolder extends NamedRows {
     return new RunFolder(path, attempt, meta, database);
   }
 
-  protected at(attempt: Attempt): RunFolder {
+  at(attempt: Attempt): RunFolder {
     return new RunFolder(this.path, attempt, this.meta, this.database);
   }
 

@@ -2,7 +2,9 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, r
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseHTML } from "linkedom";
 import { afterAll, expect, test } from "vitest";
+import { drawPage, gatherPage } from "../../src/report/index.js";
 import { readRun } from "../../src/store/runFolder.js";
 import { dualign } from "./run.js";
 
@@ -61,12 +63,20 @@ const align = async () => {
     events.flatMap((event) => (event.event === "stage" && event.state === state ? [event.stage] : []));
   return { done: stages("done"), skipped: stages("skipped"), last: events.at(-1)! };
 };
+/** Seconds of work by policy and activity. */
+const billOf = async () => {
+  const opened = await readRun(run);
+  const rows = await opened.query("SELECT policy, activity, seconds FROM costs");
+  await opened.close();
+  return new Map(rows.map(({ policy, activity, seconds }) => [`${policy} ${activity}`, seconds as number]));
+};
 const recipePath = join(folder, "recipe.yaml");
 const responses = 24 * 8 + 8 * 4;
 
 test("a margin, a learning rate and a module are changed, and each redoes what it must and no more", async () => {
   recipe();
   const first = await align();
+  const firstBill = await billOf();
   expect(first.done).toEqual(["sample", "score", "dual", "relabel", "train", "evaluate", "report"]);
   const once = scored("ask");
   expect(once).toBeGreaterThanOrEqual(responses);
@@ -105,8 +115,36 @@ test("a margin, a learning rate and a module are changed, and each redoes what i
     expect(existsSync(join(run, (await opened.training("aligned"))!.path, "adapter_model.safetensors"))).toBe(true);
     await opened.close();
   }
-  const status = JSON.parse((await dualign("status", run, "--json")).stdout);
-  expect(status.attempts.map(({ attempt }: { attempt: number }) => attempt)).toEqual([1, 2, 3, 4]);
+  // Side by side in status and report, each with what it asked, what came of it and what it did itself.
+  const did = [first, margin, rate, module];
+  const expected = did.map(({ done, last }, i) => ({
+    attempt: i + 1,
+    redone: done,
+    lambda: last.lambda,
+    safety: (last.verdicts as { constraint: string; margin: number; measured: number; verdict: string }[]).map(
+      ({ constraint, margin, measured, verdict }) => ({ name: constraint, margin, measured, verdict }),
+    ),
+  }));
+  const { attempts } = JSON.parse((await dualign("status", run, "--json")).stdout);
+  expect(attempts).toMatchObject(expected);
+  expect(attempts.map(({ changed }: { changed: string[] }) => changed.length)).toEqual([0, 1, 1, 1]);
+  expect(attempts[1].changed).toEqual(["safety.0.margin: 0.05 → 0.1"]);
+  expect(attempts[3].changed[0]).toMatch(/^safety\.1\.module: .*gentle\.mjs → .*softly\.mjs$/);
+  const opened = await readRun(run);
+  const page = await gatherPage(opened, { date: "2026-01-01" });
+  await opened.close();
+  expect(page.sections.attempts).toMatchObject({ own: 4, attempts: expected });
+  expect(parseHTML(drawPage(page)).document.querySelectorAll("#attempts tbody tr")).toHaveLength(4);
+
+  // The bill: what is shared was paid for once, and each change paid for its own training.
+  const bill = await billOf();
+  expect(bill.get("reference sample")).toBe(firstBill.get("reference sample"));
+  expect([...bill.keys()].filter((key) => key.endsWith(" train")).toSorted()).toEqual([
+    "aligned train",
+    "aligned@2 train",
+    "aligned@3 train",
+    "aligned@4 train",
+  ]);
 }, 120_000);
 
 test("a module edited in place is noticed: a resumed run refuses it, the recipe scores anew", async () => {

@@ -40,11 +40,11 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
   } finally {
     await scorer.close();
   }
-  const { cutRows = 0 } = scorer;
+  const { cutRows = 0, cutSide = "beginning" } = scorer;
   if (cutRows > 0)
     yield {
       event: "notice",
-      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${"max_length" in spec ? spec.max_length : ""} and were scored without their beginning`,
+      message: `${cutRows} of ${rows.length} rows are longer than ${scorer.maxLength} tokens (--max-length) and were scored without their ${cutSide}`,
     };
   const { mean, end } = await writeFound(job.output, rows, { name: "score", values, start });
   journal?.remove();

@@ -42,6 +42,7 @@ export async function openEndpointScorer(options: EndpointScorerOptions, notice:
   }
   let cutRows = 0;
   return {
+    maxLength,
     get cutRows() {
       return cutRows;
     },
