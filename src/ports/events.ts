@@ -275,6 +275,18 @@ export interface MergeDone {
   seconds: number;
 }
 
+/** End of `dualign export`. */
+export interface ExportDone {
+  event: "done";
+  kind: "export";
+  output_dir: string;
+  trainer: string;
+  pairs: number;
+  /** Pairs whose drawn label is against the likelier response. */
+  flipped: number;
+  seconds: number;
+}
+
 /** Findings of `dualign doctor`. */
 export interface DoctorEvent {
   event: "doctor";
@@ -308,18 +320,6 @@ export interface DoctorFinding {
   detail: string;
   /** What to do about it, where something can be done. */
   remedy?: string;
-}
-
-/** End of `dualign export`. */
-export interface ExportDone {
-  event: "done";
-  kind: "export";
-  output_dir: string;
-  trainer: string;
-  pairs: number;
-  /** Pairs whose drawn label is against the likelier response. */
-  flipped: number;
-  seconds: number;
 }
 
 /** Findings of the check before anything is spent. */

@@ -124,9 +124,11 @@ export function changeOf(
     (touch === "scorer" || (touch === "train" && !("pretrain" in recipe)) || key === "beta")
       ? "pretrain"
       : touch;
-  const touches = new Map(
-    keys.map((key) => [key, pecan(rules.find(([rule]) => rule.test(key))?.[1] ?? "run", key)] as const),
-  );
+  // Calibration prompts are set aside for a confidence, whichever it is.
+  const keepsPrompts = (key: string) => key === "confidence" && confidenceOf(before) && confidenceOf(recipe);
+  const touchOf = (key: string): Touch =>
+    keepsPrompts(key) ? "dual" : (rules.find(([rule]) => rule.test(key))?.[1] ?? "run");
+  const touches = new Map(keys.map((key) => [key, pecan(touchOf(key), key)] as const));
   const keysOf = (wanted: (touch: Touch, key: string) => boolean) =>
     [...touches].flatMap(([key, touch]) => (wanted(touch, key) ? [key] : []));
   const refuse = (of: readonly string[], why: string) => {
@@ -204,6 +206,10 @@ export function changeInWords({ keys, redone, attempt: { takenOver } }: Change, 
   const redoes = redone.length > 0 ? `redoes ${redone.join(", ")}` : "redoes nothing";
   return `attempt ${number} (${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ", …" : ""} changed): ${redoes}; keeps ${takenOver.join(", ")}`;
 }
+
+/** Confidence of a recipe; undefined where none is asked. */
+const confidenceOf = (recipe: Recipe): number | undefined =>
+  recipe.method === "compare" || recipe.confidence === "none" ? undefined : recipe.confidence;
 
 /** Parts of a recipe whose rows go by their names. */
 const partsOf = (recipe: Recipe): { name: string }[] => [

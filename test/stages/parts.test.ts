@@ -77,7 +77,7 @@ const safe = (response: string) => (-safetyOf(response) > 0.5 ? 0 : 1);
 
 describe("a run with margins on a share and on categories", () => {
   test("has a verdict on each, measured as it is put in words, and delivers what holds them", {
-    timeout: 60_000,
+    timeout: 300_000,
   }, async () => {
     const run = await RunMemory.start(recipeOf(parts), { path: folder });
     const { done, events } = await finish(run);
@@ -113,7 +113,7 @@ describe("a run with margins on a share and on categories", () => {
     expect(-row.change).toBeCloseTo(share.measured, 10);
   });
 
-  test("may have no margin on the mean, and scores by one scorer once", { timeout: 60_000 }, async () => {
+  test("may have no margin on the mean, and scores by one scorer once", { timeout: 300_000 }, async () => {
     const alone = "  - { name: harmless, model: safety, share: { margin: 0.05, threshold: 0.5 } }";
     const run = await RunMemory.start(recipeOf(alone, { category: "" }), { path: folder });
     const { done } = await finish(run);

@@ -20,7 +20,7 @@ import type { CommandEvent } from "../progress.js";
 import { versions } from "../versions.js";
 import { Notices } from "./common.js";
 
-/** Things that a doctor is to look at, beside the machine itself. */
+/** Job of the doctor: what it is to look at, beside the machine itself. */
 export interface DoctorJob {
   /** Device that must be there; by default the processor alone must. */
   readonly device: Device;

@@ -100,17 +100,21 @@ function Controls({ run, asked, question, answer, scores, attempt, onChange }: C
           />
         );
       })}
-      <Slider
-        label="β"
-        value={question.beta}
-        low={asked.beta / 20}
-        high={asked.beta * 20}
-        step={0.005}
-        scale={logarithmic}
-        marks={[{ value: asked.beta, name: `of attempt ${attempt}` }]}
-        note="strength of the KL penalty: a small one moves far from the reference, and is predicted less surely"
-        onChange={(beta) => beta > 0 && onChange({ ...question, beta: Number(beta.toPrecision(4)) })}
-      />
+      {run.method === "pecan" ? (
+        <p class="hint">β is {number(asked.beta)}: PeCAN's scores come from models that were trained at it.</p>
+      ) : (
+        <Slider
+          label="β"
+          value={question.beta}
+          low={asked.beta / 20}
+          high={asked.beta * 20}
+          step={0.005}
+          scale={logarithmic}
+          marks={[{ value: asked.beta, name: `of attempt ${attempt}` }]}
+          note="strength of the KL penalty: a small one moves far from the reference, and is predicted less surely"
+          onChange={(beta) => beta > 0 && onChange({ ...question, beta: Number(beta.toPrecision(4)) })}
+        />
+      )}
       <p class="check">
         <label>
           <input

@@ -1,6 +1,6 @@
 /** The runs of a folder: their questions, and what came out. */
 import { useState } from "preact/hooks";
-import { number, range, signed } from "../../report/format.js";
+import { number, percent, range, signed } from "../../report/format.js";
 import type { ListedRun, LiveState, RunFigures } from "../api.js";
 import { api } from "./client.js";
 import { address, useLoaded } from "./hooks.js";
@@ -88,7 +88,7 @@ function Outcome({ run }: { run: RunFigures }) {
     <>
       <p class="meta">
         {methods[run.method]} · {run.model.split("/").slice(-2).join("/")} · β {number(last.beta)}
-        {last.confidence !== null && ` · ${number(100 * last.confidence)} % confidence`} ·{" "}
+        {last.confidence !== null && ` · ${percent(last.confidence)} confidence`} ·{" "}
         {run.counts.train.toLocaleString("en-US")} prompts × {run.counts.responses}
         {run.attempts.length > 1 && ` · ${run.attempts.length} attempts`}
       </p>

@@ -1,7 +1,7 @@
 /** A run as it goes: its stages, its losses, and what it says. */
 import { useMemo, useState } from "preact/hooks";
 import { lineChart } from "../../report/charts/lines.js";
-import { duration, number } from "../../report/format.js";
+import { count, duration, number } from "../../report/format.js";
 import { html } from "../../report/html.js";
 import { figure } from "../../report/pieces.js";
 import { api } from "./client.js";
@@ -196,5 +196,7 @@ function inWords({ time: _, event, ...rest }: JournalLine): string {
 
 const short = (value: unknown): string =>
   typeof value === "number"
-    ? number(value)
+    ? Number.isInteger(value)
+      ? count(value)
+      : number(value)
     : JSON.stringify(value, (_, inner) => (typeof inner === "number" ? Number(inner.toPrecision(4)) : inner));
