@@ -51,8 +51,8 @@ export function estimateMemory(
   const { layers, heads, keyValueHeads, headDim, hiddenSize, intermediateSize, vocabSize } = config;
   const weights = FLOAT * parameters;
   const cachePerToken = FLOAT * 2 * layers * keyValueHeads * headDim;
-  // The cache grows by copies: old and new are there together.
-  const sample = PROCESS + weights + 2 * sequences * tokens * cachePerToken + 3 * FLOAT * sequences * vocabSize;
+  // The cache grows by copies: measured, three of them are there together.
+  const sample = PROCESS + weights + 3 * sequences * tokens * cachePerToken + 3 * FLOAT * sequences * vocabSize;
   const rows = 2 * pairs * tokens;
   const perToken = FLOAT * (8 * hiddenSize + 4 * heads * headDim + 4 * intermediateSize);
   const kept = checkpointing ? FLOAT * hiddenSize * layers + perToken : perToken * layers;
