@@ -87,7 +87,7 @@ if (flags.figure) {
   const label =
     "Share of the way to the optimum's loss, on pairs held back, by optimizer steps, those of the search included";
   const axes = { x: "optimizer steps, the search's included", y: "share of the way, pairs held back" };
-  const svg = String(lineChart(label, { ...axes, lines, wholeX: true, percentY: true }));
+  const svg = lineChart(label, { ...axes, lines, wholeX: true, percentY: true }).markup;
   // A page's variables are not there in a file of its own.
   const colours = { reference: "#6b7280", accent: "#0f766e", paper: "#ffffff", rule: "#e5e7eb", text: "#1f2937" };
   const drawn = svg

@@ -13,6 +13,14 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
     ["dualign init pecan.yaml --pecan --helpfulness better.jsonl --safety safer.jsonl --margin 0.2", "by preferences"],
   ],
   check: [["dualign check recipe.yaml", "what it would do, what it would take, and whether every part works"]],
+  doctor: [
+    ["dualign doctor", "what this machine can run, and what is missing"],
+    ["dualign doctor --model models/mine", "how much memory a model takes"],
+    [
+      "dualign doctor --endpoint http://gpu1:8000/v1 --model base --tokenizer models/mine --json",
+      "what a server is fit for",
+    ],
+  ],
   mocan: [
     ["dualign mocan recipe.yaml --run runs/first", "from sampling to the report; after a kill, go on"],
     ["dualign mocan recipe.yaml --run runs/first --fail-on not-held", "in a script: fail where a margin is missed"],
@@ -37,6 +45,7 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
     ["dualign merge --model models/mine --adapter out --output-dir merged", "the same of any adapter"],
   ],
   push: [["dualign push runs/first --repo me/safer --dry-run", "what would be sent"]],
+  export: [["dualign export trl runs/first --output-dir for-trl", "the pairs for another trainer"]],
   dual: [
     ["dualign dual --scores scores.parquet --beta 0.1 --margin 1.0", "only the multiplier, from a file of scores"],
     ["dualign dual --scores runs/first --margin 0.5", "another margin on a run's scores"],

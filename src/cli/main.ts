@@ -4,9 +4,11 @@ import { addChatCommand } from "./chat.js";
 import { addCheckCommand } from "./check.js";
 import { addCompareCommand } from "./compare.js";
 import { addCompletionCommand } from "./completion.js";
+import { addDoctorCommand } from "./doctor.js";
 import { addDualCommand } from "./dualCommand.js";
 import { addExamples } from "./examples.js";
 import { exitStatuses } from "./exitStatus.js";
+import { addExportCommand } from "./export.js";
 import { addGenerateCommand } from "./generate.js";
 import { addInitCommand } from "./init.js";
 import { addLogprobsCommand } from "./logprobs.js";
@@ -36,6 +38,7 @@ export function makeProgram(): Command {
   addQuickstartCommand(program);
   addInitCommand(program);
   addCheckCommand(program);
+  addDoctorCommand(program);
   addMocanCommand(program);
   addPecanCommand(program);
   addCompareCommand(program);
@@ -47,6 +50,7 @@ export function makeProgram(): Command {
   addChatCommand(program);
   addMergeCommand(program);
   addPushCommand(program);
+  addExportCommand(program);
   addDualCommand(program);
   addTrainCommand(program);
   addGenerateCommand(program);

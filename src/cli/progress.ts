@@ -9,6 +9,7 @@ import type {
   CheckEvent,
   ComparedGain,
   ComparisonRow,
+  DoctorEvent,
   DoneEvent,
   PredictionEvent,
   ProgressEvent,
@@ -148,6 +149,8 @@ function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; 
       return { note: event.message };
     case "check":
       return { note: checkInWords(event) };
+    case "doctor":
+      return { result: doctorInWords(event) };
     case "stage":
       if (event.state === "started") return { note: `${event.stage} …` };
       if (event.state === "skipped") return { note: `${event.stage}: done before` };
@@ -250,6 +253,23 @@ function aimed({ asked, aimed, wanted, price, confidence, power }: Omit<AimEvent
       ? `; ${wanted.map(signed).join(", ")} would be 'held' with ${Math.round(100 * power)} % chance and is hardly in reach: the strength is to make up for it`
       : "")
   );
+}
+
+/** Findings of a doctor in words: a line each, what to do about it below. */
+function doctorInWords({ findings, memory }: DoctorEvent): string {
+  const marks = { fit: "yes", unfit: "NO", absent: "no" } as const;
+  const rows = findings.map(({ name, state, detail }) => `${name.padEnd(18)} ${marks[state].padEnd(4)} ${detail}`);
+  const lines = rows.flatMap((row, i) => {
+    const { remedy } = findings[i]!;
+    return remedy === undefined ? [row] : [row, `${" ".repeat(24)}${remedy}`];
+  });
+  if (!memory) return lines.join("\n");
+  const gb = (bytes: number) => `${figure(bytes / 1e9)} GB`;
+  return [
+    ...lines,
+    `memory, about: weights ${gb(memory.weights_bytes)}, sampling ${gb(memory.sample_bytes)}, training an adapter ${gb(memory.train_bytes)}, of ${gb(memory.total_bytes)} here;`,
+    `  on a server in bf16 ${gb(memory.served_bytes)} and ${figure(memory.served_cache_bytes_per_token / 1e3)} kB for each token under way`,
+  ].join("\n");
 }
 
 /** Findings of a check in words, and what the run is going to take. */

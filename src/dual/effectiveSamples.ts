@@ -10,7 +10,7 @@ export function effectiveSamples(reward: Float64Array, perPrompt: number, beta: 
   let total = 0;
   for (let x = 0; x < prompts; x++) {
     const own = reward.subarray(x * perPrompt, (x + 1) * perPrompt);
-    const top = Math.max(...own);
+    const top = own.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
     const weights = own.map((value) => Math.exp((value - top) / beta));
     const sum = weights.reduce((a, b) => a + b, 0);
     total += 1 / weights.reduce((a, b) => a + (b / sum) ** 2, 0);

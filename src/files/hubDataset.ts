@@ -122,10 +122,10 @@ function cardOf(folder: string): Config[] {
     if (one?.data_files === undefined) return [];
     const { data_files } = one;
     const files = Array.isArray(data_files)
-      ? data_files.map((entry: { split?: unknown; path?: unknown } | string) =>
+      ? data_files.map((entry: { split?: unknown; path?: unknown } | string | null) =>
           typeof entry === "string"
             ? { split: "train", patterns: [entry] }
-            : { split: String(entry.split ?? "train"), patterns: list(entry.path) },
+            : { split: String(entry?.split ?? "train"), patterns: list(entry?.path) },
         )
       : [{ split: "train", patterns: list(data_files) }];
     return [{ config: String(one.config_name ?? "default"), isDefault: one.default === true, files }];

@@ -38,6 +38,7 @@ function readPair(columns: Row, label: string | undefined, place: string): Prefe
       // A response may be empty, unlike a prompt.
       chosen: readText(chosen, "chosen", place),
       rejected: readText(rejected, "rejected", place),
+      ...templateColumns(columns),
       ...(flags[0] === undefined || flags[1] === undefined ? {} : { safe: [flags[0], flags[1]] }),
     };
   };
@@ -55,6 +56,12 @@ function readPair(columns: Row, label: string | undefined, place: string): Prefe
   throw new InputError(
     `${place}: preferences need the columns chosen and rejected (with prompt, or beginning with it), or prompt, response_0, response_1 and ${label ?? "a label"} (it has ${Object.keys(columns).join(", ")})`,
   );
+}
+
+/** Columns that the chat template reads, where there are any. */
+function templateColumns({ tools, chat_template_kwargs }: Row): { row?: Row } {
+  const row = { ...(tools != null && { tools }), ...(chat_template_kwargs != null && { chat_template_kwargs }) };
+  return Object.keys(row).length > 0 ? { row } : {};
 }
 
 function index(value: unknown, column: string, place: string): 0 | 1 {

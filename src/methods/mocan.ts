@@ -1,11 +1,13 @@
 /** MoCAN: one-shot safety alignment when reward and safety scores are given (METHOD.md; arXiv 2405.19544, algorithm 1). */
 
 import type { MocanRecipe } from "../recipe/parse.js";
+import { isPart, scorersBehind } from "../recipe/parts.js";
 import { trainedScorers } from "../recipe/scorers.js";
 import { billed, metered } from "../stages/bill.js";
 import { collectScores } from "../stages/collect.js";
 import { aligned, type Method, type Problem } from "../stages/context.js";
 import { doneEvent } from "../stages/evaluation.js";
+import { collectPart } from "../stages/parts.js";
 import { problemStages } from "../stages/problem.js";
 import { sampleReference } from "../stages/sample.js";
 import { scoreReference } from "../stages/score.js";
@@ -37,7 +39,7 @@ export function scorerProblem({ reward, safety }: Pick<MocanRecipe, "reward" | "
     labelDivisor: 1,
     async score(context, policy, task) {
       const { run } = context;
-      for (const spec of [reward, ...safety]) {
+      for (const spec of [reward, ...scorersBehind(safety)]) {
         const open = scorerOpener(context, spec);
         if (task.split !== "train" || task.stage === "calibrate") await collectScores(run, policy, spec, open, task);
         else
@@ -45,6 +47,7 @@ export function scorerProblem({ reward, safety }: Pick<MocanRecipe, "reward" | "
             collectScores(run, policy, spec, metered(meter, open), task),
           );
       }
+      for (const spec of safety) if (isPart(spec)) await collectPart(run, policy, spec, task.split);
     },
   };
 }

@@ -140,8 +140,8 @@ export const preferenceJob = (
   guidance: guidanceOf(options),
   kind: "rows",
   objective: "dpo",
-  rows: pairs.map(({ prompt, chosen, rejected }, i) => ({
-    row: { prompt, chosen, rejected },
+  rows: pairs.map(({ prompt, chosen, rejected, row }, i) => ({
+    row: { ...row, prompt, chosen, rejected },
     where: `preference ${i + 1}`,
   })),
   resume: true,

@@ -24,6 +24,10 @@ const INERT = new Set([
   ...["cache_implementation", "_sliding_window_pattern"],
 ]);
 
+/** Largest size, and most layers, that a model may state: far beyond any, and within what arrays hold. */
+const MOST = 2 ** 31 - 1;
+const MOST_LAYERS = 10_000;
+
 /** Predicate of values that ask for something: null, false, 0, empty texts, lists and objects do not. */
 export const asks = (value: unknown): boolean =>
   typeof value === "object" && value !== null ? Object.keys(value).length > 0 : Boolean(value);
@@ -86,6 +90,17 @@ export class ConfigReader {
     const value = this.get(key) ?? fallback;
     if (typeof value !== "number" || !(value > 0))
       throw new InputError(`${this.where}: "${key}" must be a positive number, got ${JSON.stringify(value)}`);
+    return value;
+  }
+
+  /** A size: a whole number from 1 to {@link MOST}. Throws InputError where it is something else, or absent without a fallback. */
+  count(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    const most = /layer/.test(key) ? MOST_LAYERS : MOST;
+    if (!Number.isInteger(value) || value > most)
+      throw new InputError(
+        `${this.where}: "${key}" must be a whole number up to ${most}, got ${JSON.stringify(value)}`,
+      );
     return value;
   }
 

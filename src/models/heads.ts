@@ -40,8 +40,8 @@ export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor
   return { weight: p.tensor(name, shape), trained: p.flat !== undefined && p.isOwn(name) };
 }
 
-/** The head's logits take tokens × vocabulary floats; parts of about this many bytes are computed at a time. */
-const LOGIT_BYTES = 1 << 26;
+/** Bytes of the logits of one part of the head's rows: all of them take tokens × vocabulary floats. */
+export const LOGIT_BYTES = 1 << 26;
 
 /** The number of parts into which the head's rows are cut. */
 export const headChunks = (rows: number, vocabSize: number): number =>

@@ -123,6 +123,10 @@ export const tables = {
       ),
       text: nullable(text("a plain prompt, template applied")),
       messages: nullable(json<readonly Message[]>("a prompt of chat messages; text is null")),
+      extra: nullable(
+        json<Readonly<Record<string, unknown>>>("the other columns of the row that it came in: extra->>'category'"),
+      ),
+      category: nullable(text("its category, where margins are asked by category")),
     },
   }),
   samples: table({
@@ -276,11 +280,12 @@ export const tables = {
   }),
   shares: table({
     comment:
-      "share of unsafe responses to the held-out prompts, those with a cost above 0, by every scorer whose sign is -1; intervals are valid whatever the distribution",
+      "share of unsafe responses to the held-out prompts, by every scorer whose sign is -1 or on whose share a margin is asked; intervals are valid whatever the distribution",
     key: ["policy", "scorer"],
     columns: {
       policy,
       scorer: text("the scorer's name"),
+      threshold: double("cost above which a response is unsafe"),
       before: double("share under the reference, mean over prompts"),
       beforeLow: double("its interval: lower end"),
       beforeHigh: double("and upper end"),

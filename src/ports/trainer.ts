@@ -21,6 +21,8 @@ export interface PreferencePair {
   chosen: Text;
   rejected: Text;
   safe?: readonly [chosen: boolean, rejected: boolean];
+  /** What its row says to the chat template: `tools` and `chat_template_kwargs`. */
+  row?: Row;
 }
 
 /** Row of training data and its place, for errors about it. */

@@ -108,8 +108,17 @@ export const samplers: Openers<Engine["sample"], [Opening], SamplerEngine> = {
     const { openServedPolicy } = await import("./endpoint/open.js");
     const spec = { endpoint, model, serves, tokenizer, key, concurrency, timeout, retries };
     // A run needs both of every server, the second for its KL: what lacks one is found before anything is sampled.
-    const needs = { sample: true, logprobs: true };
+    const needs = { sample: true, logprobs: true, adapters: true };
     const open = (ref: PolicyRef) => openServedPolicy({ spec, ref, needs, notice });
+    return { openSampler: open, openLogprobs: open };
+  },
+  async bulk({ export: requests, import: answers, tokenizer }, { notice }) {
+    const { BulkExchange } = await import("./bulk/exchange.js");
+    const { openBulkPolicy } = await import("./bulk/policy.js");
+    const { openTokenizer } = await import("../files/modelFolder.js");
+    const exchange = new BulkExchange({ export: requests, import: answers }, notice);
+    const open = async (ref: PolicyRef) =>
+      openBulkPolicy({ ref, tokenizer: await openTokenizer(tokenizer ?? ref.model), exchange });
     return { openSampler: open, openLogprobs: open };
   },
 };
@@ -120,7 +129,7 @@ export const trainers: Openers<Engine["train"], [Opening, World["openScorer"]], 
     const { openEmbeddedTrainer } = await import("./onnx/trainer.js");
     return openEmbeddedTrainer(await runtime(), openScorer, notice);
   },
-  async trl({ launcher, python, num_workers, distribution, model_path, dtype, bf16, ...ray }, { notice }) {
+  async trl({ launcher, python, num_workers, distribution, model_path, dtype, bf16, reference, ...ray }, { notice }) {
     const { openTrlTrainer } = await import("./trl/trainer.js");
     const { ray_address, storage_path, max_failures } = ray;
     return openTrlTrainer(
@@ -129,7 +138,7 @@ export const trainers: Openers<Engine["train"], [Opening, World["openScorer"]], 
         python,
         workers: num_workers,
         distribution,
-        ...{ modelPath: model_path, dtype, bf16 },
+        ...{ modelPath: model_path, dtype, bf16, reference },
         ray: { address: ray_address, storage: storage_path, maxFailures: max_failures },
       },
       notice,

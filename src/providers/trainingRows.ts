@@ -57,7 +57,7 @@ function pairExamples({ pairs, beta, options }: PairsJob, tokenizer: Tokenizer):
     if (Math.max(first.response.length, second.response.length) + first.prompt.length > max_length) return [];
     return [
       {
-        prompt: tokenizePrompt(tokenizer, prompt, "a prompt"),
+        prompt: tokenizePrompt(tokenizer, prompt, "a prompt", chosen.row),
         completions: [first.response, second.response],
         probability,
         target,

@@ -2,6 +2,7 @@
 import { dpoLossOf } from "../train/objectives/dpo/losses.js";
 import { shareOfWorkers, trlContradiction, unevenShare } from "./kinds/trl.js";
 import { dpoObjective } from "./options.js";
+import { scorersBehind } from "./parts.js";
 import type { Fail, Recipe, ScorerSpec } from "./schema.js";
 import { contradiction, guidanceOf, type Train } from "./train.js";
 
@@ -41,7 +42,7 @@ function placedScorers(recipe: Recipe): [(string | number)[], ScorerSpec][] {
       ? []
       : [
           [["reward"], recipe.reward],
-          ...recipe.safety.map((spec, i): [(string | number)[], ScorerSpec] => [["safety", i], spec]),
+          ...scorersBehind(recipe.safety).map((spec, i): [(string | number)[], ScorerSpec] => [["safety", i], spec]),
         ];
   const held = recipe.evaluate.scorers.map((spec, i): [(string | number)[], ScorerSpec] => [
     ["evaluate", "scorers", i],

@@ -17,6 +17,7 @@ export type {
   JudgeSpec,
   MethodName,
   MocanRecipe,
+  PartSpec,
   PecanRecipe,
   PreferenceConstraintSpec,
   PreferenceData,
@@ -25,6 +26,7 @@ export type {
   PromptSource,
   ReadyScorerSpec,
   Recipe,
+  ScorerConstraint,
   ScorerSpec,
   TrainedScorerSpec,
 } from "./schema.js";

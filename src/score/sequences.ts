@@ -77,7 +77,15 @@ async function* evaluate(
   const longest = trees.reduce((n, t) => Math.max(n, ...t.completions.map((c) => c.length + t.prompt.length)), 1);
   requireLength(model, longest, "a row");
   const batches = batchTrees(trees, tokensPerBatch);
-  const rows = Math.max(...batches.map((b) => b.trees.reduce((n, t) => n + treeLength(t), 0)));
+  // Batches are as many as a file makes them: no call takes them all as arguments.
+  const rows = batches.reduce(
+    (most, b) =>
+      Math.max(
+        most,
+        b.trees.reduce((n, t) => n + treeLength(t), 0),
+      ),
+    0,
+  );
   const chunks = headChunks(rows, model.config.vocabSize);
   const executable = await load(longest, chunks);
   try {

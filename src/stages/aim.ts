@@ -6,13 +6,17 @@ import {
   gainVariance,
   InfeasibleError,
   planAim,
+  promptGains,
   type Scores,
   solveDebiased,
   solveDual,
 } from "../dual/index.js";
+import { wideningOf } from "../evaluate/meanBound.js";
 import type { AimRow, SolveRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import type { Confidence } from "./confidence.js";
+import type { Problem } from "./context.js";
+import { isShare, shareRange } from "./parts.js";
 
 /** Effective samples of a prompt below which an aim is not trusted: few responses carry the weight. */
 const fewestEffective = 2;
@@ -39,9 +43,9 @@ export async function aimFor(
   scores: Scores,
   {
     policy,
-    margins,
+    safety,
     asked,
-  }: { policy: string; margins: readonly number[]; asked: Pick<Confidence, "confidence" | "power"> },
+  }: { policy: string; safety: Problem["safety"]; asked: Pick<Confidence, "confidence" | "power"> },
 ): Promise<{ row: AimRow; found: DebiasedSolution }> {
   const { beta, evaluate } = run.recipe;
   const counts: TestCounts = {
@@ -49,7 +53,8 @@ export async function aimFor(
     calibration: (await run.prompts("calibration")).length,
     responses: evaluate.num_samples,
   };
-  const { found, ...row } = aimBeyond(scores, { beta, margins, asked, counts });
+  const margins = safety.map(({ margin }) => margin);
+  const { found, ...row } = aimBeyond(scores, { beta, margins, shares: safety.map(isShare), asked, counts });
   return { found, row: { policy, ...row } };
 }
 
@@ -59,11 +64,14 @@ export function aimBeyond(
   {
     beta,
     margins,
+    shares = margins.map(() => false),
     asked: { confidence, power },
     counts,
   }: {
     readonly beta: number;
     readonly margins: readonly number[];
+    /** Which of them are on shares of responses; none by default. */
+    readonly shares?: readonly boolean[];
     readonly asked: Pick<Confidence, "confidence" | "power">;
     readonly counts: TestCounts;
   },
@@ -77,7 +85,10 @@ export function aimBeyond(
       : gainVariance(scores, { beta, lambda: plain.solution.lambda, responses }).map(({ total }) =>
           Math.sqrt(total / calibration),
         );
-  const plan = planAim(scores, { beta, margins, confidence, power, gap, heldOut });
+  // A share's bound holds for any distribution, and is wider for it: how much, its gains as reweighted show.
+  const { safety: byPrompt } = promptGains(scores, beta, plain.solution.lambda);
+  const widening = shares.map((isOne, j) => (isOne ? wideningOf(byPrompt[j], (1 - confidence) / 2, shareRange) : 1));
+  const plan = planAim(scores, { beta, margins, confidence, power, gap, heldOut, widening });
   const least = Math.min(fewestEffective, plain.solution.predicted.ess.mean);
   const aimed = (share: number) => margins.map((margin, j) => margin + share * plan.slack[j]);
   const at = (share: number): DebiasedSolution | undefined => {

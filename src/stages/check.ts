@@ -6,6 +6,7 @@ import { effectiveSamples } from "../dual/effectiveSamples.js";
 import { InputError } from "../errors.js";
 import type { CheckEvent } from "../ports/events.js";
 import type { PolicySample, SampledResponse, Sampler } from "../ports/policy.js";
+import type { ObjectiveName } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
 import type {
   CompareRecipe,
@@ -18,6 +19,8 @@ import type {
 } from "../recipe/parse.js";
 import { scorersOf, trainedScorers } from "../recipe/scorers.js";
 import type { Text } from "../text/rows.js";
+import { givenPrompt } from "./collect.js";
+import { checkPromptCategories } from "./parts.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { choosePrompts } from "./prompts.js";
 
@@ -48,6 +51,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
       () => world.openSampler(ref),
       async (open) => {
         const rows = await choosePrompts(recipe, world, open);
+        checkPromptCategories(recipe.safety, rows);
         const train = rows.filter(({ split }) => split === "train");
         const sampler = await open();
         return { rows, train, ...(await trySampling(sampler, train.slice(0, TRIED.prompts), recipe)) };
@@ -57,7 +61,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
   const { rows, train, samples, perStep } = tried;
   const responses = samples.map(
     ({ promptIndex, response, responseIds, finishReason }): SampledResponse => ({
-      prompt: train[promptIndex].text,
+      ...givenPrompt(train[promptIndex]),
       ...{ response, responseIds, finishReason },
     }),
   );
@@ -141,8 +145,9 @@ async function named<T>(part: string, action: () => Promise<T>): Promise<T> {
 async function trySampling(
   sampler: Sampler,
   prompts: readonly { text: Text; prompt: number }[],
-  { sampling, seed }: Recipe,
+  { sampling, seed, engine }: Recipe,
 ): Promise<{ samples: PolicySample[]; perStep: number }> {
+  const batched = engine.sample.kind === "bulk";
   const responses = Math.min(TRIED.responses, sampling.num_samples);
   const tokens = Math.min(TRIED.tokens, sampling.max_new_tokens);
   const jobs = prompts.map(({ text }, promptIndex) => ({
@@ -155,6 +160,7 @@ async function trySampling(
     for await (const sample of sampler.sample(jobs, { ...sampling, max_new_tokens, seed })) samples.push(sample);
     return samples;
   };
+  if (batched) return { samples: jobs.flatMap(({ promptIndex }) => standIns(promptIndex)), perStep: 0 };
   // The first time loads and warms up, which the rate must not count.
   await draw(1);
   const start = performance.now();
@@ -164,6 +170,12 @@ async function trySampling(
   samples.sort((a, b) => a.promptIndex - b.promptIndex || a.sampleIndex - b.sampleIndex);
   return { samples, perStep };
 }
+
+/** Responses that stand in for samples where a batch is to draw them: they are there to try the scorers. */
+const standIns = (promptIndex: number): PolicySample[] =>
+  ["Yes, here it is.", "No, I will not do that."].map((response, sampleIndex) => ({
+    ...{ promptIndex, sampleIndex, response, responseIds: [], logprob: 0, finishReason: "length" },
+  }));
 
 /** Trial of a scorer: its scores, where it has some, and the seconds that it takes for the tried responses. */
 interface Tried {
@@ -226,20 +238,18 @@ async function checkRows(source: PreferenceSource, world: World): Promise<void> 
 
 /** Objectives that a recipe's trainings need, before any is spent on. */
 async function checkTrainer(recipe: Recipe, world: World): Promise<void> {
-  const trainer = await world.openTrainer();
-  try {
-    const needed = [
-      "dpo",
-      ...(isComparison(recipe) && recipe.compare.safe_rlhf ? ["ppo_lagrangian"] : []),
-      ...trainedScorers(recipe).map(({ objective }) => objective),
-    ];
-    for (const objective of needed)
-      if (!trainer.objectives.some((one) => one === objective))
-        throw new InputError(
-          `the trainer has no objective '${objective}': it has ${trainer.objectives.join(", ")}; leave out what needs it, or train by another engine`,
-        );
-  } finally {
+  const needed = new Set<ObjectiveName>([
+    "dpo",
+    ...(isComparison(recipe) && recipe.compare.safe_rlhf ? (["ppo_lagrangian"] as const) : []),
+    ...trainedScorers(recipe).map(({ objective }) => objective),
+  ]);
+  for (const objective of needed) {
+    const trainer = await world.openTrainer(objective);
     await trainer.close();
+    if (!trainer.objectives.includes(objective))
+      throw new InputError(
+        `the trainer has no objective '${objective}': it has ${trainer.objectives.join(", ")}; leave out what needs it, or train by another engine`,
+      );
   }
 }
 

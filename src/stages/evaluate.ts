@@ -14,7 +14,7 @@ import { roundsOf, safetyGains } from "./gains.js";
 import { judgePolicy } from "./judging.js";
 import { referenceOf, trainedPolicy, withOpened } from "./policies.js";
 import { scorerOpener } from "./scorers.js";
-import { unsafeShares } from "./shares.js";
+import { unsafeBy, unsafeShares } from "./shares.js";
 
 /** Rounds in which held-out responses are drawn where a confidence is asked. */
 const mostRounds = 3;
@@ -78,17 +78,26 @@ export async function evaluatePolicy(
       () => world.openLogprobs(referenceOf(recipe)),
       (open) => collectLogprobs(run, policy, reference, open, task),
     );
-    const rates: WinRateRow[] = [];
-    for (const spec of options.judges) rates.push(await judgePolicy(run, world, spec, policy, task));
-    await run.setWinRates(policy, rates);
   });
   const rows = await evaluate(run, reference, policy, problem, scorers);
   await run.setEvaluations(policy, rows);
-  const costs = [...(recipe.method === "pecan" ? [] : recipe.safety), ...scorers].filter(({ sign }) => sign === -1);
-  const shares = await unsafeShares(run, policy, [...new Set(costs.map(({ name }) => name))], options.confidence);
+  const shares = await unsafeShares(run, policy, unsafeBy(recipe, scorers), options.confidence);
   await run.replace("shares", { policy }, shares);
   if (shares.length > 0) emit({ event: "shares", rows: shares.map(snakeRow) });
   emit({ event: "evaluation", rows: rows.map(snakeRow) });
-  const rates = await run.winRates(policy);
+  // Verdicts on the margins do not wait for judges, who may fail.
+  const rates: WinRateRow[] = [];
+  await billed(context, policy, "evaluate", async () => {
+    for (const spec of options.judges) {
+      const rate = await judgePolicy(run, world, spec, policy, task);
+      if (Number.isFinite(rate.rate)) rates.push(rate);
+      else
+        emit({
+          event: "notice",
+          message: `judge '${spec.name}' gave no verdict on any of ${rate.pairs} pairs of '${policy}': there is no win rate`,
+        });
+    }
+  });
+  await run.setWinRates(policy, rates);
   if (rates.length > 0) emit({ event: "judged", rows: rates.map(snakeRow) });
 }

@@ -137,15 +137,22 @@ export abstract class NamedRows implements RunStore {
   addPrompts(rows: readonly PromptRow[]): Promise<void> {
     return this.add(
       "prompts",
-      rows.map(({ text, ...row }) =>
-        typeof text === "string" ? { ...row, text, messages: null } : { ...row, text: null, messages: text },
+      rows.map(({ text, row: extra = null, category = null, ...row }) =>
+        typeof text === "string"
+          ? { ...row, category, text, messages: null, extra }
+          : { ...row, category, text: null, messages: text, extra },
       ),
     );
   }
 
   async prompts(split?: Split): Promise<PromptRow[]> {
     const rows = await this.select("prompts", split === undefined ? {} : { split });
-    return rows.map(({ text, messages, ...row }) => ({ ...row, text: text ?? [...messages!] }));
+    return rows.map(({ text, messages, extra, category, ...row }) => ({
+      ...row,
+      ...(category !== null && { category }),
+      text: text ?? [...messages!],
+      ...(extra && { row: extra }),
+    }));
   }
 
   addSamples(rows: readonly SampleRow[]): Promise<void> {

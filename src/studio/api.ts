@@ -94,6 +94,8 @@ export interface RunFigures {
   /** Confidence of reported intervals, and the power of a verdict that an aim is made for. */
   readonly intervals: number;
   readonly power: number;
+  /** Which of the constraints are on shares of responses. */
+  readonly shares: readonly boolean[];
   /** Whether the reference is sampled and scored, so that a margin can be moved. */
   readonly scored: boolean;
   /** Temperature at which its policies answer. */

@@ -8,6 +8,7 @@ import type { Scorer } from "../ports/scorer.js";
 import type { RunStore } from "../ports/store.js";
 import type { World } from "../ports/world.js";
 import type { Recipe, ScorerSpec } from "../recipe/parse.js";
+import { scorersBehind } from "../recipe/parts.js";
 import { aligned } from "../stages/context.js";
 import { atStrength, referenceOf } from "../stages/policies.js";
 import { promptFormat } from "../stages/prompts.js";
@@ -175,7 +176,7 @@ async function openChat(run: RunStore, key: string, device: Device): Promise<Ope
         const model = keep(await world.openLogprobs(await modelOf(run, spec, recipe.pretrain.use_peft)));
         scorers.push(implicit(spec.name, recipe.beta, { model, base }));
       }
-    } else specs.push(recipe.reward, ...recipe.safety);
+    } else specs.push(recipe.reward, ...scorersBehind(recipe.safety));
     for (const spec of [...specs, ...recipe.evaluate.scorers])
       scorers.push(explicit(spec, keep(await scorerOpener({ run, world }, spec)())));
     return { key, recipe, world, samplers, scorers, notices, close };

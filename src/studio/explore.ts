@@ -24,6 +24,8 @@ export interface RunFacts {
   readonly intervals: number;
   readonly power: number;
   readonly counts: TestCounts;
+  /** Which of the constraints are on shares of responses; none by default. */
+  readonly shares?: readonly boolean[];
 }
 
 /** Policy that solves a question: its multipliers and what is predicted of it. */
@@ -114,7 +116,7 @@ export class Explorer {
     yield { part: "frontier", constraints: margins.map((_, j) => this.frontierOf(solution, j)) };
     if (confidence !== null && facts.counts.heldOut >= 2) {
       const { found, aimed, wanted, price } = aimBeyond(scores, {
-        ...{ beta, margins, counts: facts.counts },
+        ...{ beta, margins, counts: facts.counts, shares: facts.shares },
         asked: { confidence, power: facts.power },
       });
       yield { part: "aim", aimed, wanted, price, answer: policyAnswer(found.solution) };

@@ -4,6 +4,7 @@ import { drawSections, gatherPage } from "../report/index.js";
 import { reference } from "../stages/collect.js";
 import { confidenceOf } from "../stages/confidence.js";
 import { aligned } from "../stages/context.js";
+import { isShare } from "../stages/parts.js";
 import type { RunFolder } from "../store/runFolder.js";
 import type {
   AttemptFigures,
@@ -51,6 +52,7 @@ export async function runFigures(
     seed: recipe.seed,
     intervals: recipe.evaluate.confidence,
     power: confidenceOf(recipe)?.power ?? 0.95,
+    shares: recipe.safety.map(isShare),
     scored: await isScored(run),
     temperature: recipe.sampling.temperature,
     attempts,

@@ -61,6 +61,7 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
   const tokenizerConfig = (files.tokenizerConfig ?? {}) as Json;
   const config = (files.config ?? {}) as Json;
   const generationConfig = (files.generationConfig ?? {}) as Json;
+  requireIds(files.tokenizerJson as Json);
   const exact = exactJson(withAddedTokens(files.tokenizerJson as Json, tokenizerConfig), tokenizerConfig);
   const encoder = makeEncoder(exact, tokenizerConfig);
   let layout: PairLayout | undefined;
@@ -149,6 +150,22 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
       }
     },
   };
+}
+
+/** Largest id that a token may have: the encoder lists every id up to the largest. */
+const MOST_TOKENS = 10_000_000;
+
+/** @throws InputError for a token whose id is no whole number, or beyond all bounds. */
+function requireIds({ model, added_tokens }: Json): void {
+  const vocabulary = Object.entries(((model ?? {}) as Json).vocab ?? {});
+  // A unigram model lists pairs of a token and its score.
+  const named = Array.isArray(((model ?? {}) as Json).vocab) ? [] : vocabulary;
+  const added = Array.isArray(added_tokens) ? added_tokens.map((token) => [token?.content, token?.id] as const) : [];
+  for (const [token, id] of [...named, ...added])
+    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > MOST_TOKENS)
+      throw new InputError(
+        `tokenizer.json cannot be read: the id of the token ${JSON.stringify(token)} is ${JSON.stringify(id)}, which is no whole number up to ${MOST_TOKENS}`,
+      );
 }
 
 function makeEncoder(exact: Json, tokenizerConfig: Json): Encoder {

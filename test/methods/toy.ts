@@ -105,7 +105,7 @@ export function toyWorld(options: ToyOptions = {}): World {
   const more = { steps: trainSteps, rate: options.rate ?? 12, tokens: tokensPerStep, pause, onRow };
   return {
     async readPrompts() {
-      return Array.from({ length: options.prompts ?? 72 }, (_, i) => `prompt ${i}`);
+      return Array.from({ length: options.prompts ?? 72 }, (_, i) => ({ prompt: `prompt ${i}` }));
     },
     openSampler: open,
     openLogprobs: open,

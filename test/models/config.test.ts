@@ -220,3 +220,8 @@ describe("refuses, with the key", () => {
     expect(() => read(changes)).toThrow(message);
   });
 });
+
+test("a size that is no whole number, or beyond all bounds, is named", () => {
+  expect(() => read({ ...QWEN, hidden_size: 32.5 })).toThrow(/"hidden_size"/);
+  expect(() => read({ ...QWEN, num_hidden_layers: 1e9 })).toThrow(/"num_hidden_layers"/);
+});

@@ -109,3 +109,20 @@ test("what is not wanted any more is aborted at the server", async () => {
   await asked;
   await gone;
 });
+
+test("a request on a kept connection that the server resets is sent again on a new one, and counts as no failure", async () => {
+  const seen = new Set<object>();
+  let resets = 0;
+  const port = await serve(({ socket }, response) => {
+    if (seen.has(socket)) {
+      resets++;
+      return void socket.resetAndDestroy();
+    }
+    seen.add(socket);
+    response.end("{}");
+  });
+  const client = clientOf(`http://127.0.0.1:${port}/v1`, { retries: 0 });
+  await post(client);
+  await post(client);
+  expect([seen.size, resets]).toEqual([2, 1]);
+});

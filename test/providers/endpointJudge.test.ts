@@ -134,3 +134,65 @@ test("no more requests are open at a time than allowed, and every pair is judged
   expect(endpoint.requests).toHaveLength(20);
   expect(endpoint.busiest).toBe(4);
 });
+
+const filtered: Act = {
+  status: 400,
+  body: '{"error":{"code":"content_filter","message":"The response was filtered by the content management policy"}}',
+};
+
+test.each<[string, Act]>([
+  ["a content filter", filtered],
+  ["a request that is refused", { status: 400, body: '{"error":{"message":"context length exceeded"}}' }],
+  ["no choice", { raw: '{"choices":[]}' }],
+  ["an error with 200", { raw: '{"error":{"code":400,"message":"no"}}' }],
+  ["an error with 200 that may pass", { raw: '{"error":{"code":502,"message":"upstream"}}' }],
+])("one pair that is answered by %s is unreadable, and the others are judged", async (_, trouble) => {
+  const { verdicts, error } = await judge(
+    ({ body }) => (body.messages.at(-1)!.content.includes("question 1") ? trouble : { say: "Verdict: A" }),
+    { count: 4 },
+  );
+  expect(error).toBeUndefined();
+  expect(verdicts.map(({ preference }) => preference)).toEqual(["first", "unreadable", "first", "first"]);
+  expect(verdicts[1]!.answer).not.toBe("");
+});
+
+test("a server that refuses everything is not taken for a filter; a filter that hits everything is", async () => {
+  const wrong = await judge(() => ({ status: 400, body: '{"error":{"message":"unknown parameter"}}' }), { count: 20 });
+  expect(String(wrong.error)).toMatch(/unknown parameter/);
+  expect(wrong.verdicts.length).toBeLessThan(20);
+  await endpoint.close();
+  const all = await judge(() => filtered, { count: 20 });
+  expect(all.error).toBeUndefined();
+  expect(all.verdicts).toHaveLength(20);
+});
+
+test("a server without a system role is asked without one, from then on at once", async () => {
+  const { verdicts, error } = await judge(
+    ({ body }) =>
+      body.messages.some(({ role }) => role === "system")
+        ? { status: 400, body: '{"error":{"message":"System role not supported"}}' }
+        : { say: "Verdict: B" },
+    { count: 3 },
+  );
+  expect(error).toBeUndefined();
+  expect(verdicts.map(({ preference }) => preference)).toEqual(["second", "second", "second"]);
+  expect(endpoint.requests).toHaveLength(4);
+  expect(endpoint.requests.at(-1)!.body.messages[0]!.content).toContain("safer");
+});
+
+test("a key that the server repeats is not printed", async () => {
+  const { error } = await judge(() => ({ status: 401, body: '{"error":{"message":"Incorrect key sk-very-secret"}}' }), {
+    key: "sk-very-secret",
+  });
+  expect(String(error)).toMatch(/Incorrect key/);
+  expect(String(error)).not.toContain("sk-very-secret");
+});
+
+test("an answer in parts is read", async () => {
+  const parts = [
+    { type: "text", text: "B is rude. " },
+    { type: "text", text: "Verdict: A" },
+  ];
+  const { verdicts } = await judge(() => ({ raw: JSON.stringify({ choices: [{ message: { content: parts } }] }) }));
+  expect(verdicts.map(({ preference }) => preference)).toEqual(["first"]);
+});

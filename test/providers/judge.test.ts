@@ -24,6 +24,16 @@ test.each([
   ["Verdict: neither", undefined],
   ["Verdict: Although both", undefined],
   ["", undefined],
+  ["My verdict is B.", "second"],
+  ["Verdict: \\boxed{A}", "first"],
+  ["Verdict: Response B is safer.", "second"],
+  ["Verdict: a draw", "tie"],
+  ["Both are fine, so [[C]]", "tie"],
+  ["[[A]] at first, but [[B]]", "second"],
+  ['{"reason": "rude", "verdict": "A"}', "first"],
+  ["<think>Verdict: A? No.</think>\nVerdict: B", "second"],
+  ["… thoughts that a template opened. Verdict: A</think>Verdict: B", "second"],
+  ["<think>cut off before its end. Verdict: A", undefined],
 ])("the verdict in %j is %s", (answer, verdict) => {
   expect(readVerdict(answer)).toBe(verdict);
 });

@@ -73,15 +73,18 @@ export async function startEngine(
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, HF_HUB_OFFLINE: "1" },
   });
+  const end = () => void killGroup(child);
+  process.once("exit", end);
+  child.once("exit", () => process.off("exit", end));
   let log = "";
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (piece: Buffer) => {
       log = (log + piece.toString("utf8")).slice(-4000);
     });
   const url = `http://127.0.0.1:${port}`;
-  const end = Date.now() + 900_000;
+  const latest = Date.now() + 900_000;
   while (!(await healthy(`${url}/health`))) {
-    if (child.exitCode !== null || Date.now() > end) {
+    if (child.exitCode !== null || Date.now() > latest) {
       await killGroup(child);
       throw new Error(`${engine} did not start:\n${log}`);
     }

@@ -234,7 +234,7 @@ describe(...needing("llamacpp", "llama.cpp"), () => {
       endpoint: server.url,
       model: "any",
       parameters: { temperature: 0, max_tokens: 64 },
-      ...{ concurrency: 2, timeout: 120, retries: 1 },
+      ...{ concurrency: 2, timeout: 300, retries: 1 },
     });
     const pairs: Comparison[] = [
       { prompt: asUserTurn("Say hello."), first: "Hello! How are you?", second: "No." },
@@ -270,7 +270,7 @@ describe(...needing("transformers", "transformers serve"), () => {
       model,
       tokenizer,
       concurrency: 1,
-      timeout: 120,
+      timeout: 300,
       retries: 0,
     };
     const opened = openEndpointPolicy(options, { temperature: 1 }, { sample: true, logprobs: false });

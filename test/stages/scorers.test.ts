@@ -24,11 +24,11 @@ afterEach(async () => {
 });
 
 /** Recipe whose safety scorer, unless `given`, and witness are trained; `limit` is the safety scorer's. */
-function recipeOf({ limit = 1000, margin = 0.3, given = false } = {}): Recipe {
+function recipeOf({ limit = 1000, margin = 0.3, scale = 1, given = false } = {}): Recipe {
   const trained = (file: string, limit: number) =>
     `preferences: { file: ${file}, limit: ${limit} }, train: { learning_rate: 1, max_steps: 2 }`;
   const safety = given ? "model: safety" : trained("safety.jsonl", limit);
-  const witnesses = given ? "" : `{ name: witness, ${trained("witness.jsonl", 1000)} }`;
+  const witnesses = given ? "" : `{ name: witness, scale: ${scale}, ${trained("witness.jsonl", 1000)} }`;
   return parseRecipe(
     `model: toy
 prompts: { file: toy.jsonl, held_out: 40, limit: 32 }
@@ -117,10 +117,19 @@ test("a score model is trained anew only when what it is trained by changes, and
   await go(recipeOf({ margin: 0.2 }), world(asked));
   expect(asked.jobs).toEqual([]);
   await run.close();
+  // Another scale gives other scores by the same model.
+  const scaled = hearing();
+  await go(recipeOf({ margin: 0.2, scale: 2 }), world(scaled));
+  expect(scaled.jobs).toEqual([]);
+  expect(scaled.rows.some((row) => row.startsWith("score witness"))).toBe(true);
+  expect(scaled.opened.find(({ name }) => name === "witness")).toMatchObject({
+    adapter: `${run.path}/pretrained/witness`,
+  });
+  await run.close();
   const changed = hearing();
-  await go(recipeOf({ margin: 0.2, limit: 20 }), world(changed));
+  await go(recipeOf({ margin: 0.2, scale: 2, limit: 20 }), world(changed));
   expect(changed.jobs.map(({ outputDir, rows }) => [outputDir, rows.length])).toEqual([
-    [`${run.path}/pretrained/harmless@3`, 20],
+    [`${run.path}/pretrained/harmless@4`, 20],
   ]);
   expect(changed.rows.filter((row) => row.startsWith("sample") && Number(row.split(" ")[1]) < 32)).toEqual([]);
   expect(changed.rows.some((row) => row.startsWith("score harmless"))).toBe(true);

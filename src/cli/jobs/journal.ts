@@ -1,6 +1,15 @@
 /** What a server has answered to a command, kept beside the command's output until that is written. */
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { InputError } from "../../errors.js";
 import { STANDARD_OUTPUT } from "../../files/rows/write.js";
 
@@ -23,15 +32,28 @@ export class Journal<T> {
       if (this.file !== "") writeFileSync(this.file, `${JSON.stringify({ job: mark })}\n`);
       return;
     }
+    const answers: unknown[] = [];
+    let number = 0;
     // A line that a kill cut off is none.
-    const lines = readFileSync(this.file, "utf8").split("\n").slice(0, -1);
-    const [head, ...answers] = lines.map((line) => JSON.parse(line));
-    if (head?.job !== mark)
-      throw new InputError(
-        `${this.file} holds the answers to another command, with other rows or options: give those again, give another --output, or remove it`,
-      );
-    this.kept = answers;
-    writeFileSync(this.file, lines.map((line) => `${line}\n`).join(""));
+    const whole = eachLine(this.file, (line) => {
+      const value = this.parsed(line, ++number);
+      if (number > 1) answers.push(value);
+      else if ((value as { job?: unknown } | null)?.job !== mark)
+        throw new InputError(
+          `${this.file} holds the answers to another command, with other rows or options: give those again, give another --output, or remove it`,
+        );
+    });
+    truncateSync(this.file, whole);
+    if (number === 0) writeFileSync(this.file, `${JSON.stringify({ job: mark })}\n`);
+    this.kept = answers as T[];
+  }
+
+  private parsed(line: string, number: number): unknown {
+    try {
+      return JSON.parse(line);
+    } catch {
+      throw new InputError(`${this.file}:${number}: is damaged: take that line out, and it is asked for again`);
+    }
   }
 
   /** Answers as they come, each kept before it is passed on. */
@@ -45,5 +67,27 @@ export class Journal<T> {
   /** Removes the file: the output is written. */
   remove(): void {
     if (this.file !== "") rmSync(this.file, { force: true });
+  }
+}
+
+/** Lines of a file that end in a line feed, one at a time: a file may be longer than any text. Gives the bytes that they take. */
+function eachLine(file: string, take: (line: string) => void): number {
+  const descriptor = openSync(file, "r");
+  try {
+    const buffer = Buffer.alloc(1 << 20);
+    let rest: Buffer = Buffer.alloc(0);
+    let whole = 0;
+    for (let read = readSync(descriptor, buffer); read > 0; read = readSync(descriptor, buffer)) {
+      let bytes = Buffer.concat([rest, buffer.subarray(0, read)]);
+      for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10)) {
+        take(bytes.toString("utf8", 0, end));
+        whole += end + 1;
+        bytes = bytes.subarray(end + 1);
+      }
+      rest = bytes;
+    }
+    return whole;
+  } finally {
+    closeSync(descriptor);
   }
 }

@@ -29,31 +29,31 @@ export async function headerOf(file: string): Promise<string> {
 
 /** Rows of a .csv or .tsv file, its first record being the names. */
 export async function* readCsv(file: string): AsyncGenerator<PlacedRow> {
-  const lines = readLines(file);
+  // A quoted text may hold carriage returns: they are the parser's to take or to leave.
+  const lines = readLines(file, { keepReturns: true });
   const header = await lines.next();
   if (header.done) return;
-  const delimiter = delimiterOf(file, header.value.text);
+  const delimiter = delimiterOf(file, header.value.text.replace(/\r$/, ""));
   // What stops the reading of the lines reaches the parser as an error of its own making.
   let failure: unknown;
   async function* text() {
-    yield `${header.value!.text}\n`;
-    try {
-      for await (const line of lines) yield `${line.text}\n`;
-    } catch (error) {
-      failure = error;
-      throw error;
+    for (let line = header; !line.done; ) {
+      yield `${line.value.text}\n`;
+      try {
+        line = await lines.next();
+      } catch (error) {
+        failure = error;
+        throw error;
+      }
     }
   }
   const parser = Readable.from(text()).compose(
-    parse({ delimiter, info: true, skip_empty_lines: true }),
-  ) as AsyncIterable<{
-    record: string[];
-    info: { lines: number };
-  }>;
+    parse({ delimiter, skip_empty_lines: true, record_delimiter: ["\r\n", "\n"] }),
+  ) as AsyncIterable<string[]>;
   let names: string[] | undefined;
   let row = 0;
   try {
-    for await (const { record } of parser) {
+    for await (const record of parser) {
       if (names === undefined) {
         names = record.map((name) => name.trim());
         const twice = names.find((name, i) => names!.indexOf(name) !== i);

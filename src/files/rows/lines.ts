@@ -37,30 +37,34 @@ export async function* readBytes(file: string): AsyncGenerator<Buffer> {
 
 /**
  * Lines of a file, at line feeds only: JSON strings may hold the other line separators of Unicode. A carriage return
- * before the feed goes; so does a byte order mark.
+ * before the feed goes, unless it is to be kept; so does a byte order mark.
  * @throws InputError that names the line and the column of the first byte that is not UTF-8.
  */
-export async function* readLines(file: string): AsyncGenerator<Piece> {
+export async function* readLines(
+  file: string,
+  { keepReturns = false }: { keepReturns?: boolean } = {},
+): AsyncGenerator<Piece> {
   let rest: Buffer[] = [];
   let line = 0;
   for await (const chunk of readBytes(file)) {
     let start = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
       rest.push(chunk.subarray(start, end));
-      yield piece(file, rest, ++line);
+      yield piece(file, rest, ++line, keepReturns);
       rest = [];
       start = end + 1;
     }
     if (start < chunk.length) rest.push(chunk.subarray(start));
   }
-  if (rest.length > 0) yield piece(file, rest, ++line);
+  if (rest.length > 0) yield piece(file, rest, ++line, keepReturns);
 }
 
-function piece(file: string, parts: readonly Buffer[], line: number): Piece {
+function piece(file: string, parts: readonly Buffer[], line: number, keepReturns: boolean): Piece {
   const bytes = parts.length === 1 ? parts[0] : Buffer.concat(parts);
   if (line === 1 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)))
     throw new InputError(`${file}: is in UTF-16: save it as UTF-8`);
-  const text = bytes.toString("utf8").replace(/\r$/, "");
+  const whole = bytes.toString("utf8");
+  const text = keepReturns ? whole : whole.replace(/\r$/, "");
   if (!isUtf8(bytes)) {
     const column = text.indexOf("\uFFFD") + 1;
     throw new InputError(`${file}:${line}:${column}: a byte there is not UTF-8: save the file in that encoding`);

@@ -94,7 +94,9 @@ async function evaluateContender(
   { policy, evaluatedIn, ref }: Contender,
 ): Promise<void> {
   const { run } = context;
-  if ((await run.evaluations(policy)).length > 0) return;
+  const judged = new Set((await run.winRates(policy)).map(({ judge }) => judge));
+  const asked = recipe.evaluate.judges.every(({ name }) => judged.has(name));
+  if (asked && (await run.evaluations(policy)).length > 0) return;
   // Scores of its own for the prediction, and the scorers that all are measured by.
   const more =
     evaluatedIn === "preferences" ? [recipe.reward, ...recipe.safety, ...recipe.evaluate.scorers] : undefined;

@@ -13,7 +13,7 @@ export const gemma3: ModelFamily = {
     // transformers' Gemma 3 has the key and does not cap attention.
     c.only("attn_logit_softcapping");
     const config = readGemma(c, { maxPositions: 131_072, vocabSize: 262_208 });
-    const pattern = c.number("sliding_window_pattern", 6);
+    const pattern = c.count("sliding_window_pattern", 6);
     const { full_attention, sliding_attention } = c.object("rope_parameters") as Record<string, RawConfig>;
     const scaling = c.object("rope_scaling");
     const local = c.get("rope_local_base_freq") ?? 10_000;

@@ -11,20 +11,20 @@ export const gpt2: ModelFamily = {
     c.only("activation_function", "gelu_new", "gelu_pytorch_tanh");
     c.only("scale_attn_by_inverse_layer_idx", false);
     c.only("scale_attn_weights", true);
-    const hiddenSize = c.number("n_embd");
-    const heads = c.number("n_head");
+    const hiddenSize = c.count("n_embd");
+    const heads = c.count("n_head");
     if (hiddenSize % heads !== 0)
       c.fail(`a hidden size of ${hiddenSize} cannot be parted among ${heads} attention heads`);
     return {
-      vocabSize: c.number("vocab_size"),
+      vocabSize: c.count("vocab_size"),
       hiddenSize,
-      intermediateSize: c.number("n_inner", 4 * hiddenSize),
-      layers: c.number("n_layer"),
+      intermediateSize: c.count("n_inner", 4 * hiddenSize),
+      layers: c.count("n_layer"),
       heads,
       keyValueHeads: heads,
       headDim: hiddenSize / heads,
       normEpsilon: c.number("layer_norm_epsilon", 1e-5),
-      maxPositions: c.number("n_positions", 1024),
+      maxPositions: c.count("n_positions", 1024),
       tiedHead: c.flag("tie_word_embeddings", true),
       queryKeyValueBias: true,
       outputBias: true,

@@ -30,19 +30,19 @@ export function readLlamaLike(c: ConfigReader, defaults: Defaults = {}): FamilyC
 
 /** Config of a Llama-like model without its activation and rotary embedding. */
 export function readSizes(c: ConfigReader, defaults: Defaults = {}): FamilyConfig {
-  const hiddenSize = c.number("hidden_size", defaults.hiddenSize);
-  const heads = c.number("num_attention_heads", defaults.heads);
-  const headDim = c.number("head_dim", defaults.headDim ?? hiddenSize / heads);
+  const hiddenSize = c.count("hidden_size", defaults.hiddenSize);
+  const heads = c.count("num_attention_heads", defaults.heads);
+  const headDim = c.count("head_dim", defaults.headDim ?? hiddenSize / heads);
   if (headDim % 2 !== 0) c.fail(`a hidden size of ${hiddenSize} cannot be parted among ${heads} attention heads`);
-  const keyValueHeads = c.number("num_key_value_heads", defaults.keyValueHeads ?? heads);
+  const keyValueHeads = c.count("num_key_value_heads", defaults.keyValueHeads ?? heads);
   if (heads % keyValueHeads !== 0) c.fail(`${heads} attention heads cannot share ${keyValueHeads} key-value heads`);
-  const maxPositions = c.number("max_position_embeddings", defaults.maxPositions ?? 2048);
+  const maxPositions = c.count("max_position_embeddings", defaults.maxPositions ?? 2048);
   const attentionBias = c.flag("attention_bias", false);
   return {
-    vocabSize: c.number("vocab_size", defaults.vocabSize),
+    vocabSize: c.count("vocab_size", defaults.vocabSize),
     hiddenSize,
-    intermediateSize: c.number("intermediate_size", defaults.intermediateSize),
-    layers: c.number("num_hidden_layers", defaults.layers),
+    intermediateSize: c.count("intermediate_size", defaults.intermediateSize),
+    layers: c.count("num_hidden_layers", defaults.layers),
     heads,
     keyValueHeads,
     headDim,

@@ -7,7 +7,7 @@ export const smollm3: ModelFamily = {
   ...llamaLike,
   readConfig(c) {
     const config = readLlamaLike(c, { maxPositions: 32_768, theta: 2_000_000, tiedHead: true });
-    const interval = c.number("no_rope_layer_interval", 4);
+    const interval = c.count("no_rope_layer_interval", 4);
     // 1 stands for a layer that turns them.
     const given = c.get("no_rope_layers");
     if (given !== undefined && (!Array.isArray(given) || given.length < config.layers))

@@ -150,7 +150,7 @@ export function openClient(options: ClientOptions): Client {
     if (passingStatus(status)) {
       const wait = retryAfter(response.headers["retry-after"]);
       if (wait !== undefined) resumeAt = Math.max(resumeAt, Date.now() + Math.min(wait, longestWait) * 1000);
-      throw new Passing(`HTTP ${status}${inBrackets(ownWords(text))}`, wait, status);
+      throw new Passing(`HTTP ${status}${inBrackets(masked(ownWords(text), key))}`, wait, status);
     }
     return { status, text };
   };
@@ -184,7 +184,7 @@ export function openClient(options: ClientOptions): Client {
         if (status >= 400) {
           const hint =
             status === 401 || status === 403 ? ": check the token, in the environment variable that key names" : "";
-          const reason = ownWords(text);
+          const reason = masked(ownWords(text), key);
           const message = `${name}: ${where} refuses with HTTP ${status}${inBrackets(reason)}${hint}`;
           throw new Refusal(message, status, reason);
         }
@@ -264,6 +264,9 @@ function ownWords(text: string): string {
   if (words === undefined) return "";
   return (typeof words === "string" ? words : JSON.stringify(words)).slice(0, 300).replace(/\s+/g, " ");
 }
+
+/** Server's words without the token, which some repeat. */
+const masked = (words: string, key: string | undefined) => (key ? words.replaceAll(key, "…") : words);
 
 const inBrackets = (words: string) => (words === "" ? "" : ` (${words})`);
 

@@ -6,7 +6,7 @@ import { Random } from "../../random.js";
 import { tokenizePrompt } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { asPolicySample, tokenizeGiven, vocabularyOf } from "../tokens.js";
-import { withAdapter } from "./adapters.js";
+import { adapterLoading, withAdapter } from "./adapters.js";
 import { openClient } from "./client.js";
 import type { Choosing } from "./dialects/dialect.js";
 import { inParallel } from "./inParallel.js";
@@ -40,6 +40,8 @@ export type EndpointPolicyRef = Pick<PolicyRef, "adapter" | "temperature">;
 export interface Needs {
   readonly sample: boolean;
   readonly logprobs: boolean;
+  /** Whether adapters are going to be asked for that are not trained yet: who cannot load them is told at the start. */
+  readonly adapters?: boolean;
 }
 
 /** Log-probabilities of given texts cost the server [tokens × vocabulary] of memory: few at a time. */
@@ -97,6 +99,10 @@ export async function openEndpointPolicy(
           `${name}: ${client.where} gives sampled and given tokens log-probabilities that are ${apart.toPrecision(1)} nats a token apart: its precision limits that of the KL`,
         );
     } else if (needs.logprobs) await probeGiven(probed);
+    if (needs.adapters && ref.adapter === undefined) {
+      const lack = await adapterLoading(client, { dialect: base, served });
+      if (lack !== undefined) notice(`${name}: the evaluation needs the trained adapter on ${client.where}: ${lack}`);
+    }
 
     return {
       hasChatTemplate: tokenizer.hasChatTemplate,

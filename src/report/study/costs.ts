@@ -1,6 +1,7 @@
 /** What a run took: its work piece by piece, and what each method of a comparison took up to the margins. */
 import type { Bill as BillRow } from "../../ports/events.js";
 import type { Verdict } from "../../ports/rows.js";
+import { scorersBehind } from "../../recipe/parts.js";
 import { reference } from "../../stages/collect.js";
 import { aligned } from "../../stages/context.js";
 import type { Bill, Outcome } from "../figures.js";
@@ -83,7 +84,8 @@ interface Piece {
 
 /** The solve and the labels, which no model works on, are billed by their stages. */
 async function byPiece({ run }: Study): Promise<Work[]> {
-  const { reward, safety, evaluate, train } = run.recipe;
+  const { reward, evaluate, train } = run.recipe;
+  const safety = run.recipe.method === "pecan" ? run.recipe.safety : scorersBehind(run.recipe.safety);
   const names = [reward, ...safety].map(({ name }) => name);
   const bill = await run.costs();
   const trained = async (policy: string) =>

@@ -22,13 +22,13 @@ export function Margin({ run, attempt }: ViewProps) {
   const { value: scores, error } = useLoaded(run.scored ? () => api.scores(run.id, attempt.attempt) : null, [
     ...[run.id, attempt.attempt, run.scored],
   ]);
-  const { counts, seed, intervals, power } = run;
+  const { counts, seed, intervals, power, shares } = run;
   const facts: RunFacts = useMemo(
     () => ({
-      ...{ seed, intervals, power },
+      ...{ seed, intervals, power, shares },
       counts: { heldOut: counts.heldOut, calibration: counts.calibration, responses: counts.heldOutResponses },
     }),
-    [seed, intervals, power, counts.heldOut, counts.calibration, counts.heldOutResponses],
+    [seed, intervals, power, shares, counts.heldOut, counts.calibration, counts.heldOutResponses],
   );
   const [answer, ask] = useSolver(scores, facts);
   const asked: Question = useMemo(
