@@ -53,7 +53,7 @@ export function Measured({ run, attempt }: ViewProps) {
           <h2 id="strength">Strength of the update</h2>
           <p>
             Delivered at <b>{number(strength.chosen)}</b> ({strength.outcome})
-            {strength.reason === null ? "." : `: ${strength.reason}.`}
+            {strength.reason === null ? "." : `: ${strength.reason}`}
           </p>
           {strengths.length > 1 && (
             <div class="figures">
