@@ -45,7 +45,7 @@ def randomize(model, seed, std=0.25):
     gen = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
-            norm = "norm" in name or ".ln_" in name
+            norm = "norm" in name.lower() or ".ln_" in name
             p.copy_(torch.randn(p.shape, generator=gen) * std + (1.0 if norm and name.endswith("weight") else 0.0))
     return model.eval()
 

@@ -136,6 +136,7 @@ case(
     normal(5, 4),
     torch.tensor([4, 0, 4]),
 )
+case("erf", torch.erf, 2 * normal(3, 4))
 
 write_json(GOLDEN / "ops.json", CASES)
 print(len(CASES), "cases")

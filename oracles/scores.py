@@ -1,6 +1,7 @@
 """Tiny score models and their scores.
 
-usage: python oracles/scores.py        writes test/golden/scores/<name>/ with cases.json (rows {ids, score}) in each
+usage: python oracles/scores.py        writes test/golden/scores/<name>/ with cases.json (rows {ids, score}) in each, and
+                                       test/golden/score-labels/qwen2 (rows {ids, logits}), whose head has three labels
 
 llama, qwen2, gpt2, gemma3, phi3: transformers' ...ForSequenceClassification with one label; the score is read at the last token.
 beaver-*: the layout of Safe-RLHF's published reward and cost models, restated here from their description: a backbone
@@ -38,6 +39,7 @@ CLASSIFIERS = {
         Phi3Config(**{**SIZES, **SMALL, **UNTIED}, **ONE, rope_parameters=PARTIAL)
     ),
 }  # fmt: skip
+LABELS = {0: "safe", 1: "borderline", 2: "unsafe"}
 STATS = dict(mean=[-3.25], var=[6.5])
 BEAVERS = {
     # The statistics are there but not asked for.
@@ -93,9 +95,13 @@ def write(seed, folder, model, reload):
     model.save(folder) if isinstance(model, Beaver) else model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     score = reload(folder)
-    cases = [{"ids": ids, "score": rounded(score(torch.tensor([ids])).item())} for ids in sequences(seed)]
+    cases = [{"ids": ids, **values(score(torch.tensor([ids]))[0])} for ids in sequences(seed)]
     write_json(folder / "cases.json", cases)
-    print(folder.name, [rounded(c["score"], 5) for c in cases])
+    print(folder.name, rounded([list(c.values())[1] for c in cases], 5))
+
+
+def values(logits):
+    return {"score": rounded(logits.item())} if len(logits) == 1 else {"logits": rounded(logits)}
 
 
 def classifier(folder):
@@ -110,3 +116,5 @@ if __name__ == "__main__":
         for seed, (name, score) in enumerate(BEAVERS.items(), 31):
             model = Beaver(score).eval()
             write(seed, GOLDEN / "scores" / name, model, lambda _: model.double())
+        labelled = Qwen2Config(**{**SIZES, **SMALL, **UNTIED}, id2label=LABELS, label2id={n: i for i, n in LABELS.items()})
+        write(41, GOLDEN / "score-labels" / "qwen2", Qwen2ForSequenceClassification(labelled), classifier)

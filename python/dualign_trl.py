@@ -22,7 +22,7 @@ DPOTrainer's loop, optimizer, distribution and checkpoints do the work. Four thi
 through as they are, reference log-probabilities are those of the rows, rows come in the order of order.parquet, and the
 loss knows soft labels, regression targets and a temperature.
 
-Every event is a line of JSON on standard output that begins with {"dualign": N, N counting them.
+Every event is a line of JSON that begins with {"dualign": N, N counting them: on standard output, and in events.jsonl.
 """
 
 from __future__ import annotations
@@ -40,17 +40,22 @@ SURE = 1e-12
 
 
 class Events:
-    """Lines of JSON on standard output, from the first process only."""
+    """Lines of JSON on standard output and in a file, from the first process only."""
 
-    def __init__(self, first: bool):
+    def __init__(self, first: bool, file: Path | None = None):
         self.first = first
+        self.file = file
         self.count = 0
 
     def emit(self, event: str, **fields) -> None:
         if not self.first:
             return
         self.count += 1
-        print(json.dumps({"dualign": self.count, "event": event, **fields}), flush=True)
+        line = json.dumps({"dualign": self.count, "event": event, **fields})
+        print(line, flush=True)
+        if self.file:
+            with self.file.open("a") as file:
+                file.write(line + "\n")
 
 
 def share_of_processes(batch: int, accumulation: int, processes: int) -> tuple[int, int]:
@@ -233,7 +238,8 @@ def make_trainer(base):
                 fused_lm_head=True,
             )
             width = labels.size(1) - 1
-            return out.log_probs[:, -width:].float().sum(dim=1).chunk(2, dim=0)
+            # Summed in float64: the sum of a long response in float32 is off by more than its tokens are.
+            return out.log_probs[:, -width:].to(torch.float64).sum(dim=1).chunk(2, dim=0)
 
         def _compute_loss(self, model, inputs, return_outputs):
             loss = self.weighted(model, inputs)
@@ -248,7 +254,7 @@ def make_trainer(base):
             beta, kind = self.job["beta"], self.job["loss_type"]
             device = chosen.device
             reference = [inputs[name].to(device) for name in ("ref_chosen_logps", "ref_rejected_logps")]
-            ratios = [chosen - reference[0].float(), rejected - reference[1].float()]
+            ratios = [chosen - reference[0].to(torch.float64), rejected - reference[1].to(torch.float64)]
             if kind == "ipo":
                 counts = inputs["completion_mask"].sum(dim=1).clamp(min=1).chunk(2, dim=0)
                 z = ratios[0] / counts[0] - ratios[1] / counts[1]
@@ -258,13 +264,13 @@ def make_trainer(base):
                 kind,
                 z,
                 probability=inputs["probability"].to(device),
-                target=inputs["target"].to(device).float(),
+                target=inputs["target"].to(device).to(torch.float64),
                 beta=beta,
                 smoothing=self.job["label_smoothing"],
             )
             # A filling row must not make what it multiplies count, nor a not-a-number of it spread.
             weight = inputs["weight"].to(device)
-            part = torch.where(weight > 0, losses * weight.float(), torch.zeros_like(losses))
+            part = torch.where(weight > 0, losses * weight.to(losses.dtype), torch.zeros_like(losses))
             with torch.no_grad():
                 rewards = [(beta * r).double() for r in ratios]
                 figures = [
@@ -275,11 +281,12 @@ def make_trainer(base):
                 counted = (weight > 0).repeat(2)
                 sums.append((inputs["attention_mask"].sum(dim=1).to(device) * counted).sum().double())
                 self.sums += torch.stack(sums).cpu()
-            return part.sum()
+            # DeepSpeed wants a loss of a type that it knows.
+            return part.sum().float()
 
         def drain(self):
             """Figures of all processes since the last call: means by name, and the tokens."""
-            sums = self.accelerator.reduce(self.sums.to(self.accelerator.device, dtype=torch.float64 if self.accelerator.device.type != "mps" else torch.float32), "sum").tolist()
+            sums = self.accelerator.reduce(self.sums.to(self.accelerator.device, dtype=torch.float64), "sum").tolist()
             self.sums = torch.zeros_like(self.sums)
             return dict(zip(names, sums)), int(round(sums[-1]))
 
@@ -394,7 +401,8 @@ def train(folder: Path, work: Path, resume: bool) -> None:
     """Training of a job folder to its end; `work` gets checkpoints and result/."""
     job = json.loads((folder / "job.json").read_text())
     rank = int(os.environ.get("RANK", "0"))
-    events = Events(rank == 0)
+    work.mkdir(parents=True, exist_ok=True)
+    events = Events(rank == 0, work / "events.jsonl")
     try:
         train_job(folder, work, resume, job, events)
     except (Exception, SystemExit) as error:
@@ -523,7 +531,8 @@ def prepare(work: Path, fingerprint: str, resume: bool) -> bool:
     if not resume:
         for path in [*work.glob("checkpoint-*"), work / "result"]:
             shutil.rmtree(path, ignore_errors=True)
-        (work / "reference.json").unlink(missing_ok=True)
+        for name in ("reference.json", "events.jsonl"):
+            (work / name).unlink(missing_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     return done.exists() and json.loads(done.read_text())["fingerprint"] == fingerprint
 

@@ -53,6 +53,9 @@ for (const entry of Object.keys(exports)) {
   run(process.execPath, ["--input-type=module", "-e", `await import(${JSON.stringify(id)}${options})`]);
 }
 
+if (!existsSync(join(folder, "node_modules", name, "dist", "studio-page", "index.html")))
+  fail("the package lacks the page of dualign studio");
+
 // The declarations are complete by themselves, and a recipe as data is checked by them.
 const use = `import { evenOffsets, openRun, type RunEvent, runRecipe, solveDual } from "${name}";
 import { bootstrap } from "${name}/dual";

@@ -60,6 +60,8 @@ export function ready({ build = false, clean = false, test = false } = {}) {
   if (clean) rmSync(join(root, "dist"), { recursive: true, force: true });
   if (!build || newest(join(root, "src")) <= time(join(root, "dist", "recipe.schema.json"))) return;
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
+  run(process.execPath, [join(root, "scripts", "build-studio.mjs")]);
+  // Last: its time says when all was built.
   run(process.execPath, [join(root, "scripts", "build-schema.mjs")]);
 }
 

@@ -7,7 +7,16 @@ export class InputError extends Error {
   constructor(
     message: string,
     readonly exitCode = 2,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
+  }
+}
+
+/** End of a command that waits for answers which somebody else computes: what it has is kept, and it goes on later. */
+export class AwaitingError extends InputError {
+  override name = "AwaitingError";
+  constructor(message: string) {
+    super(message, 5);
   }
 }

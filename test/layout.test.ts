@@ -29,7 +29,7 @@ const knows: Readonly<Record<string, readonly string[]>> = {
   providers: ["ports", "recipe", "files", "text", "graph", "models", "sample", "score", "train", "evaluate"],
 };
 /** What puts the house together: everything is at hand there. */
-const top = ["cli", "library", "entry", "index.ts"];
+const top = ["cli", "library", "studio", "entry", "index.ts"];
 /** The rim: only these may use Node's modules and native packages; all else runs in a browser as it is. */
 const rim = ["store", "files", "providers", ...top];
 const common = ["errors.ts", "random.ts", "distributions.ts"];

@@ -13,6 +13,14 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
     ["dualign init pecan.yaml --pecan --helpfulness better.jsonl --safety safer.jsonl --margin 0.2", "by preferences"],
   ],
   check: [["dualign check recipe.yaml", "what it would do, what it would take, and whether every part works"]],
+  doctor: [
+    ["dualign doctor", "what this machine can run, and what is missing"],
+    ["dualign doctor --model models/mine", "how much memory a model takes"],
+    [
+      "dualign doctor --endpoint http://gpu1:8000/v1 --model base --tokenizer models/mine --json",
+      "what a server is fit for",
+    ],
+  ],
   mocan: [
     ["dualign mocan recipe.yaml --run runs/first", "from sampling to the report; after a kill, go on"],
     ["dualign mocan recipe.yaml --run runs/first --fail-on not-held", "in a script: fail where a margin is missed"],
@@ -27,12 +35,17 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
     ["dualign predict runs/first --margin 0.2:1.4:0.2 --json", "the frontier, for a program"],
     ["dualign predict runs/first --margin harmless=0.5 --beta 0.05 --beta 0.1", "by name, and at two β"],
   ],
+  studio: [
+    ["dualign studio runs", "every run of a folder, in the browser"],
+    ["dualign studio runs/first --open", "one run: move its margin, train, compare, chat"],
+  ],
   chat: [["dualign chat runs/first", "ask both the same"]],
   merge: [
     ["dualign merge runs/first --output-dir merged", "a model that needs no adapter"],
     ["dualign merge --model models/mine --adapter out --output-dir merged", "the same of any adapter"],
   ],
   push: [["dualign push runs/first --repo me/safer --dry-run", "what would be sent"]],
+  export: [["dualign export trl runs/first --output-dir for-trl", "the pairs for another trainer"]],
   dual: [
     ["dualign dual --scores scores.parquet --beta 0.1 --margin 1.0", "only the multiplier, from a file of scores"],
     ["dualign dual --scores runs/first --margin 0.5", "another margin on a run's scores"],

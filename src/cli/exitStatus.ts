@@ -8,6 +8,7 @@ export const exitStatuses = {
   mistake: { status: 2, meaning: "a mistake in what was given, or something of the machine's: one line says what" },
   infeasible: { status: 3, meaning: "a margin out of reach; the samples and scores are kept" },
   notHeld: { status: 4, meaning: "with --fail-on: a margin's verdict is not as asked" },
+  awaiting: { status: 5, meaning: "requests are exported and wait for their answers; 'dualign resume' goes on" },
   interrupted: { status: 130, meaning: "interrupted by Ctrl-C; 'dualign resume' goes on" },
   closedPipe: { status: 141, meaning: "the program that read the output has ended" },
   terminated: { status: 143, meaning: "terminated by SIGTERM; 'dualign resume' goes on" },

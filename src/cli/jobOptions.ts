@@ -4,7 +4,7 @@ import type { PolicyRef } from "../ports/policy.js";
 import type { PolicyEndpoint } from "../recipe/kinds/endpoints.js";
 import type { Engine } from "../recipe/kinds/engines.js";
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
-import type { ScorerSpec } from "../recipe/parse.js";
+import type { ReadyScorerSpec } from "../recipe/parse.js";
 
 /** Devices that compute: the processor, or a GPU by WebGPU or by CUDA. */
 export const devices = ["cpu", "webgpu", "cuda"] as const;
@@ -64,6 +64,6 @@ export interface LogprobsJob extends Job {
 
 /** Job of `dualign score`. */
 export interface ScoreJob extends Job {
-  scorer: ScorerSpec;
+  scorer: ReadyScorerSpec;
   output: string;
 }

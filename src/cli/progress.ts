@@ -9,6 +9,7 @@ import type {
   CheckEvent,
   ComparedGain,
   ComparisonRow,
+  DoctorEvent,
   DoneEvent,
   PredictionEvent,
   ProgressEvent,
@@ -148,6 +149,8 @@ function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; 
       return { note: event.message };
     case "check":
       return { note: checkInWords(event) };
+    case "doctor":
+      return { result: doctorInWords(event) };
     case "stage":
       if (event.state === "started") return { note: `${event.stage} …` };
       if (event.state === "skipped") return { note: `${event.stage}: done before` };
@@ -211,9 +214,12 @@ function words(event: Exclude<CommandEvent, ProgressEvent>): { result?: string; 
       return { note: `${named(policy)}learning rate ${learning_rate}, ${steps} steps: ${outcome}` };
     }
     case "arrival": {
-      const { policy, learning_rate, steps, loss, share } = event;
+      const { policy, learning_rate, steps, loss, share, accuracy, rows } = event;
+      // Of a model of preferences no optimum is known: how often it is right says what it knows.
+      const ranked =
+        share === null && accuracy !== null ? `, ${Math.round(100 * accuracy)} % of ${rows} ranked as labelled` : "";
       return {
-        result: `${named(policy)}trained ${steps} steps at ${learning_rate}; pairs held back: loss ${figure(loss)}${ofTheWay(share)}`,
+        result: `${named(policy)}trained ${steps} steps at ${learning_rate}; pairs held back: loss ${figure(loss)}${ofTheWay(share)}${ranked}`,
       };
     }
     case "done":
@@ -247,6 +253,23 @@ function aimed({ asked, aimed, wanted, price, confidence, power }: Omit<AimEvent
       ? `; ${wanted.map(signed).join(", ")} would be 'held' with ${Math.round(100 * power)} % chance and is hardly in reach: the strength is to make up for it`
       : "")
   );
+}
+
+/** Findings of a doctor in words: a line each, what to do about it below. */
+function doctorInWords({ findings, memory }: DoctorEvent): string {
+  const marks = { fit: "yes", unfit: "NO", absent: "no" } as const;
+  const rows = findings.map(({ name, state, detail }) => `${name.padEnd(18)} ${marks[state].padEnd(4)} ${detail}`);
+  const lines = rows.flatMap((row, i) => {
+    const { remedy } = findings[i]!;
+    return remedy === undefined ? [row] : [row, `${" ".repeat(24)}${remedy}`];
+  });
+  if (!memory) return lines.join("\n");
+  const gb = (bytes: number) => `${figure(bytes / 1e9)} GB`;
+  return [
+    ...lines,
+    `memory, about: weights ${gb(memory.weights_bytes)}, sampling ${gb(memory.sample_bytes)}, training an adapter ${gb(memory.train_bytes)}, of ${gb(memory.total_bytes)} here;`,
+    `  on a server in bf16 ${gb(memory.served_bytes)} and ${figure(memory.served_cache_bytes_per_token / 1e3)} kB for each token under way`,
+  ].join("\n");
 }
 
 /** Findings of a check in words, and what the run is going to take. */

@@ -52,6 +52,9 @@ function readText(file: string): string {
   }
 }
 
+/** Keys of paths that a hub id may stand in for. */
+const hubKeys = new Set(["model", "adapter", "tokenizer", "guard", "serves"]);
+
 function resolveValue(value: string, key: KeyPath, folder: string): string {
   const expanded = value.replace(/^~(?=$|[/\\])/, homedir()).replace(/\$\{(\w+)\}/g, (_, name: string) => {
     const found = process.env[name];
@@ -59,8 +62,9 @@ function resolveValue(value: string, key: KeyPath, folder: string): string {
     return found;
   });
   const path = isAbsolute(expanded) ? expanded : resolve(folder, expanded);
-  const mayBeHubId =
-    ["model", "adapter"].includes(String(key[key.length - 1])) && /^[\w.-]+(\/[\w.-]+)?$/.test(expanded);
+  const mayBeHubId = hubKeys.has(String(key[key.length - 1])) && /^[\w.-]+(\/[\w.-]+)?$/.test(expanded);
+  // An export is written, and an import may come later.
+  if (["export", "import"].includes(String(key.at(-1)))) return path;
   if (mayBeHubId && !expanded.startsWith(".") && !existsSync(path)) return expanded;
   if (!existsSync(path)) throw new InputError(`names ${path}, which does not exist`);
   return path;

@@ -73,7 +73,7 @@ export async function runStage(stage: StageName, folder: string, given: StageFla
 /** Stages that no other command shares its name with. */
 export function addStageCommands(program: Command): void {
   const described: Partial<Record<StageName, string>> = {
-    pretrain: "train the models of a PeCAN run's preferences",
+    pretrain: "train the models of preferences that a run needs first: PeCAN's, and scorers",
     sample: "draw the reference's responses of a run",
     relabel: "label pairs of a run by its multiplier",
     calibrate: "choose the strength of a run's trained policy",

@@ -2,8 +2,11 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { methodOf } from "../methods/methods.js";
+import { type AttemptFigures, attemptsOf } from "../stages/attempts.js";
 import { aligned } from "../stages/context.js";
-import { readLive } from "../store/liveStatus.js";
+import { liveOf } from "../store/liveStatus.js";
+import { columns } from "./columns.js";
+import { duration, figure, signed } from "./figures.js";
 
 /** Command `dualign status`. */
 export function addStatusCommand(program: Command): void {
@@ -23,8 +26,8 @@ type Status = Awaited<ReturnType<typeof readStatus>>;
 async function readStatus(folder: string) {
   const path = resolve(folder);
   // While a process works on the run its database is locked, and the process tells by itself.
-  const live = existsSync(path) ? readLive(path) : undefined;
-  if (live && isRunning(live.pid)) return { run: path, running: live };
+  const live = existsSync(path) ? liveOf(path) : undefined;
+  if (live) return { run: path, running: live };
   const { readRun } = await import("../store/runFolder.js");
   const run = await readRun(folder);
   try {
@@ -37,7 +40,11 @@ async function readStatus(folder: string) {
     );
     const solve = await run.solve(aligned);
     const evaluations = await run.evaluations(aligned);
-    const attempts = (await run.attempts()).map(({ attempt, label, started }) => ({ attempt, label, started }));
+    const figures = await attemptsOf(run);
+    const attempts =
+      figures.length > 0
+        ? figures
+        : (await run.attempts()).map(({ attempt, label, started }) => ({ attempt, label, started }));
     return {
       run: path,
       attempts,
@@ -48,15 +55,6 @@ async function readStatus(folder: string) {
     };
   } finally {
     await run.close();
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
@@ -79,7 +77,33 @@ function words(status: Status): string {
   ];
   if (lambda) lines.push(`  λ = ${lambda.join(", ")}`);
   for (const { constraint, verdict } of verdicts) lines.push(`  ${constraint}: ${verdict}`);
+  const several = attempts.filter((one) => "redone" in one);
+  if (several.length > 1) lines.push("attempts:", ...sideBySide(several));
   const next = stages.find(({ done }) => !done);
   if (next) lines.push(`next: ${next.stage} ('dualign resume ${status.run}')`);
   return `${lines.join("\n")}\n`;
+}
+
+/** Attempts in a table, a line for each constraint, and below it what each changed. */
+function sideBySide(attempts: readonly AttemptFigures[]): string[] {
+  const header = ["", "constraint", "margin", "λ*", "predicted", "measured", "interval", "verdict", "reward", "time"];
+  const gain = (value: number | null) => (value === null ? "" : signed(value));
+  const rows = attempts.flatMap(({ label, safety, lambda, reward, seconds }) =>
+    safety.map(({ name, margin, predicted, measured, interval, verdict }, j) => [
+      j === 0 ? label : "",
+      name,
+      signed(margin),
+      lambda === null ? "" : figure(lambda[j]!),
+      gain(predicted),
+      gain(measured),
+      interval === null ? "" : `[${interval.map(signed).join(", ")}]`,
+      verdict ?? "",
+      j === 0 ? gain(reward.measured) : "",
+      j === 0 ? duration(seconds) : "",
+    ]),
+  );
+  const changes = attempts.flatMap(({ label, changed, redone }) =>
+    changed.length > 0 ? [`${label}: ${changed.join("; ")} (did ${redone.join(", ") || "nothing"})`] : [],
+  );
+  return [...columns([header, ...rows]), ...changes].map((line) => `  ${line}`);
 }

@@ -1,6 +1,6 @@
 /** Where the command line meets the engines: the real {@link World} of a run. */
 import { readPreferenceFile } from "../files/preferenceFile.js";
-import { readPromptTexts } from "../files/promptFile.js";
+import { readPromptFile } from "../files/promptFile.js";
 import { readSource } from "../files/rows/source.js";
 import type { Runtime } from "../graph/index.js";
 import type { Notice } from "../ports/events.js";
@@ -47,7 +47,7 @@ export function openWorld(device: Device, notice: Notice = () => {}, engine: Eng
       ? ref
       : (await import("../providers/onnx/strength.js")).folderAtStrength(ref);
   return {
-    readPrompts: (source) => readSource(source, (file) => readPromptTexts(file, source.column)),
+    readPrompts: (source) => readSource(source, (file) => readPromptFile(file, source.column)),
     readPreferences: (source) => readSource(source, (file) => readPreferenceFile(file, source.label)),
     openSampler: async (ref) => (await sampler()).openSampler(await placed(ref)),
     openLogprobs: async (ref) => (await sampler()).openLogprobs(await placed(ref)),
@@ -56,7 +56,13 @@ export function openWorld(device: Device, notice: Notice = () => {}, engine: Eng
     }),
     openScorer,
     writeAtStrength: async (ref) => (await import("../providers/onnx/strength.js")).writeAtStrength(ref),
-    openTrainer: () => openKind(trainers, engine.train, opening, openScorer),
+    async openTrainer(objective = "dpo") {
+      const trainer = await openKind(trainers, engine.train, opening, openScorer);
+      if (engine.train.kind === "embedded" || trainer.objectives.includes(objective)) return trainer;
+      await trainer.close();
+      opening.notice(`score models (${objective}) are trained by the embedded engine: engine.train trains policies`);
+      return openKind(trainers, embedded.train, opening, openScorer);
+    },
     openJudge: (spec) => openKind(judges, spec),
     peakMemory,
     writeReport: writeReportFile,

@@ -21,19 +21,24 @@ export const unsafeColumn = (costs: Float64Array, threshold = 0): Float64Array =
  * The column whose gain over all prompts is a score's gain over the prompts of one category: the score divided by the
  * category's share of the prompts, and 0 outside.
  * @param values the score of each response. @param offsets as in `Scores`. @param within for each prompt, whether it is of
- *   the category.
+ *   the category. @param share the category's share of the prompts, where these are not all there are.
  * @throws InputError for a category without prompts, or a list of another length than the prompts.
  */
-export function categoryColumn(values: Float64Array, offsets: Uint32Array, within: readonly boolean[]): Float64Array {
+export function categoryColumn(
+  values: Float64Array,
+  offsets: Uint32Array,
+  within: readonly boolean[],
+  share?: number,
+): Float64Array {
   const prompts = offsets.length - 1;
   if (within.length !== prompts)
     throw new InputError(`A category is given for ${within.length} of ${prompts} prompts: give one for each.`);
   const count = within.filter(Boolean).length;
-  if (count === 0)
+  if (count === 0 && share === undefined)
     throw new InputError("A category has a margin but no prompt: add prompts of it, or leave its margin out.");
   const column = new Float64Array(values.length);
   within.forEach((inside, x) => {
-    if (inside) for (let i = offsets[x]; i < offsets[x + 1]; i++) column[i] = values[i] * (prompts / count);
+    if (inside) for (let i = offsets[x]; i < offsets[x + 1]; i++) column[i] = values[i] / (share ?? count / prompts);
   });
   return column;
 }

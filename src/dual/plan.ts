@@ -66,6 +66,8 @@ export interface PlanOptions extends DualOptions {
    * makes up for most of it.
    */
   readonly gap?: readonly number[];
+  /** Width of each score's bound beside Student's: 1 if absent, more for shares (`wideningOf` in evaluate/meanBound.ts). */
+  readonly widening?: readonly number[];
 }
 
 /** The margins to aim at. */
@@ -180,10 +182,16 @@ export function planCounts(
 /** The chance that a policy whose true gain exceeds a margin by `excess` is found to hold it. */
 export function passingChance(
   excess: number,
-  { variance, prompts, level, gap = 0 }: { variance: number; prompts: number; level: number; gap?: number },
+  {
+    variance,
+    prompts,
+    level,
+    gap = 0,
+    widening = 1,
+  }: { variance: number; prompts: number; level: number; gap?: number; widening?: number },
 ): number {
   const error = Math.sqrt(variance / prompts);
-  return normalCdf((excess - bar(prompts, level) * error) / Math.hypot(error, gap));
+  return normalCdf((excess - widening * bar(prompts, level) * error) / Math.hypot(error, gap));
 }
 
 /** Standard errors by which a measured gain must exceed its margin; skewness asks a little more where prompts are few. */
@@ -213,7 +221,7 @@ function slackOf(
   variance: readonly number[],
   options: PlanOptions & { readonly heldOut: number; readonly calibration?: number },
 ): { heldOut: number[]; calibration: number[] } {
-  const { confidence = 0.95, power = 0.9, gap, heldOut, calibration } = options;
+  const { confidence = 0.95, power = 0.9, gap, heldOut, calibration, widening } = options;
   if (!(confidence > 0 && confidence < 1 && power >= 0.5 && power < 1))
     throw new InputError(
       `Confidence ${confidence} and power ${power} make no plan: give numbers in (0, 1), power from 0.5.`,
@@ -226,7 +234,7 @@ function slackOf(
   const slack = (prompts: number, level: number, own: readonly number[] | undefined) =>
     variance.map((total, j) => {
       const error = Math.sqrt(total / prompts);
-      return bar(prompts, level) * error + z * Math.hypot(error, own?.[j] ?? 0);
+      return (widening?.[j] ?? 1) * bar(prompts, level) * error + z * Math.hypot(error, own?.[j] ?? 0);
     });
   return {
     // After a calibration the training's gap is that test's matter.

@@ -74,6 +74,18 @@ export function boundInterval(
   return [lowerBound(values, level, range), upperBound(values, level, range)];
 }
 
+/** Width of a range's one-sided bound beside that of Student's t on the same values; 1 where they are all equal. */
+export function wideningOf(values: Float64Array, level: number, range: Range): number {
+  const mean = values.reduce((sum, value) => sum + value / values.length, 0);
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const error = Math.sqrt(squares / (values.length - 1) / values.length);
+  if (!(error > 0)) return 1;
+  return Math.max(
+    1,
+    (mean - lowerBound(values, level, range)) / (error * studentQuantile(1 - level, values.length - 1)),
+  );
+}
+
 /** Student's test, made stricter where the values are skewed to the left (Hall's transformation). */
 function skewedTest(values: Float64Array, margin: number, level: number): MeanTest {
   const n = values.length;

@@ -61,6 +61,16 @@ export async function openTokenizer(pathOrHubId: string): Promise<Tokenizer> {
   return readTokenizer(path, optional("config.json"), optional("generation_config.json"));
 }
 
+/** Raw config.json of a model: from a folder, the cache, or the hub, of which nothing else is fetched. */
+export async function openConfig(pathOrHubId: string): Promise<{ path: string; config: Record<string, unknown> }> {
+  const file = "config.json";
+  const whole = (folder: string) => existsSync(join(folder, file));
+  const needed = (paths: readonly string[]) => paths.filter((path) => path === file);
+  const path = await locate(pathOrHubId, { whole, needed });
+  if (!whole(path)) throw new InputError(`${path}: ${missingConfig(path)}`);
+  return { path, config: readObject(join(path, file)) };
+}
+
 const hasTokenizer = (folder: string) => existsSync(join(folder, "tokenizer.json"));
 const withoutWeights = (paths: readonly string[]) =>
   neededFiles(paths).filter((path) => !path.endsWith(".safetensors"));

@@ -3,7 +3,7 @@ import { InputError } from "../errors.js";
 import { nearest } from "../recipe/parse.js";
 import { type Row, readText, type Text } from "../text/rows.js";
 import type { PlacedRow } from "./rows/placedRow.js";
-import { readAllRows, readRows } from "./rows/read.js";
+import { readAllRows } from "./rows/read.js";
 
 /** Prompt with the row that it came in, whose other columns (a category, an id) travel along. */
 export interface Prompt extends PlacedRow {
@@ -16,24 +16,11 @@ export interface Prompt extends PlacedRow {
  * @throws InputError that names the file and the row: bad JSON, no such column, an empty prompt or one of a wrong kind.
  */
 export async function readPromptFile(file: string, column = "prompt"): Promise<Prompt[]> {
-  return (await readAllRows(file)).map((placed) => ({ ...placed, prompt: promptIn(placed, column) }));
-}
-
-/**
- * Texts of the prompts alone, of which a file of millions does not fill the memory with rows.
- * @throws InputError as {@link readPromptFile} does.
- */
-export async function readPromptTexts(file: string, column = "prompt"): Promise<Text[]> {
-  const texts: Text[] = [];
-  for await (const placed of readRows(file)) texts.push(promptIn(placed, column));
-  if (texts.length === 0) throw new InputError(`${file}: has no rows`);
-  return texts;
-}
-
-function promptIn({ row, where }: PlacedRow, column: string): Text {
-  const name =
-    column === "prompt" && row.prompt === undefined && row.instruction !== undefined ? "instruction" : column;
-  return checkedText(columnOf(row, name, where), name, where);
+  return (await readAllRows(file)).map(({ row, where }) => {
+    const name =
+      column === "prompt" && row.prompt === undefined && row.instruction !== undefined ? "instruction" : column;
+    return { row, where, prompt: checkedText(columnOf(row, name, where), name, where) };
+  });
 }
 
 /** @throws InputError that names the nearest column where there is no such one. */
@@ -47,7 +34,8 @@ export function columnOf(row: Row, column: string, place: string): unknown {
   );
 }
 
-/** Text of a prompt: plain and not empty, or a list of chat messages. @throws InputError where a value is no text, or an empty one. */
+/** Text of a prompt: plain and not empty, or a list of chat messages. Throws an InputError that names the place. */
+/** @throws InputError where a value is no text, or an empty one. */
 export function checkedText(value: unknown, column: string, place: string): Text {
   if (typeof value === "string" && value.trim() === "") throw new InputError(`${place}: '${column}' is empty`);
   return readText(value, column, place);

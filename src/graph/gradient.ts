@@ -8,6 +8,7 @@ import { type Node, type OpName, reachable, type Tensor } from "./graph.js";
 import {
   add,
   after,
+  attention,
   concat,
   constant,
   div,
@@ -147,6 +148,7 @@ export const GRADIENTS: { readonly [K in OpName]: Gradient<K> | null } = {
   log: pointwise((dy, x) => div(dy, x)),
   sqrt: pointwise((dy, _x, y) => div(mul(dy, 0.5), y)),
   tanh: pointwise((dy, _x, y) => mul(dy, oneMinus(mul(y, y)))),
+  erf: pointwise((dy, x) => mul(dy, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI)))),
   sigmoid: pointwise((dy, _x, y) => mul(dy, mul(y, oneMinus(y)))),
   // With s = σ(x): s + x·s·(1 − s) = s + y − y·s.
   silu: pointwise((dy, x, y) => {
@@ -239,7 +241,9 @@ export const GRADIENTS: { readonly [K in OpName]: Gradient<K> | null } = {
   rotary: rule((dy, { inputs: [, positions, cos, sin], attributes: { inverse } }) => [
     rotary(dy, positions, cos, sin, !inverse),
   ]),
-  attention: rule((dy, { inputs: [q, k, v], outputs: [y, probabilities], attributes: { scale } }) => {
+  attention: rule((dy, { inputs: [q, k, v, mask], outputs: [y], attributes: { heads, scale } }) => {
+    // The probabilities are S wide: computed again here, they need not be kept from the forward pass on.
+    const probabilities = attention(after(q, dy), k, v, mask, heads, scale).node.outputs[1];
     // With P = softmax(S) and y = P v: rowsum(dP∘P) = rowsum(dy∘y), which is d wide instead of S wide.
     const dP = matmul(dy, v, { transB: true });
     const dS = mul(probabilities, sub(dP, reduceSum(mul(dy, y), [-1], true)));

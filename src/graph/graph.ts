@@ -23,6 +23,7 @@ export interface OpAttributes {
   log: object;
   sqrt: object;
   tanh: object;
+  erf: object;
   sigmoid: object;
   silu: object;
   gelu: object;

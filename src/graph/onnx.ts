@@ -79,6 +79,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   log: direct("Log"),
   sqrt: direct("Sqrt"),
   tanh: direct("Tanh"),
+  erf: direct("Erf"),
   sigmoid: direct("Sigmoid"),
   silu: direct("QuickGelu", { alpha: { float: 1 } }, MICROSOFT),
   gelu: direct("Gelu", { approximate: "tanh" }),
@@ -146,12 +147,12 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     const rotated = w.value("RotaryEmbedding", [rows, at, cos, angle], {}, MICROSOFT);
     w.emit("Reshape", [rotated, w.reshapeTarget(t.shape)], [y]);
   },
-  attention: (w, { inputs: [qt, , , mask], outputs: [, p], attributes: { heads, scale } }, [q, k, v, m], y) => {
+  attention: (w, { inputs: [qt, , , mask], outputs: [result, p], attributes: { heads, scale } }, [q, k, v, m], y) => {
     const scores = w.value("FusedMatMul", [q, k], { transB: 1, alpha: { float: scale } }, MICROSOFT);
     const perHead = w.value("Reshape", [scores, w.reshapeTarget([qt.shape[0], heads, mask.shape[2], mask.shape[3]])]);
     const weights = w.value("Softmax", [w.value("Add", [perHead, m])], { axis: -1 });
     w.emit("Reshape", [weights, w.reshapeTarget(p.shape)], [w.name(p)]);
-    w.emit("MatMul", [w.name(p), v], [y]);
+    if (w.isUsed(result)) w.emit("MatMul", [w.name(p), v], [y]);
   },
   tokenLogprob: (w, { inputs: [, , targets], outputs: [, slope], attributes }, [hidden, head, target], y) => {
     const { softCap } = attributes;

@@ -65,8 +65,9 @@ export const div = binary("div");
 /** Elementwise smaller of a and b, broadcast as in NumPy; where they are equal, the gradient is b's. */
 export const minimum = binary("minimum");
 
-const unary = (op: "neg" | "exp" | "log" | "sqrt" | "tanh" | "sigmoid" | "silu" | "gelu" | "softplus") => (x: Tensor) =>
-  apply(op, [x], {}, [x])[0];
+const unary =
+  (op: "neg" | "exp" | "log" | "sqrt" | "tanh" | "erf" | "sigmoid" | "silu" | "gelu" | "softplus") => (x: Tensor) =>
+    apply(op, [x], {}, [x])[0];
 
 /** Elementwise −x. */
 export const neg = unary("neg");
@@ -82,6 +83,9 @@ export const sqrt = unary("sqrt");
 
 /** Elementwise hyperbolic tangent of x. */
 export const tanh = unary("tanh");
+
+/** Elementwise error function 2/√π ∫₀ˣ e^(−t²) dt. */
+export const erf = unary("erf");
 
 /** Elementwise logistic function σ(x) = 1 / (1 + e⁻ˣ). */
 export const sigmoid = unary("sigmoid");

@@ -2,7 +2,7 @@
  * Evaluates a graph in float64, one plain rule per op: slow, and what every faster way of running it is measured
  * against.
  */
-
+import { normalCdf } from "../distributions.js";
 import type { HostTensor, StoredTensor } from "./data.js";
 import { type Dim, evaluateDim, spellShape } from "./dims.js";
 import { type Graph, isOp, type Node, type OpName, reachable, type Tensor } from "./graph.js";
@@ -141,6 +141,7 @@ const RULES: { readonly [K in Exclude<OpName, "input" | "weight" | "constant">]:
   log: elementwise(Math.log),
   sqrt: elementwise(Math.sqrt),
   tanh: elementwise(Math.tanh),
+  erf: elementwise((x) => 2 * normalCdf(x * Math.SQRT2) - 1),
   sigmoid: elementwise((x) => 1 / (1 + Math.exp(-x))),
   silu: elementwise((x) => x / (1 + Math.exp(-x))),
   gelu: elementwise((x) => (x / 2) * (1 + Math.tanh(GELU * (x + 0.044715 * x ** 3)))),

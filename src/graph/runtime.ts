@@ -12,8 +12,17 @@ export interface Executable {
   release(): Promise<void>;
 }
 
+/** Options of loading a graph. */
+export interface LoadOptions {
+  /**
+   * Whether weights are laid out for matrix products beforehand. That is a second copy of them, worth its memory where
+   * products have few rows (sampling) and not where they have hundreds (training). Default true.
+   */
+  readonly prepack?: boolean;
+}
+
 /** Machine that graphs run on: `device` names it, `load` makes a graph ready. */
 export interface Runtime {
   readonly device: string;
-  load(graph: Graph): Promise<Executable>;
+  load(graph: Graph, options?: LoadOptions): Promise<Executable>;
 }

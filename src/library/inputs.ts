@@ -10,6 +10,7 @@ import type { Part } from "../recipe/kinds/kind.js";
 import { preferencePart } from "../recipe/kinds/preferences.js";
 import { scorerPart } from "../recipe/kinds/scorers.js";
 import type { Recipe } from "../recipe/parse.js";
+import { scorersOf } from "../recipe/scorers.js";
 import { beginChange, changeInWords, changeOf } from "../store/attempts.js";
 import { noteUsed, type UsedPart } from "../store/fingerprints.js";
 import type { RunFolder } from "../store/runFolder.js";
@@ -74,8 +75,9 @@ function sources({ model, adapter, prompts, evaluate, engine }: Recipe): UsedPar
 }
 
 /** Files of scorers and judges under their names, of PeCAN's preferences too. */
-function judgedBy({ reward, safety, evaluate, ...rest }: Recipe): UsedPart[] {
-  const scored = [...evaluate.scorers, ...(rest.method === "pecan" ? [] : [reward, ...safety])];
+function judgedBy(recipe: Recipe): UsedPart[] {
+  const { reward, safety, evaluate, ...rest } = recipe;
+  const scored = scorersOf(recipe);
   const preferred =
     rest.method === "pecan"
       ? [reward, ...safety]
@@ -91,14 +93,19 @@ function judgedBy({ reward, safety, evaluate, ...rest }: Recipe): UsedPart[] {
 }
 
 /** What the keys of a part's kind that hold paths name. */
-const pathsIn = ({ kinds }: Part, spec: { readonly kind: string }, before: string): UsedPart[] =>
-  (kinds.find(({ kind }) => kind === spec.kind)?.paths ?? []).flatMap((key) =>
-    there(`${before}${key}`, (spec as Partial<Record<string, unknown>>)[key]),
-  );
+function pathsIn({ kinds }: Part, spec: { readonly kind: string }, before: string): UsedPart[] {
+  const { paths = [], exchanged = [] } = kinds.find(({ kind }) => kind === spec.kind) ?? {};
+  return paths.filter((key) => !exchanged.includes(key)).flatMap((key) => there(`${before}${key}`, at(spec, key)));
+}
+
+/** Value at a dotted key. */
+const at = (spec: unknown, key: string): unknown =>
+  key.split(".").reduce<unknown>((inner, part) => (inner as Record<string, unknown> | undefined)?.[part], spec);
 
 /** Whether a scorer, a judge or a model of preferences has given the run anything, or begun to. */
 const hasRows = async (run: RunFolder, name: string): Promise<boolean> =>
   existsSync(join(run.path, run.rowName(name))) ||
+  existsSync(join(run.path, "pretrained", run.rowName(name))) ||
   (await run.select("scores", { scorer: name })).length > 0 ||
   (await run.select("verdicts", { judge: name })).length > 0;
 

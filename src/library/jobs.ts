@@ -8,8 +8,10 @@ import { runTrainCommand } from "../cli/jobs/train.js";
 import type { CommandEvent } from "../cli/progress.js";
 import { InputError } from "../errors.js";
 import type { RowSource } from "../files/rows/source.js";
+import { kindOf, kindWanted } from "../recipe/kinds/kind.js";
+import { scorerPart, scorerSchema } from "../recipe/kinds/scorers.js";
 import { betaSchema, dpoSchema, samplingSchema, trainingSchema } from "../recipe/options.js";
-import type { ScorerSpec } from "../recipe/parse.js";
+import type { ReadyScorerSpec, ScorerSpec } from "../recipe/parse.js";
 import { describe } from "../recipe/parse.js";
 
 /** Options of every command on one model. */
@@ -63,9 +65,11 @@ export interface LogprobsOptions extends JobOptions, JobModel {
   readonly output: string;
 }
 
-/** Options of {@link scoreResponses}: a score model, or a module whose default export scores rows. */
+/** Options of {@link scoreResponses}: a score model, a module whose default export scores rows, or a scorer of any kind. */
 export interface ScoreOptions extends JobOptions, Partial<JobModel> {
   readonly module?: string;
+  /** Scorer as a recipe has it, such as `{ classifier: "unitary/toxic-bert", label: "toxic", sign: -1 }`. */
+  readonly scorer?: Readonly<Record<string, unknown>>;
   /** File that gets the rows with "score" added. */
   readonly output: string;
   /** Longest prompt and response together, in tokens: 512 by default. */
@@ -106,17 +110,30 @@ export async function computeLogprobs(given: LogprobsOptions): Promise<JobResult
 
 /** Scores of given responses, as `dualign score` does it. Errors as of {@link trainModel}. */
 export async function scoreResponses(given: ScoreOptions): Promise<JobResult> {
-  const { model, adapter, module, output, maxLength = 512, batchSize = 16 } = given;
-  if ((model === undefined) === (module === undefined))
-    throw new InputError("give a score model or a module, one of them");
-  if (module !== undefined && adapter !== undefined)
-    throw new InputError("an adapter goes on a model, not on a module");
-  const kind = { name: "score", sign: 1, scale: 1 } as const;
-  const scorer: ScorerSpec =
-    module === undefined
-      ? { ...kind, kind: "model", model: model!, adapter, max_length: maxLength }
-      : { ...kind, kind: "module", module, batch_size: batchSize, timeout: 600 };
-  return last(runScore({ ...common(given), scorer, output }), given);
+  const { model, adapter, module, scorer, output, maxLength = 512, batchSize = 16 } = given;
+  if ([model, module, scorer].filter((one) => one !== undefined).length !== 1)
+    throw new InputError("give a score model, a module or a scorer, one of them");
+  if (model === undefined && adapter !== undefined)
+    throw new InputError("an adapter goes on a model, not on a module or a scorer");
+  const named = model === undefined ? { module, batch_size: batchSize } : { model, adapter, max_length: maxLength };
+  const spec = scorerSpec(scorer ?? named);
+  return last(runScore({ ...common(given), scorer: spec, output }), given);
+}
+
+/** Scorer as a recipe would have it, its kind told by its keys. Throws InputError as a recipe does. */
+function scorerSpec(raw: Readonly<Record<string, unknown>>): ReadyScorerSpec {
+  const kind = kindOf(scorerPart, raw);
+  if (!kind) throw new InputError(`a scorer ${kindWanted(scorerPart, raw)}`);
+  const result = scorerSchema({}).safeParse({ name: "score", ...raw, kind: kind.kind });
+  if (result.success) {
+    const spec = result.data as ScorerSpec;
+    if (spec.kind !== "preferences") return spec;
+    throw new InputError("a scorer of the kind 'preferences' is trained by a run: train it first, and give its model");
+  }
+  const [issue] = result.error.issues;
+  if (issue!.code === "unrecognized_keys")
+    throw new InputError(`'${issue!.keys[0]}' is not read by a scorer of the kind '${kind.kind}'`);
+  throw new InputError(`'${issue!.path.join(".")}' ${describe(issue!, raw[String(issue!.path[0])])}`);
 }
 
 const modelOf = ({ model, adapter }: JobModel) => ({ model, adapter });

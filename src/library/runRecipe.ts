@@ -14,6 +14,7 @@ import type { Recipe } from "../recipe/parse.js";
 import type { compareSchema, mocanSchema, pecanSchema } from "../recipe/schema.js";
 import { checkRecipe } from "../stages/check.js";
 import { changeInWords } from "../store/attempts.js";
+import { Journal } from "../store/journal.js";
 import { LiveStatus } from "../store/liveStatus.js";
 import { hasRun, openRun, type RunFolder, startRun, storageError } from "../store/runFolder.js";
 import { withInputs } from "./inputs.js";
@@ -120,10 +121,12 @@ export async function driveRun(
   const { device = "cpu", onEvent, signal, stages, mayChange = false } = options;
   let run = opened;
   const live = new LiveStatus(run.path);
+  const journal = new Journal(run.path);
   let result: RunResult | undefined;
   const emit = (event: RunEvent) => {
     signal?.throwIfAborted();
     live.note(event);
+    journal.note(event);
     if (event.event === "done") result = event;
     onEvent?.(event);
   };

@@ -1,5 +1,6 @@
 /** JSON Schema of recipes, by which editors complete and check them. */
 import { z } from "zod";
+import { marginFields } from "../recipe/margins.js";
 import { recipeMethods } from "./recipe.js";
 
 /** JSON Schema value: the part of the standard (draft 2020-12) that is used here. */
@@ -17,6 +18,8 @@ const schemaOf = (schema: z.ZodType): JsonSchema => {
   return withShortForms(rest) as JsonSchema;
 };
 
+const marginKeys = Object.keys(marginFields);
+
 /** A part's `kind` may be left out: its other keys tell it. */
 function withShortForms(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withShortForms);
@@ -27,12 +30,23 @@ function withShortForms(value: unknown): unknown {
     properties?: { kind?: { const?: unknown } };
   };
   const { oneOf, ...rest } = found;
+  const { margin, share, categories } = (rest.properties ?? {}) as JsonSchema;
   const required =
     rest.properties?.kind?.const === undefined ? rest.required : rest.required?.filter((key) => key !== "kind");
   return {
     ...rest,
     ...(required && { required }),
     ...(oneOf !== undefined && { anyOf: oneOf }),
+    // A safety scorer has a margin of one sort at least.
+    ...(margin && share && categories
+      ? {
+          anyOf: marginKeys.map((key) => ({
+            type: "object",
+            properties: { [key]: rest.properties?.[key as "kind"] },
+            required: [key],
+          })),
+        }
+      : {}),
   };
 }
 

@@ -6,18 +6,18 @@ import { InputError } from "../errors.js";
 import type { Logprobs, PolicyRef } from "../ports/policy.js";
 import type { RunStore } from "../ports/store.js";
 import type { PreferencePair, RowsJob } from "../ports/trainer.js";
-import { Random } from "../random.js";
-import type { PecanRecipe, PreferenceData, PreferenceSpec } from "../recipe/parse.js";
+import type { PecanRecipe, PreferenceSpec } from "../recipe/parse.js";
 import { guidanceOf, type Train, trainingOptions } from "../recipe/train.js";
 import { billed, metered } from "../stages/bill.js";
 import { collectImplicitScores, type Task } from "../stages/collect.js";
 import { aligned, type Context, type Method, type Problem } from "../stages/context.js";
 import { doneEvent } from "../stages/evaluation.js";
 import { referenceOf, trainedPolicy, withOpened } from "../stages/policies.js";
+import { preferencePairs } from "../stages/preferencePairs.js";
 import { problemStages } from "../stages/problem.js";
-import { ensurePrompts, promptFormat } from "../stages/prompts.js";
 import { sampleReference } from "../stages/sample.js";
 import { scoreReference } from "../stages/score.js";
+import { trainScorers } from "../stages/scorers.js";
 import { followTraining } from "../stages/train.js";
 
 /** Preferences of a recipe: the parts that PeCAN needs. */
@@ -29,7 +29,13 @@ export function pecan(recipe: PecanRecipe): Method {
   const problem = implicitProblem(preferences, recipe.beta);
   return {
     stages: [
-      ["pretrain", (context) => pretrain(context, preferences)],
+      [
+        "pretrain",
+        async (context) => {
+          await pretrain(context, preferences);
+          await trainScorers(context);
+        },
+      ],
       ["sample", sampleReference],
       ["logprobs", (context) => scoreReference(context, problem, "logprobs")],
       ...problemStages(problem, recipe),
@@ -134,41 +140,12 @@ export const preferenceJob = (
   guidance: guidanceOf(options),
   kind: "rows",
   objective: "dpo",
-  rows: pairs.map(({ prompt, chosen, rejected }, i) => ({
-    row: { prompt, chosen, rejected },
+  rows: pairs.map(({ prompt, chosen, rejected, row }, i) => ({
+    row: { ...row, prompt, chosen, rejected },
     where: `preference ${i + 1}`,
   })),
   resume: true,
 });
-
-/** Preferences in the form in which the model is prompted, none of them on a prompt to calibrate or to evaluate with. `stream` picks the draw. */
-export async function preferencePairs(
-  context: Context,
-  spec: PreferenceData,
-  stream: number,
-): Promise<PreferencePair[]> {
-  const { run, world } = context;
-  const { recipe } = run;
-  const rows = await world.readPreferences(spec);
-  const format = await withOpened(
-    () => world.openSampler(referenceOf(recipe)),
-    async (open) => {
-      await ensurePrompts(context, open);
-      return promptFormat(recipe.prompts, open);
-    },
-  );
-  const kept = [...(await run.prompts("held-out")), ...(await run.prompts("calibration"))];
-  const heldOut = new Set(kept.map(({ text }) => JSON.stringify(text)));
-  const pairs = rows
-    .map((row) => ({ ...row, prompt: format(row.prompt) }))
-    .filter(({ prompt }) => !heldOut.has(JSON.stringify(prompt)));
-  if (pairs.length === 0)
-    throw new InputError(
-      `${spec.file ?? spec.dataset}: ${rows.length === 0 ? "there are no preferences" : "every preference is on a held-out prompt, so none is left to train on"}`,
-    );
-  if (spec.limit === undefined || pairs.length <= spec.limit) return pairs;
-  return new Random(recipe.seed, stream).shuffle(pairs).slice(0, spec.limit);
-}
 
 /**
  * Meaning of a margin on an implicit score, in words. With g = β ln π_g/π_ref, E_π[g] − E_ref[g] ≥ b says that the

@@ -3,6 +3,7 @@ import { InputError } from "../errors.js";
 import {
   add,
   concat,
+  constant,
   div,
   gather,
   gatherElements,
@@ -12,12 +13,15 @@ import {
   matmul,
   mul,
   reshape,
+  sigmoid,
+  softmax,
   sqrt,
   sub,
   type Tensor,
   tokenLogprob,
 } from "../graph/index.js";
 import type { ModelConfig } from "./config.js";
+import { labelIndex } from "./labels.js";
 import type { Model } from "./model.js";
 import type { PackedBatch } from "./packing.js";
 import type { Parameters } from "./parameters.js";
@@ -36,8 +40,8 @@ export function outputHead(config: ModelConfig, p: Parameters): { weight: Tensor
   return { weight: p.tensor(name, shape), trained: p.flat !== undefined && p.isOwn(name) };
 }
 
-/** The head's logits take tokens × vocabulary floats; parts of about this many bytes are computed at a time. */
-const LOGIT_BYTES = 1 << 26;
+/** Bytes of the logits of one part of the head's rows: all of them take tokens × vocabulary floats. */
+export const LOGIT_BYTES = 1 << 26;
 
 /** The number of parts into which the head's rows are cut. */
 export const headChunks = (rows: number, vocabSize: number): number =>
@@ -115,16 +119,34 @@ export function completionFeeds(batch: PackedBatch, chunks: number): Record<stri
   return feeds;
 }
 
-/** Scores of sequences [S], each read at its last token that is no padding. */
-export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
+/** Outputs of a score model's head at each sequence's last token that is no padding: [S, labels]. */
+export function labelLogits(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
   if (!config.score)
     throw new InputError(
-      `${where}: ${config.architecture} gives no scores; a score model is …ForSequenceClassification with one label, or LlamaForScore`,
+      `${where}: ${config.architecture} gives no scores; a score model is …ForSequenceClassification, or LlamaForScore`,
     );
-  const { module, normalize } = config.score;
+  const { module, labels } = config.score;
+  const count = labels?.names.length ?? 1;
   const h = gather(hidden, input("last_rows", "int32", ["S"]));
-  let scores = reshape(matmul(h, p.tensor(`${module}.weight`, [1, config.hiddenSize]), { transB: true }), ["S"]);
-  if (p.has(`${module}.bias`)) scores = add(scores, p.tensor(`${module}.bias`, [1]));
+  const logits = matmul(h, p.tensor(`${module}.weight`, [count, config.hiddenSize]), { transB: true });
+  return p.has(`${module}.bias`) ? add(logits, p.tensor(`${module}.bias`, [count])) : logits;
+}
+
+/** Scores of sequences [S]. Throws InputError where the head has several labels and none is read. */
+export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
+  const logits = labelLogits(config, p, hidden, where);
+  const { normalize, labels, reads } = config.score!;
+  const count = labels?.names.length ?? 1;
+  const { index, activation } = reads ?? {
+    index: labels ? labelIndex(labels, undefined, where) : 0,
+    activation: "none",
+  };
+  const values = activation === "softmax" ? softmax(logits) : activation === "sigmoid" ? sigmoid(logits) : logits;
+  const chosen = constant(
+    Float32Array.from({ length: count }, (_, i) => +(i === index)),
+    [count, 1],
+  );
+  let scores = reshape(count === 1 ? values : matmul(values, chosen), ["S"]);
   if (!normalize) return scores;
   // Safe-RLHF keeps statistics of its scores beside the weights.
   if (normalize === "affine") scores = sub(scores, p.tensor("normalizer.mean", [1]));

@@ -4,7 +4,7 @@ import { isOp, reachable, type StoredTensor } from "../graph/index.js";
 import { Random } from "../random.js";
 import type { ModelConfig } from "./config.js";
 import { familyOf } from "./families/index.js";
-import { completionLogprobs, LM_HEAD, sequenceScores } from "./heads.js";
+import { completionLogprobs, LM_HEAD, labelLogits } from "./heads.js";
 import type { Model } from "./model.js";
 import { type Adapter, loraA, loraB, ParameterLayout, Parameters } from "./parameters.js";
 import { linearModules, packedInputs, transformer } from "./transformer.js";
@@ -116,7 +116,7 @@ export function usedWeights(model: Model): string[] {
   const end = config.score
     ? isNewScoreHead(model)
       ? hidden
-      : sequenceScores(config, p, hidden, model.where)
+      : labelLogits(config, p, hidden, model.where)
     : completionLogprobs(model, p, hidden, 1);
   const names = reachable([end]).flatMap((node) => (isOp(node, "weight") ? [node.attributes.stored.name] : []));
   return [...new Set(names)];

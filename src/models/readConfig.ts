@@ -2,6 +2,7 @@
 import type { ModelConfig, ScoreHeadConfig } from "./config.js";
 import { asks, ConfigReader, type RawConfig } from "./configReader.js";
 import { FAMILIES } from "./families/index.js";
+import { readLabels } from "./labels.js";
 
 const TASKS = ["ForCausalLM", "LMHeadModel", "ForSequenceClassification", "ForScore", "ModelForScore"];
 
@@ -40,12 +41,9 @@ export function readModelConfig(raw: RawConfig, where: string): ReadConfig {
 
 function readScoreHead(c: ConfigReader, task: string): ScoreHeadConfig {
   if (task === "ForSequenceClassification") {
-    const labels =
-      (c.get("num_labels") as number | undefined) ??
-      Object.keys((c.get("id2label") as object | undefined) ?? { a: 0, b: 0 }).length;
-    if (labels !== 1) c.fail(`a score model has one label, this one has ${labels}`);
+    const labels = readLabels(c);
     const padId = c.get("pad_token_id");
-    return { module: "score", ...(typeof padId === "number" ? { padId } : {}) };
+    return { module: "score", labels, ...(typeof padId === "number" ? { padId } : {}) };
   }
   // Statistics stand in the weights too, where they are read; the rest says how training kept them.
   for (const key of ["mean", "var", "momentum", "normalizer_type", "score_type", "score_bias", "bias"]) c.get(key);

@@ -28,6 +28,7 @@ import type { TrainArrival, TrainStep, TrainTrial } from "./trainer.js";
 export const eventDescriptions = {
   check:
     "Before anything is spent: what the recipe's parts gave on a few responses, and what the run is going to take.",
+  doctor: "What this machine, a model, a server or an interpreter is fit for, each by trying it.",
   stage: "A stage starts, has come to its end, or was done before.",
   progress: "Now and then while rows are made: how many of them there are.",
   notice: "Something the user should know and need not act on.",
@@ -56,6 +57,7 @@ export const doneDescriptions = {
   train: "`dualign train`: the adapter or model is written.",
   generate: "`dualign generate`: the responses are written.",
   merge: "`dualign merge`: the merged model is written.",
+  export: "`dualign export`: the pairs are written for another trainer.",
   logprobs: "`dualign logprobs`: the log-probabilities are written.",
   score: "`dualign score`: the scores are written.",
 } as const satisfies Readonly<Record<Extract<AnyEvent, { event: "done" }>["kind"], string>>;
@@ -63,6 +65,7 @@ export const doneDescriptions = {
 /** Event of any command. The command line prints it, or writes it as JSON lines. */
 export type AnyEvent =
   | CheckEvent
+  | DoctorEvent
   | StageEvent
   | ProgressEvent
   | NoticeEvent
@@ -198,7 +201,7 @@ export interface JudgedEvent {
 export interface WinRateFigures extends SnakeRow<WinRateRow> {}
 
 /** End of a command that works without a run. */
-export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone | MergeDone;
+export type CommandDone = TrainDone | GenerateDone | LogprobsDone | ScoreDone | MergeDone | ExportDone;
 
 /** End of `dualign train`. */
 export interface TrainDone {
@@ -270,6 +273,53 @@ export interface MergeDone {
   /** Size of the weights written. */
   bytes: number;
   seconds: number;
+}
+
+/** End of `dualign export`. */
+export interface ExportDone {
+  event: "done";
+  kind: "export";
+  output_dir: string;
+  trainer: string;
+  pairs: number;
+  /** Pairs whose drawn label is against the likelier response. */
+  flipped: number;
+  seconds: number;
+}
+
+/** Findings of `dualign doctor`. */
+export interface DoctorEvent {
+  event: "doctor";
+  /** Whether all that was asked for is fit; the exit status is 2 where it is not. */
+  fit: boolean;
+  findings: DoctorFinding[];
+  /** Estimates of a model's memory, where one was named. */
+  memory?: {
+    parameters: number;
+    /** Weights in float32, as the embedded engine computes. */
+    weights_bytes: number;
+    /** Sampling and training an adapter on the embedded engine, at the defaults of recipes. */
+    sample_bytes: number;
+    train_bytes: number;
+    /** Weights on a server in bf16, and its cache of keys and values for a token. */
+    served_bytes: number;
+    served_cache_bytes_per_token: number;
+    /** Memory of this machine. */
+    total_bytes: number;
+    free_bytes: number;
+  };
+}
+
+/** Finding of `dualign doctor`. */
+export interface DoctorFinding {
+  /** What was tried: "node", "cpu", "webgpu", "cuda", "database", "model", "sample", "log-probabilities", "trl" … */
+  name: string;
+  /** Outcome: `absent` where nothing asked for it. */
+  state: "fit" | "unfit" | "absent";
+  /** What was found, in words. */
+  detail: string;
+  /** What to do about it, where something can be done. */
+  remedy?: string;
 }
 
 /** Findings of the check before anything is spent. */

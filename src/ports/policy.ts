@@ -31,9 +31,13 @@ export interface PromptOrigin {
   where?: string;
 }
 
-/** Samples wanted of one prompt. A sample's random stream follows from (seed, promptIndex, sampleIndex) alone. */
-export interface SampleJob extends PromptOrigin {
+/** Prompt with where it came from. */
+export interface GivenPrompt extends PromptOrigin {
   prompt: Text;
+}
+
+/** Samples wanted of one prompt. A sample's random stream follows from (seed, promptIndex, sampleIndex) alone. */
+export interface SampleJob extends GivenPrompt {
   promptIndex: number;
   sampleIndexes: readonly number[];
 }
@@ -51,8 +55,7 @@ export interface PolicySample {
 }
 
 /** Response to a prompt, however it came about. */
-export interface GivenResponse extends PromptOrigin {
-  prompt: Text;
+export interface GivenResponse extends GivenPrompt {
   response: string;
   /** Tokens as they were drawn, taken as they are; without them the text is tokenized. */
   responseIds?: readonly number[];
@@ -97,5 +100,9 @@ export type EnumeratedResponse = Omit<SampledResponse, "prompt">;
 
 /** Ability to list every response of at most `maxNewTokens` tokens to a prompt, where these are no more than `most`. */
 export interface Enumerator extends Opened {
-  enumerate(prompt: Text, maxNewTokens: number, most: number): { total: number; responses?: EnumeratedResponse[] };
+  enumerate(
+    given: GivenPrompt,
+    maxNewTokens: number,
+    most: number,
+  ): { total: number; responses?: EnumeratedResponse[] };
 }

@@ -1,5 +1,5 @@
 /** Rows of a run, as the stages read and write them: their types follow from the columns in `tables.ts`. */
-import type { Text } from "../text/rows.js";
+import type { Row, Text } from "../text/rows.js";
 import type { RowOf, Split } from "./tables.js";
 
 export type { ProblemName, Split, Verdict } from "./tables.js";
@@ -10,6 +10,10 @@ export interface PromptRow {
   prompt: number;
   split: Split;
   text: Text;
+  /** Other columns of the row that it came in; `tools` and `chat_template_kwargs` reach the chat template. */
+  row?: Row;
+  /** Where margins are asked by category. */
+  category?: string;
 }
 
 /** Response in the run; (policy, prompt, sample) is its key. */

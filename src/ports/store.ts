@@ -98,6 +98,8 @@ export interface RunStore {
   readonly attempt: Attempt;
 
   attempts(): Promise<Attempt[]>;
+  /** Same run at work on another of its attempts. */
+  at(attempt: Attempt): RunStore;
   /** Begins another attempt, from this one, and gives the run at work on it; this object stays at work on its own. */
   begin(attempt: NewAttempt): Promise<RunStore>;
   /** Name in the rows of a policy or scorer of the attempt's recipe. */

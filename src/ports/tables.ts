@@ -70,13 +70,16 @@ export const tables = {
     columns: {
       attempt: integer("from 1"),
       label: text("its name for people"),
-      recipe: json("the checked recipe"),
+      recipe: json("the checked recipe; its paths are relative to the run's folder"),
       recipeText: text("the recipe as it was written; empty where flags made it"),
       recipeSha256: text("of the checked recipe, in hexadecimal"),
       rowNames: json<Readonly<Record<string, string>>>(
         "names under which other tables keep its policies and scorers where these are not the recipe's own names",
       ),
       started: time("UTC"),
+      folder: text(
+        "the run's folder when the attempt began, where its paths are looked for if the run alone was moved",
+      ),
     },
   }),
   fingerprints: table({
@@ -86,7 +89,7 @@ export const tables = {
       attempt: integer("attempts.attempt"),
       stage: text<StageName>("that used it"),
       part: text("of the recipe: 'model', 'reward', 'prompts.file'"),
-      path: text("file or folder as it was opened"),
+      path: text("file or folder, relative to the run's folder"),
       sha256: text("of its content, in hexadecimal"),
     },
   }),
@@ -120,6 +123,10 @@ export const tables = {
       ),
       text: nullable(text("a plain prompt, template applied")),
       messages: nullable(json<readonly Message[]>("a prompt of chat messages; text is null")),
+      extra: nullable(
+        json<Readonly<Record<string, unknown>>>("the other columns of the row that it came in: extra->>'category'"),
+      ),
+      category: nullable(text("its category, where margins are asked by category")),
     },
   }),
   samples: table({
@@ -273,11 +280,12 @@ export const tables = {
   }),
   shares: table({
     comment:
-      "share of unsafe responses to the held-out prompts, those with a cost above 0, by every scorer whose sign is -1; intervals are valid whatever the distribution",
+      "share of unsafe responses to the held-out prompts, by every scorer whose sign is -1 or on whose share a margin is asked; intervals are valid whatever the distribution",
     key: ["policy", "scorer"],
     columns: {
       policy,
       scorer: text("the scorer's name"),
+      threshold: double("cost above which a response is unsafe"),
       before: double("share under the reference, mean over prompts"),
       beforeLow: double("its interval: lower end"),
       beforeHigh: double("and upper end"),

@@ -1,6 +1,6 @@
 /** Training: one port for every engine and objective; what is trained on, and what comes back. */
 import type { DpoOptions, Sampling, Training } from "../recipe/options.js";
-import type { ConstraintSpec, ScorerSpec } from "../recipe/parse.js";
+import type { ReadyScorerSpec } from "../recipe/parse.js";
 import type { Row, Text } from "../text/rows.js";
 import type { PolicyRef, SampledResponse } from "./policy.js";
 import type { MultiplierRow, PromptRow } from "./rows.js";
@@ -21,12 +21,16 @@ export interface PreferencePair {
   chosen: Text;
   rejected: Text;
   safe?: readonly [chosen: boolean, rejected: boolean];
+  /** What its row says to the chat template: `tools` and `chat_template_kwargs`. */
+  row?: Row;
 }
 
 /** Row of training data and its place, for errors about it. */
 export interface TrainingRowOfText {
   row: Row;
   where: string;
+  /** Rows of one group are held back together, or trained on together; every row is its own where it is left out. */
+  group?: string;
 }
 
 /** Part that every training job has. */
@@ -78,8 +82,8 @@ export interface PpoJob extends JobBase {
   objective: "ppo_lagrangian";
   /** Prompts that rollouts start from. */
   prompts: readonly PromptRow[];
-  reward: ScorerSpec;
-  safety: readonly ConstraintSpec[];
+  reward: ReadyScorerSpec;
+  safety: readonly (ReadyScorerSpec & { margin: number })[];
   /** Reference's mean of every safety score on the prompts: margins are above it. */
   referenceSafety: readonly number[];
   beta: number;

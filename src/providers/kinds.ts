@@ -10,7 +10,7 @@ import type { Scorer } from "../ports/scorer.js";
 import type { Trainer } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
 import type { Engine } from "../recipe/kinds/engines.js";
-import type { JudgeSpec, ScorerSpec } from "../recipe/parse.js";
+import type { JudgeSpec, ReadyScorerSpec } from "../recipe/parse.js";
 
 /** Means of an opener, beside the part itself. */
 export interface Opening {
@@ -27,10 +27,11 @@ type Openers<Spec extends { kind: string }, More extends readonly unknown[], Res
 };
 
 /** Openers of scorers. */
-export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
-  async model({ name, model, adapter, max_length }, { runtime, notice }) {
+export const scorers: Openers<ReadyScorerSpec, [Opening], Scorer> = {
+  async model({ name, model, adapter, label, activation, max_length }, { runtime, notice }) {
     const { openModelScorer } = await import("./onnx/scorer.js");
-    return openModelScorer(await runtime(), { name, model, adapter, maxLength: max_length }, notice);
+    const read = { name, model, adapter, label, activation, maxLength: max_length };
+    return openModelScorer(await runtime(), read, notice);
   },
   async module({ name, module, batch_size, timeout }) {
     const { openModuleScorer } = await import("./module/scorer.js");
@@ -40,6 +41,11 @@ export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
     const { openGuard } = await import("./onnx/guard.js");
     return openGuard(await runtime(), { name, model: guard, adapter, template, safe, unsafe }, notice);
   },
+  async classifier({ name, classifier, label, activation, text, template, max_length }, { runtime, notice }) {
+    const { openClassifier } = await import("./onnx/classifier.js");
+    const read = { name, model: classifier, label, activation, text, template, maxLength: max_length };
+    return openClassifier(await runtime(), read, notice);
+  },
   async endpoint({ name, endpoint, api, model, tokenizer, label, text, max_length, batch_size, ...rest }, { notice }) {
     const { openEndpointScorer } = await import("./endpoint/scorer.js");
     const { key, concurrency, timeout, retries } = rest;
@@ -47,14 +53,20 @@ export const scorers: Openers<ScorerSpec, [Opening], Scorer> = {
     const read = { name, api, model, tokenizer, label, text, max_length, batch_size };
     return openEndpointScorer({ ...connection, ...read }, notice);
   },
+  async rating({ name, rubric, endpoint, model, lowest, highest, read, unreadable, parameters, ...rest }, { notice }) {
+    const { openRating } = await import("./endpoint/rating.js");
+    const { key, concurrency, timeout, retries } = rest;
+    const asked = { name, rubric, model, lowest, highest, read, unreadable, parameters };
+    return openRating({ ...asked, endpoint, key, concurrency, timeout, retries }, notice);
+  },
 };
 
 /** Openers of judges. */
 export const judges: Openers<JudgeSpec, [], Judge> = {
   async endpoint({ name, question, endpoint, model, key, parameters, concurrency, timeout, retries }) {
     const { openEndpointJudge } = await import("./endpoint/judge.js");
-    const { keyFor } = await import("./endpoint/keyFor.js");
-    const secret = keyFor(`judge '${name}'`, endpoint, key);
+    const { tokenFor } = await import("./endpoint/token.js");
+    const secret = tokenFor(`judge '${name}'`, { endpoint, key });
     return openEndpointJudge({
       name,
       question,
@@ -96,8 +108,17 @@ export const samplers: Openers<Engine["sample"], [Opening], SamplerEngine> = {
     const { openServedPolicy } = await import("./endpoint/open.js");
     const spec = { endpoint, model, serves, tokenizer, key, concurrency, timeout, retries };
     // A run needs both of every server, the second for its KL: what lacks one is found before anything is sampled.
-    const needs = { sample: true, logprobs: true };
+    const needs = { sample: true, logprobs: true, adapters: true };
     const open = (ref: PolicyRef) => openServedPolicy({ spec, ref, needs, notice });
+    return { openSampler: open, openLogprobs: open };
+  },
+  async bulk({ export: requests, import: answers, tokenizer }, { notice }) {
+    const { BulkExchange } = await import("./bulk/exchange.js");
+    const { openBulkPolicy } = await import("./bulk/policy.js");
+    const { openTokenizer } = await import("../files/modelFolder.js");
+    const exchange = new BulkExchange({ export: requests, import: answers }, notice);
+    const open = async (ref: PolicyRef) =>
+      openBulkPolicy({ ref, tokenizer: await openTokenizer(tokenizer ?? ref.model), exchange });
     return { openSampler: open, openLogprobs: open };
   },
 };
@@ -108,7 +129,7 @@ export const trainers: Openers<Engine["train"], [Opening, World["openScorer"]], 
     const { openEmbeddedTrainer } = await import("./onnx/trainer.js");
     return openEmbeddedTrainer(await runtime(), openScorer, notice);
   },
-  async trl({ launcher, python, num_workers, distribution, model_path, dtype, bf16, ...ray }, { notice }) {
+  async trl({ launcher, python, num_workers, distribution, model_path, dtype, bf16, reference, ...ray }, { notice }) {
     const { openTrlTrainer } = await import("./trl/trainer.js");
     const { ray_address, storage_path, max_failures } = ray;
     return openTrlTrainer(
@@ -117,7 +138,7 @@ export const trainers: Openers<Engine["train"], [Opening, World["openScorer"]], 
         python,
         workers: num_workers,
         distribution,
-        ...{ modelPath: model_path, dtype, bf16 },
+        ...{ modelPath: model_path, dtype, bf16, reference },
         ray: { address: ray_address, storage: storage_path, maxFailures: max_failures },
       },
       notice,

@@ -34,7 +34,7 @@ export function trainingRows(job: PairsJob | RowsJob, tokenizer: Tokenizer): Tra
   const { eval_split: share } = options;
   const guided = job.guidance?.learningRate || job.guidance?.length;
   // Pairs of one prompt tell of each other: what a length is found by is apart from what is learned from.
-  const byPrompt = share > 0 && (guided || job.kind === "pairs");
+  const byPrompt = share > 0 && (guided || job.kind === "pairs" || examples.some(({ group }) => group !== undefined));
   const { training, held } = byPrompt
     ? holdBack(examples, { share, seed: job.seed })
     : splitExamples(examples, options, job.seed);
@@ -57,7 +57,7 @@ function pairExamples({ pairs, beta, options }: PairsJob, tokenizer: Tokenizer):
     if (Math.max(first.response.length, second.response.length) + first.prompt.length > max_length) return [];
     return [
       {
-        prompt: tokenizePrompt(tokenizer, prompt, "a prompt"),
+        prompt: tokenizePrompt(tokenizer, prompt, "a prompt", chosen.row),
         completions: [first.response, second.response],
         probability,
         target,
@@ -78,9 +78,11 @@ function rowExamples({ objective: kind, beta, options, rows }: RowsJob, tokenize
     kind === "dpo" ? dpoObjective(beta!, { loss_type: "sigmoid", label_smoothing: 0, ...options }) : { kind };
   let cut = 0;
   const lengths = { maxLength: options.max_length, onCut: () => cut++ };
-  const examples = rows.flatMap(
-    ({ row, where }) => recordOf(objective).example(objective, row, { tokenizer, where, lengths }) ?? [],
-  );
+  const examples = rows.flatMap(({ row, where, group }): Example | Example[] => {
+    const example = recordOf(objective).example(objective, row, { tokenizer, where, lengths });
+    if (!example) return [];
+    return group === undefined ? example : { ...example, group };
+  });
   if (rows.length === 0) throw new InputError("there are no rows to train on");
   if (examples.length === 0)
     throw new InputError(

@@ -2,7 +2,8 @@
 import { dpoLossOf } from "../train/objectives/dpo/losses.js";
 import { shareOfWorkers, trlContradiction, unevenShare } from "./kinds/trl.js";
 import { dpoObjective } from "./options.js";
-import type { Fail, Recipe } from "./schema.js";
+import { scorersBehind } from "./parts.js";
+import type { Fail, Recipe, ScorerSpec } from "./schema.js";
 import { contradiction, guidanceOf, type Train } from "./train.js";
 
 /**
@@ -23,7 +24,31 @@ export function checkTraining(recipe: Recipe, fail: Fail): void {
   const trained = preferences && [preferences.reward, ...preferences.safety];
   const pretrained = trained?.some(({ kind }) => kind === "data") && "pretrain" in recipe;
   if (pretrained) check("pretrain", recipe.pretrain, "hard");
+  for (const [at, spec] of placedScorers(recipe)) {
+    if (spec.kind !== "preferences") continue;
+    const path = [...at, "train"];
+    const against = contradiction(spec.train);
+    if (against) throw fail([...path, against.key], `'${path.join(".")}.${against.key}' ${against.message}`);
+    if (spec.objective === "cost" && spec.sign !== -1)
+      throw fail([...at, "objective"], `'${at.join(".")}' is a cost, which is lower for what is safer: set sign: -1`);
+  }
   checkTrl(recipe, { train, ...(pretrained ? { pretrain: recipe.pretrain } : {}) }, fail);
+}
+
+/** Scorers of a recipe with their places. */
+function placedScorers(recipe: Recipe): [(string | number)[], ScorerSpec][] {
+  const own: [(string | number)[], ScorerSpec][] =
+    recipe.method === "pecan"
+      ? []
+      : [
+          [["reward"], recipe.reward],
+          ...scorersBehind(recipe.safety).map((spec, i): [(string | number)[], ScorerSpec] => [["safety", i], spec]),
+        ];
+  const held = recipe.evaluate.scorers.map((spec, i): [(string | number)[], ScorerSpec] => [
+    ["evaluate", "scorers", i],
+    spec,
+  ]);
+  return [...own, ...held];
 }
 
 /** Check of what TRL can do, for a recipe that trains by it. */

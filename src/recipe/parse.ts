@@ -17,14 +17,18 @@ export type {
   JudgeSpec,
   MethodName,
   MocanRecipe,
+  PartSpec,
   PecanRecipe,
   PreferenceConstraintSpec,
   PreferenceData,
   PreferenceSource,
   PreferenceSpec,
   PromptSource,
+  ReadyScorerSpec,
   Recipe,
+  ScorerConstraint,
   ScorerSpec,
+  TrainedScorerSpec,
 } from "./schema.js";
 
 /** A key of the recipe: names and list positions from the top. */
@@ -57,7 +61,7 @@ function pathKeys(raw: Record<string, unknown>, method: MethodName): KeyPath[] {
     ["prompts", "file"],
     ["evaluate", "prompts", "file"],
     ...partsIn(raw, method).flatMap(({ at, part, value }) =>
-      (kindOf(part, value)?.paths ?? []).map((field) => [...at, field]),
+      (kindOf(part, value)?.paths ?? []).map((field) => [...at, ...field.split(".")]),
     ),
   ];
 }

@@ -6,12 +6,16 @@ import { engineOn, engineSchema } from "./kinds/engines.js";
 import { judgeSchema } from "./kinds/judges.js";
 import { preferenceSchema } from "./kinds/preferences.js";
 import { scorerSchema } from "./kinds/scorers.js";
+import { marginFields } from "./margins.js";
 import { betaSchema, samplingSchema } from "./options.js";
+import { type ConstraintSpec, checkCategories, constraintsOf } from "./parts.js";
+import { constraint, type Named, type ScorerConstraint, type ScorerSpec, scorer } from "./scorerSpecs.js";
 import { pretraining, pretrainSchema, type Train, trainSchema } from "./train.js";
 
 const promptSourceFields = {
   ...rowFields,
   column: name.default("prompt").describe("the column that holds the prompt"),
+  category: name.optional().describe("the column that holds its category, for safety's margins by category"),
   template: z
     .string()
     .refine((text) => text.includes("{prompt}"), "must contain {prompt}")
@@ -41,10 +45,7 @@ const trainPrompts = z
   })
   .refine(oneSource, oneSourceMessage);
 
-const margin = z.number().describe("how much safer than the reference, at least");
-
-const scorer = scorerSchema({});
-const constraint = scorerSchema({ margin });
+const askedScorer = scorerSchema(marginFields);
 const preferences = preferenceSchema({});
 const preferenceConstraint = preferenceSchema({
   margin: z.number().describe("in units of β times the log-ratio of the safety model to the reference"),
@@ -107,7 +108,7 @@ export const mocanSchema = z.strictObject({
   ...common,
   ...confidenceFields,
   reward: scorer.describe("scorer of helpfulness"),
-  safety: z.array(constraint).min(1).describe("scorers of safety, with a margin each"),
+  safety: z.array(askedScorer).min(1).describe("scorers of safety, with the margins asked of each"),
   pairs: z.strictObject(pairFields).prefault({}).describe("pairs of responses that the policy is trained on"),
 });
 
@@ -164,19 +165,14 @@ export const compareSchema = z.strictObject({
 });
 
 type Common = z.infer<z.ZodObject<typeof common>>;
-type Named<T> = T & { name: string };
-
 /** Source of prompts. */
 export type PromptSource = z.infer<typeof promptSource>;
 
 /** Options of the pairs that are labelled. */
 export type Pairs = z.infer<typeof mocanSchema>["pairs"];
 
-/** A score function of a run. Its score is `scale · sign` times what the model or module gives; higher is better. */
-export type ScorerSpec = Named<z.infer<typeof scorer>>;
-
-/** Safety scorer of a recipe, with its margin. */
-export type ConstraintSpec = Named<z.infer<typeof constraint>>;
+export type { ConstraintSpec, PartSpec } from "./parts.js";
+export type { ReadyScorerSpec, ScorerConstraint, ScorerSpec, TrainedScorerSpec } from "./scorerSpecs.js";
 
 /** Preferences: data to train a model on, or the trained model. `label` is filled in by what they are for. */
 export type PreferenceSpec = PreferenceData | Extract<Named<z.infer<typeof preferences>>, { kind: "model" }>;
@@ -190,8 +186,11 @@ export type PreferenceConstraintSpec = PreferenceSpec & { margin: number };
 /** Source of preference data. */
 export type PreferenceSource = Pick<
   Extract<PreferenceSpec, { kind: "data" }>,
-  "file" | "dataset" | "subset" | "split" | "label"
->;
+  "file" | "dataset" | "subset" | "split"
+> & {
+  /** Column that says which response is preferred; of rows with response_0 and response_1 only. */
+  label?: string;
+};
 
 /** Judge of a recipe. */
 export type JudgeSpec = Named<z.infer<typeof judgeSchema>>;
@@ -224,7 +223,7 @@ export type PecanRecipe = CommonRecipe &
 export type CompareRecipe = CommonRecipe & {
   method: "compare";
   reward: ScorerSpec;
-  safety: ConstraintSpec[];
+  safety: ScorerConstraint[];
   preferences?: { reward: PreferenceSpec; safety: PreferenceConstraintSpec[] };
   pretrain: Train;
   pairs: PecanRecipe["pairs"];
@@ -268,19 +267,31 @@ function namedEvaluate({ evaluate }: Common, call: ReturnType<typeof namer>): Co
   };
 }
 
+/** Scorer that is trained on preferences, with the column that says which of two responses is preferred. */
+const labelledScorer = <S extends z.infer<typeof scorer>>(spec: S, label: string): S =>
+  spec.kind === "preferences" ? { ...spec, preferences: { label, ...spec.preferences } } : spec;
+
 /** MoCAN's recipe with everything named; `fail` makes the errors. */
 export function completeMocan(recipe: z.infer<typeof mocanSchema>, fail: Fail): MocanRecipe {
   checkConfidence(recipe, fail);
   const call = namer(fail);
   const { reward, safety } = recipe;
-  return {
+  const complete: MocanRecipe = {
     method: "mocan",
     ...recipe,
     engine: engineOn(recipe.engine, recipe.model),
-    reward: call(reward, "reward", ["reward"]),
-    safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
+    reward: call(labelledScorer(reward, "better_response_id"), "reward", ["reward"]),
+    safety: safety.flatMap((spec, i) =>
+      constraintsOf(
+        call(labelledScorer(spec, "safer_response_id"), numbered("safety", i, safety.length), ["safety", i]),
+        ["safety", i],
+        fail,
+      ),
+    ),
     evaluate: namedEvaluate(recipe, call),
   };
+  checkCategories(complete, fail);
+  return complete;
 }
 
 /** PeCAN's recipe with everything named; `fail` makes the errors. */
@@ -315,8 +326,10 @@ export function completeCompare(recipe: z.infer<typeof compareSchema>, fail: Fai
     method: "compare",
     ...rest,
     engine: engineOn(recipe.engine, recipe.model),
-    reward: call(reward, "reward", ["reward"]),
-    safety: safety.map((spec, i) => call(spec, numbered("safety", i, safety.length), ["safety", i])),
+    reward: call(labelledScorer(reward, "better_response_id"), "reward", ["reward"]),
+    safety: safety.map((spec, i) =>
+      call(labelledScorer(spec, "safer_response_id"), numbered("safety", i, safety.length), ["safety", i]),
+    ),
     preferences: preferences && namedPreferences(preferences, "preferred_safety", ["preferences"], call),
     pretrain: pretraining(recipe.train, pretrain),
     compare,

@@ -38,6 +38,22 @@ export const trainSchema = z.strictObject(trainFields);
 /** Options of a run's training. */
 export type Train = z.infer<typeof trainSchema>;
 
+/** Schema of a scorer's `train`: a score model from preferences. How long rows may be is the scorer's own `max_length`. */
+export const scorerTrainSchema = z.strictObject({
+  ...(Object.fromEntries(
+    Object.entries(trainFields).filter(([key]) => key !== "max_length" && !(key in dpoSchema.shape)),
+  ) as Omit<typeof trainFields, "max_length" | keyof typeof dpoSchema.shape>),
+  eval_split: z
+    .number()
+    .min(0)
+    .max(0.9)
+    .default(0.1)
+    .describe("share of the rows held back, prompt by prompt, on which the run says how often it ranks rightly"),
+});
+
+/** Options of a scorer's training. */
+export type ScorerTrain = z.infer<typeof scorerTrainSchema>;
+
 /** The keys of `pretrain`: those of `train` without their defaults, which come from `train`. */
 export const pretrainSchema = z.strictObject(
   Object.fromEntries(
@@ -63,7 +79,11 @@ export function pretraining(train: Train, pretrain: Partial<Train> | undefined):
 }
 
 /** Numbers of a training that are to be found. */
-export function guidanceOf({ learning_rate, num_train_epochs, max_steps }: Train): {
+export function guidanceOf({
+  learning_rate,
+  num_train_epochs,
+  max_steps,
+}: Pick<Train, "learning_rate" | "num_train_epochs" | "max_steps">): {
   learningRate: boolean;
   length: boolean;
 } {
@@ -85,6 +105,10 @@ export function trainingOptions(train: Train): Training & DpoOptions {
   };
 }
 
+/** Options of a scorer's training as numbers, with the longest sequence that it learns from. */
+export const scorerTrainingOptions = (train: ScorerTrain, max_length: number): Training & DpoOptions =>
+  trainingOptions({ ...train, max_length, ...dpoSchema.parse({}) });
+
 /** The share of the pairs that is held back. */
 export function heldBackShare(train: Train): number {
   const { learningRate, length } = guidanceOf(train);
@@ -92,7 +116,9 @@ export function heldBackShare(train: Train): number {
 }
 
 /** Contradiction within the options, as the key and what to do about it; undefined where nothing does. */
-export function contradiction(train: Train): { key: keyof Train; message: string } | undefined {
+export function contradiction(
+  train: Omit<Train, "max_length" | keyof DpoOptions>,
+): { key: keyof Train; message: string } | undefined {
   const { learningRate, length } = guidanceOf(train);
   if (length && train.lr_scheduler_type !== undefined)
     return {

@@ -52,17 +52,30 @@ export async function gatherPage(run: RunStore, options: PageOptions): Promise<P
   };
 }
 
+/** Section as markup, with the data that it was drawn of. */
+export interface DrawnSection {
+  readonly id: string;
+  readonly title: string;
+  readonly body: Html;
+  readonly data: unknown;
+}
+
+/** Sections of a page that have something to show, in their order. */
+export function drawSections(data: PageData): DrawnSection[] {
+  return sections.flatMap((section) => {
+    const { id, title, draw } = section as Section;
+    const own = data.sections[section.id];
+    const body = own === undefined ? null : draw(own);
+    return body === null ? [] : [{ id, title, body, data: own }];
+  });
+}
+
 /**
  * Draws a page that needs nothing else: it makes no request, is readable without scripts, and its policy forbids every
  * script but the table's. Every text in the data is taken as text, whatever it contains.
  */
 export function drawPage(data: PageData): string {
-  const parts = sections.flatMap((section) => {
-    const { id, title, draw } = section as Section;
-    const own = data.sections[section.id];
-    const body = own === undefined ? null : draw(own);
-    return body === null ? [] : [{ id, title, body }];
-  });
+  const parts = drawSections(data);
   const { algorithm } = data.headline;
   const { markup } = html`<!doctype html>
 <html lang="en">

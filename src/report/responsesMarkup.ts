@@ -16,6 +16,8 @@ export interface ScoredResponse {
 export interface PromptResponses {
   /** The prompt as a person would read it. */
   readonly prompt: string;
+  /** Other columns of its row, as text. */
+  readonly columns?: readonly (readonly [name: string, value: string])[];
   /** How it came to be shown, where prompts were chosen. */
   readonly chosen?: string;
   readonly responses: readonly ScoredResponse[];
@@ -61,8 +63,9 @@ ${rows.map((row, i) => exampleRow(row, i, scorers))}</tbody>
 /** A prompt after the other, and beneath it the responses of all policies beside each other. */
 export function policiesBeside({ scorers, rows }: ResponsesData): Html {
   return html`${rows.map(
-    ({ prompt, chosen, responses }) => html`<article class="beside">
+    ({ prompt, columns, chosen, responses }) => html`<article class="beside">
 <h3 dir="auto">${longText(prompt)}</h3>
+${ownColumns(columns)}
 ${chosen && html`<p class="chosen">${chosen}</p>`}
 <div>
 ${responses.map(
@@ -83,15 +86,21 @@ const breakable = (name: string) =>
   name.split(/(?<=[_.-])/).map((part, i) => html`${i > 0 ? html`<wbr>` : null}${part}`);
 
 function exampleRow(
-  { prompt, responses: [before, after] }: PromptResponses,
+  { prompt, columns, responses: [before, after] }: PromptResponses,
   index: number,
   scorers: readonly string[],
 ): Html {
-  return html`<tr role="row"><td role="cell" class="number" data-value="${index + 1}">${index + 1}</td><th scope="row" role="rowheader" dir="auto">${longText(prompt)}</th>${textCell("Before", before)}${textCell("After", after)}${scorers.map(
+  return html`<tr role="row"><td role="cell" class="number" data-value="${index + 1}">${index + 1}</td><th scope="row" role="rowheader" dir="auto">${longText(prompt)}${ownColumns(columns)}</th>${textCell("Before", before)}${textCell("After", after)}${scorers.map(
     (name, k) => scoreCell(name, before.scores[k], after.scores[k]),
   )}</tr>
 `;
 }
+
+/** Columns of a prompt's row, a line of names and values. */
+const ownColumns = (columns: PromptResponses["columns"] = []): Html | null =>
+  columns.length === 0
+    ? null
+    : html`<small class="columns">${columns.map(([name, value], i) => html`${i > 0 ? " · " : null}${name}: ${value}`)}</small>`;
 
 const textCell = (name: string, { response }: ScoredResponse) =>
   html`<td role="cell" data-name="${name}" dir="auto">${responseText(response)}</td>`;

@@ -130,7 +130,8 @@ const traceOf = (solver: string, trace: DualSolution["trace"], end: readonly num
 const gridSteps = 20;
 const gridEnd = 2.2;
 
-function curves(scores: Scores, solution: DualSolution, j: number): DualCurve[] {
+/** Curves of D along the λ of constraint `j`, for the margin asked and four others: some tens of predictions. */
+export function curves(scores: Scores, solution: DualSolution, j: number): DualCurve[] {
   const { beta, margins, lambda, summary } = solution;
   const scale = lambda[j] > 0 ? lambda[j] : (summary.reward.spread + beta) / summary.safety[j].spread;
   const along = Array.from({ length: Math.round(gridSteps * gridEnd) + 1 }, (_, i) =>
@@ -155,7 +156,8 @@ function dualValue({ reward, lambda, safetyGain, kl }: Prediction, beta: number,
 
 const frontierPoints = 16;
 
-function frontier(scores: Scores, solution: DualSolution, j: number): FrontierPoint[] {
+/** Frontier of the optimal policies as the margin of constraint `j` varies: some seventeen solves. */
+export function frontier(scores: Scores, solution: DualSolution, j: number): FrontierPoint[] {
   const { beta, margins, lambda } = solution;
   const free = predict(scores, beta, lambda.with(j, 0)).safetyGain[j];
   const end = solution.summary.safety[j].largestGain;

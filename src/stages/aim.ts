@@ -6,18 +6,32 @@ import {
   gainVariance,
   InfeasibleError,
   planAim,
+  promptGains,
   type Scores,
   solveDebiased,
   solveDual,
 } from "../dual/index.js";
+import { wideningOf } from "../evaluate/meanBound.js";
 import type { AimRow, SolveRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
 import type { Confidence } from "./confidence.js";
+import type { Problem } from "./context.js";
+import { isShare, shareRange } from "./parts.js";
 
 /** Effective samples of a prompt below which an aim is not trusted: few responses carry the weight. */
 const fewestEffective = 2;
 /** Share of what can still be reached that is aimed at where the aim itself cannot be. */
 const withinReach = 0.75;
+
+/** Counts of the prompts and responses that a policy is going to be tested on. */
+export interface TestCounts {
+  /** Held-out prompts of the verdict. */
+  readonly heldOut: number;
+  /** Prompts of the calibration test; 0 where there is none. */
+  readonly calibration: number;
+  /** Responses to each prompt from either policy, at most. */
+  readonly responses: number;
+}
 
 /**
  * The aim of a policy's solve, and the solution that has it. A policy that is trained towards the aim passes the held-out
@@ -27,21 +41,54 @@ const withinReach = 0.75;
 export async function aimFor(
   run: RunStore,
   scores: Scores,
-  { policy, margins, asked }: { policy: string; margins: readonly number[]; asked: Confidence },
+  {
+    policy,
+    safety,
+    asked,
+  }: { policy: string; safety: Problem["safety"]; asked: Pick<Confidence, "confidence" | "power"> },
 ): Promise<{ row: AimRow; found: DebiasedSolution }> {
   const { beta, evaluate } = run.recipe;
-  const { confidence, power } = asked;
-  const responses = evaluate.num_samples;
-  const heldOut = { prompts: (await run.prompts("held-out")).length, responses };
-  const calibrationPrompts = (await run.prompts("calibration")).length;
+  const counts: TestCounts = {
+    heldOut: (await run.prompts("held-out")).length,
+    calibration: (await run.prompts("calibration")).length,
+    responses: evaluate.num_samples,
+  };
+  const margins = safety.map(({ margin }) => margin);
+  const { found, ...row } = aimBeyond(scores, { beta, margins, shares: safety.map(isShare), asked, counts });
+  return { found, row: { policy, ...row } };
+}
+
+/** Aim beyond margins, and the solution that has it: {@link aimFor} of scores alone. Errors as there. */
+export function aimBeyond(
+  scores: Scores,
+  {
+    beta,
+    margins,
+    shares = margins.map(() => false),
+    asked: { confidence, power },
+    counts,
+  }: {
+    readonly beta: number;
+    readonly margins: readonly number[];
+    /** Which of them are on shares of responses; none by default. */
+    readonly shares?: readonly boolean[];
+    readonly asked: Pick<Confidence, "confidence" | "power">;
+    readonly counts: TestCounts;
+  },
+): Omit<AimRow, "policy"> & { readonly found: DebiasedSolution } {
+  const { responses, calibration } = counts;
+  const heldOut = { prompts: counts.heldOut, responses };
   const plain = solveDebiased(scores, { beta, margins });
   const gap =
-    calibrationPrompts === 0
+    calibration === 0
       ? undefined
       : gainVariance(scores, { beta, lambda: plain.solution.lambda, responses }).map(({ total }) =>
-          Math.sqrt(total / calibrationPrompts),
+          Math.sqrt(total / calibration),
         );
-  const plan = planAim(scores, { beta, margins, confidence, power, gap, heldOut });
+  // A share's bound holds for any distribution, and is wider for it: how much, its gains as reweighted show.
+  const { safety: byPrompt } = promptGains(scores, beta, plain.solution.lambda);
+  const widening = shares.map((isOne, j) => (isOne ? wideningOf(byPrompt[j], (1 - confidence) / 2, shareRange) : 1));
+  const plan = planAim(scores, { beta, margins, confidence, power, gap, heldOut, widening });
   const least = Math.min(fewestEffective, plain.solution.predicted.ess.mean);
   const aimed = (share: number) => margins.map((margin, j) => margin + share * plan.slack[j]);
   const at = (share: number): DebiasedSolution | undefined => {
@@ -68,19 +115,16 @@ export async function aimFor(
   const reward = (solution: DebiasedSolution) => solution.solution.predicted.rewardGain;
   return {
     found,
-    row: {
-      policy,
-      confidence,
-      power,
-      asked: margins,
-      aimed: aimed(share),
-      wanted: plan.margins,
-      rate: plan.rate,
-      price: reward(plain) - reward(found),
-      calibrationPrompts,
-      heldOutPrompts: heldOut.prompts,
-      responses,
-    },
+    confidence,
+    power,
+    asked: margins,
+    aimed: aimed(share),
+    wanted: plan.margins,
+    rate: plan.rate,
+    price: reward(plain) - reward(found),
+    calibrationPrompts: calibration,
+    heldOutPrompts: heldOut.prompts,
+    responses,
   };
 }
 

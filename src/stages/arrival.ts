@@ -2,6 +2,7 @@
 
 import type { RunStore } from "../ports/store.js";
 import { dpoObjective } from "../recipe/options.js";
+import { trainedScorers } from "../recipe/scorers.js";
 import { guidanceOf } from "../recipe/train.js";
 import { knownLoss } from "../train/objectives/dpo.js";
 
@@ -60,16 +61,32 @@ export async function arrivalOf(run: RunStore, policy: string): Promise<Arrival 
     cautions.push(
       "The training still came nearer when it stopped at the longest length that is found: set train.num_train_epochs to go on.",
     );
-  cautions.push(...(await onPreferences(run)));
+  cautions.push(...(await onReward(run, policy, share)), ...(await onPreferences(run)));
   return { share, basis: found ? "held back" : "trained on", kl, cautions };
 }
 
-/** Cautions on PeCAN's models of preferences that order the pairs held back from them no better than chance could. */
+/**
+ * Caution where the reward stayed below its prediction, by intervals that are apart. The prediction is the optimum's, which
+ * picks among the responses to each prompt; a trained policy has of that what holds on other prompts.
+ */
+async function onReward(run: RunStore, policy: string, share: number | null): Promise<string[]> {
+  const row = (await run.evaluations(policy)).find(({ role }) => role === "reward");
+  const prediction = await run.prediction(policy);
+  if (!row || row.predicted === null || !prediction || row.high >= prediction.rewardLow) return [];
+  const interval = (low: number, high: number) => `[${low.toFixed(2)}, ${high.toFixed(2)}]`;
+  const arrived =
+    share === null ? "" : ` The training came ${Math.round(100 * Math.max(0, share))} % of the way to it.`;
+  return [
+    `The reward's prediction did not come true: '${row.scorer}' changed by ${row.measured.toFixed(2)} ${interval(row.low, row.high)}, where the optimum gains ${row.predicted.toFixed(2)} ${interval(prediction.rewardLow, prediction.rewardHigh)}.${arrived} The optimum picks the best of each prompt's own responses; of that, a training on few prompts carries to others only what they have in common. Go by the measurement; more prompts carry it further.`,
+  ];
+}
+
+/** Cautions on models trained on preferences that order the pairs held back from them no better than chance could. */
 async function onPreferences(run: RunStore): Promise<string[]> {
   const { recipe } = run;
-  if (recipe.method !== "pecan") return [];
   const found: string[] = [];
-  for (const { name } of [recipe.reward, ...recipe.safety]) {
+  const implicit = recipe.method === "pecan" ? [recipe.reward, ...recipe.safety] : [];
+  for (const { name } of [...implicit, ...trainedScorers(recipe)]) {
     const [row] = await run.select("arrivals", { policy: name });
     if (!row || row.accuracy === null || row.accuracy > 0.5 + 2 * Math.sqrt(0.25 / row.pairs)) continue;
     found.push(

@@ -7,6 +7,7 @@
  */
 import { passingChance } from "../dual/index.js";
 import { fixedSequence, type Gain, testStrength } from "../evaluate/fixedSequence.js";
+import { wideningOf } from "../evaluate/meanBound.js";
 import { lookLevels } from "../evaluate/sequential.js";
 import { snakeRow } from "../ports/columns.js";
 import type { CalibrationRow, Split, StrengthRow } from "../ports/rows.js";
@@ -18,8 +19,10 @@ import { type Confidence, confidenceOf } from "./confidence.js";
 import type { Context, Problem } from "./context.js";
 import { evaluationRounds } from "./evaluate.js";
 import { errorSquared, gainsOn, meanOf, roundsOf, safetyGains } from "./gains.js";
+import { promptsOf } from "./parts.js";
 import { atStrength, withOpened } from "./policies.js";
 import { trainScores } from "./score.js";
+import { scorerOpener } from "./scorers.js";
 import { shortfall } from "./shortfall.js";
 
 /** Name of a policy's samples at a strength, `aligned*1.5`; it has the policy's own name in the run, whichever attempt made it. */
@@ -105,8 +108,10 @@ async function sequenceOf(context: Context, problem: Problem, { policy, asked }:
         ...{ prompts: pilot.prompts, rounds: [1] },
         decided: () => true,
       });
+      // A category may have next to no prompt among so few.
+      const measurable = gains.gains.filter(({ differences }) => differences.length > 1);
       const errors = Math.min(
-        ...gains.gains.map(({ margin, differences }) => {
+        ...measurable.map(({ margin, differences }) => {
           const excess = meanOf(differences) - margin;
           const error = Math.sqrt(errorSquared(differences));
           return error > 0 ? excess / error : excess > 0 ? Infinity : -Infinity;
@@ -124,10 +129,10 @@ async function testAt(
   problem: Problem,
   { policy, asked, place, strength }: Tested & { place: number; strength: number },
 ): Promise<StrengthRow> {
-  const { run, world, emit } = context;
+  const { run, emit } = context;
   const { evaluate } = run.recipe;
   const rounds = roundsOf(evaluate.num_samples, looks);
-  const heldOut = (await run.prompts("held-out")).length;
+  const heldOut = await Promise.all(problem.safety.map((spec) => promptsOf(run, "held-out", spec)));
   const chanceOf = verdictChance(heldOut, evaluate.num_samples, asked.confidence);
   const at = (round: number, gains: readonly Gain[]) => {
     const fractions = rounds.slice(0, round + 1).map((responses) => responses / evaluate.num_samples);
@@ -146,7 +151,7 @@ async function testAt(
   const responses = rounds[round];
   const split = "calibration";
   for (const spec of evaluate.scorers)
-    await collectScores(run, name, spec, () => world.openScorer(spec), { stage: "calibrate", split, emit });
+    await collectScores(run, name, spec, scorerOpener(context, spec), { stage: "calibrate", split, emit });
   const others = await gainsOn(run, { policy: name, split, responses }, [
     problem.reward,
     ...evaluate.scorers.map((spec) => spec.name),
@@ -161,17 +166,27 @@ async function testAt(
   };
 }
 
-/** Chance that the held-out verdict on a policy will be "held", by its gains on other prompts. */
-function verdictChance(prompts: number, responses: number, confidence: number): (gains: readonly Gain[]) => number {
+/**
+ * Chance that the held-out verdict on a policy will be "held", by its gains on other prompts.
+ * @param prompts held-out ones of each gain.
+ */
+function verdictChance(
+  prompts: readonly number[],
+  responses: number,
+  confidence: number,
+): (gains: readonly Gain[]) => number {
   const fractions = evaluationRounds(responses).map((drawn) => drawn / responses);
-  const level = lookLevels(fractions, (1 - confidence) / 2).at(-1)!;
+  const levelOf = (range: Gain["range"]) =>
+    lookLevels(fractions, (1 - confidence) / 2, range === undefined ? "normal" : "any").at(-1)!;
   return (gains) => {
-    const missed = gains.map(({ margin, differences }) => {
+    const missed = gains.map(({ margin, differences, range }, j) => {
       const error = errorSquared(differences);
       if (error === 0) return meanOf(differences) > margin ? 0 : 1;
       const variance = error * differences.length;
       const excess = meanOf(differences) - margin;
-      return 1 - passingChance(excess, { variance, prompts, level, gap: Math.sqrt(error) });
+      const level = levelOf(range);
+      const widening = range && wideningOf(differences, level, range);
+      return 1 - passingChance(excess, { variance, prompts: prompts[j], level, gap: Math.sqrt(error), widening });
     });
     return Math.max(
       0,

@@ -6,9 +6,21 @@ import { effectiveSamples } from "../dual/effectiveSamples.js";
 import { InputError } from "../errors.js";
 import type { CheckEvent } from "../ports/events.js";
 import type { PolicySample, SampledResponse, Sampler } from "../ports/policy.js";
+import type { ObjectiveName } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
-import type { CompareRecipe, PecanRecipe, PreferenceSpec, Recipe, ScorerSpec } from "../recipe/parse.js";
+import type {
+  CompareRecipe,
+  PecanRecipe,
+  PreferenceSource,
+  PreferenceSpec,
+  ReadyScorerSpec,
+  Recipe,
+  TrainedScorerSpec,
+} from "../recipe/parse.js";
+import { scorersOf, trainedScorers } from "../recipe/scorers.js";
 import type { Text } from "../text/rows.js";
+import { givenPrompt } from "./collect.js";
+import { checkPromptCategories } from "./parts.js";
 import { referenceOf, withOpened } from "./policies.js";
 import { choosePrompts } from "./prompts.js";
 
@@ -30,6 +42,8 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
   };
   const preferences = recipe.method === "mocan" ? undefined : recipe.method === "pecan" ? recipe : recipe.preferences;
   if (preferences) for (const spec of [preferences.reward, ...preferences.safety]) await checkPreferences(spec, world);
+  for (const { name, preferences } of trainedScorers(recipe))
+    await timed(`scorer '${name}'`, () => checkRows(preferences, world));
 
   const ref = referenceOf(recipe);
   const tried = await timed("model", () =>
@@ -37,6 +51,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
       () => world.openSampler(ref),
       async (open) => {
         const rows = await choosePrompts(recipe, world, open);
+        checkPromptCategories(recipe.safety, rows);
         const train = rows.filter(({ split }) => split === "train");
         const sampler = await open();
         return { rows, train, ...(await trySampling(sampler, train.slice(0, TRIED.prompts), recipe)) };
@@ -46,15 +61,22 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
   const { rows, train, samples, perStep } = tried;
   const responses = samples.map(
     ({ promptIndex, response, responseIds, finishReason }): SampledResponse => ({
-      prompt: train[promptIndex].text,
+      ...givenPrompt(train[promptIndex]),
       ...{ response, responseIds, finishReason },
     }),
   );
 
-  const scorers = recipe.method === "pecan" ? evaluate.scorers : [recipe.reward, ...recipe.safety, ...evaluate.scorers];
-  const scored = new Map<string, { values: Float64Array; seconds: number }>();
+  const scorers = scorersOf(recipe);
+  const scored = new Map<string, Tried>();
   for (const spec of scorers)
-    scored.set(spec.name, await timed(`scorer '${spec.name}'`, () => tryScorer(spec, responses, world)));
+    scored.set(
+      spec.name,
+      await timed(`scorer '${spec.name}'`, () =>
+        spec.kind === "preferences"
+          ? tryBase(spec, { model: recipe.model, responses, world })
+          : tryScorer(spec, responses, world),
+      ),
+    );
   for (const spec of evaluate.judges)
     await timed(`judge '${spec.name}'`, async () => {
       const judge = await world.openJudge(spec);
@@ -72,7 +94,8 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
   const [heldOut, calibration] = [count("held-out"), count("calibration")];
   // Most strengths are decided by half of their responses.
   const measured = 2 * heldOut + (calibration > 0 ? 4 * calibration : 0);
-  const reward = recipe.method === "pecan" ? undefined : scored.get(recipe.reward.name);
+  // A score model that is not trained yet says nothing of how far its scores will spread.
+  const reward = scored.get(recipe.reward.name)?.values;
   return {
     event: "check",
     prompts: {
@@ -99,7 +122,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
         (scorers.reduce((sum, { name }) => sum + scored.get(name)!.seconds, 0) / samples.length) *
         (train.length * sampling.num_samples + measured * evaluate.num_samples),
       ...(reward && {
-        effective_samples: effectiveSamples(reward.values, samples.length / promptsIn(samples), recipe.beta),
+        effective_samples: effectiveSamples(reward, samples.length / promptsIn(samples), recipe.beta),
       }),
       ...(world.peakMemory && { peak_memory_bytes: world.peakMemory() }),
     },
@@ -122,8 +145,9 @@ async function named<T>(part: string, action: () => Promise<T>): Promise<T> {
 async function trySampling(
   sampler: Sampler,
   prompts: readonly { text: Text; prompt: number }[],
-  { sampling, seed }: Recipe,
+  { sampling, seed, engine }: Recipe,
 ): Promise<{ samples: PolicySample[]; perStep: number }> {
+  const batched = engine.sample.kind === "bulk";
   const responses = Math.min(TRIED.responses, sampling.num_samples);
   const tokens = Math.min(TRIED.tokens, sampling.max_new_tokens);
   const jobs = prompts.map(({ text }, promptIndex) => ({
@@ -136,6 +160,7 @@ async function trySampling(
     for await (const sample of sampler.sample(jobs, { ...sampling, max_new_tokens, seed })) samples.push(sample);
     return samples;
   };
+  if (batched) return { samples: jobs.flatMap(({ promptIndex }) => standIns(promptIndex)), perStep: 0 };
   // The first time loads and warms up, which the rate must not count.
   await draw(1);
   const start = performance.now();
@@ -146,11 +171,40 @@ async function trySampling(
   return { samples, perStep };
 }
 
-async function tryScorer(
-  spec: ScorerSpec,
-  responses: readonly SampledResponse[],
-  world: World,
-): Promise<{ values: Float64Array; seconds: number }> {
+/** Responses that stand in for samples where a batch is to draw them: they are there to try the scorers. */
+const standIns = (promptIndex: number): PolicySample[] =>
+  ["Yes, here it is.", "No, I will not do that."].map((response, sampleIndex) => ({
+    ...{ promptIndex, sampleIndex, response, responseIds: [], logprob: 0, finishReason: "length" },
+  }));
+
+/** Trial of a scorer: its scores, where it has some, and the seconds that it takes for the tried responses. */
+interface Tried {
+  readonly values?: Float64Array;
+  readonly seconds: number;
+}
+
+/** Trial of the model that a scorer is to be trained from: it reads responses as the trained one will. */
+async function tryBase(
+  { model }: TrainedScorerSpec,
+  given: { model: string; responses: readonly SampledResponse[]; world: World },
+): Promise<Tried> {
+  let seconds = 0;
+  await withOpened(
+    () => given.world.openLogprobs({ model: model ?? given.model }),
+    async (open) => {
+      const base = await open();
+      // The first time loads.
+      for (let round = 0; round < 2; round++) {
+        const start = performance.now();
+        for await (const _ of base.logprobs(given.responses));
+        seconds = (performance.now() - start) / 1000;
+      }
+    },
+  );
+  return { seconds };
+}
+
+async function tryScorer(spec: ReadyScorerSpec, responses: readonly SampledResponse[], world: World): Promise<Tried> {
   const values = new Float64Array(responses.length).fill(Number.NaN);
   // Of the second time: the first one loads.
   let seconds = 0;
@@ -174,23 +228,28 @@ async function tryScorer(
 }
 
 async function checkPreferences(spec: PreferenceSpec, world: World): Promise<void> {
-  if (spec.kind === "model") return;
-  const rows = await world.readPreferences(spec);
-  if (rows.length === 0) throw new InputError(`${spec.file ?? spec.dataset}: there are no preferences`);
+  if (spec.kind === "data") await checkRows(spec, world);
+}
+
+async function checkRows(source: PreferenceSource, world: World): Promise<void> {
+  const rows = await world.readPreferences(source);
+  if (rows.length === 0) throw new InputError(`${source.file ?? source.dataset}: there are no preferences`);
 }
 
 /** Objectives that a recipe's trainings need, before any is spent on. */
 async function checkTrainer(recipe: Recipe, world: World): Promise<void> {
-  const trainer = await world.openTrainer();
-  try {
-    const needed = ["dpo", ...(isComparison(recipe) && recipe.compare.safe_rlhf ? ["ppo_lagrangian"] : [])];
-    for (const objective of needed)
-      if (!trainer.objectives.some((one) => one === objective))
-        throw new InputError(
-          `the trainer has no objective '${objective}': it has ${trainer.objectives.join(", ")}; leave out what needs it, or train by another engine`,
-        );
-  } finally {
+  const needed = new Set<ObjectiveName>([
+    "dpo",
+    ...(isComparison(recipe) && recipe.compare.safe_rlhf ? (["ppo_lagrangian"] as const) : []),
+    ...trainedScorers(recipe).map(({ objective }) => objective),
+  ]);
+  for (const objective of needed) {
+    const trainer = await world.openTrainer(objective);
     await trainer.close();
+    if (!trainer.objectives.includes(objective))
+      throw new InputError(
+        `the trainer has no objective '${objective}': it has ${trainer.objectives.join(", ")}; leave out what needs it, or train by another engine`,
+      );
   }
 }
 

@@ -1,13 +1,12 @@
 /** Filling a run's tables from models. What the run has already is left alone, so a killed run goes on where it was. */
 import { InputError } from "../errors.js";
 import type { Emit } from "../ports/events.js";
-import type { Logprobs, SampledResponse, Sampler } from "../ports/policy.js";
-import type { SampleRow, Split } from "../ports/rows.js";
+import type { GivenPrompt, Logprobs, SampledResponse, Sampler } from "../ports/policy.js";
+import type { PromptRow, SampleRow, Split } from "../ports/rows.js";
 import type { Scorer } from "../ports/scorer.js";
 import type { RunStore, StageName } from "../ports/store.js";
 import type { Sampling } from "../recipe/options.js";
 import type { ScorerSpec } from "../recipe/parse.js";
-import type { Text } from "../text/rows.js";
 
 /** The name under which a run keeps the reference's rows. */
 export const reference = "reference";
@@ -36,8 +35,9 @@ export async function collectSamples(
   const prompts = (await run.prompts(split)).slice(0, most);
   const have = new Set((await run.sampleKeys(name, split)).map(({ prompt, sample }) => `${prompt}/${sample}`));
   const jobs = prompts
-    .map(({ prompt, text }) => ({
+    .map(({ prompt, text, row }) => ({
       prompt: text,
+      ...(row && { row }),
       promptIndex: prompt,
       sampleIndexes: Array.from({ length: options.num_samples }, (_, i) => i).filter(
         (i) => !have.has(`${prompt}/${i}`),
@@ -113,7 +113,7 @@ export async function collectScores(
     if (scorer.cutRows)
       emit({
         event: "notice",
-        message: `scorer '${spec.name}': ${scorer.cutRows} of ${rows.length} rows (${policy}, ${split} prompts) are longer than its max_length and were scored without their beginning`,
+        message: `scorer '${spec.name}': ${scorer.cutRows} of ${rows.length} rows (${policy}, ${split} prompts) are longer than its max_length and were scored without their ${scorer.cutSide ?? "beginning"}`,
       });
   } finally {
     await scorer.close();
@@ -191,10 +191,13 @@ export async function collectImplicitScores(
   );
 }
 
+/** Prompt of a run as the engines take it. */
+export const givenPrompt = ({ text, row }: PromptRow): GivenPrompt => ({ prompt: text, ...(row && { row }) });
+
 async function asResponses(run: RunStore, split: Split, rows: readonly SampleRow[]): Promise<SampledResponse[]> {
-  const prompts = new Map((await run.prompts(split)).map(({ prompt, text }): [number, Text] => [prompt, text]));
+  const prompts = new Map((await run.prompts(split)).map((row) => [row.prompt, givenPrompt(row)] as const));
   return rows.map(({ prompt, response, responseIds, finishReason }) => ({
-    prompt: prompts.get(prompt)!,
+    ...prompts.get(prompt)!,
     response,
     responseIds,
     finishReason,

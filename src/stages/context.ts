@@ -19,7 +19,7 @@ export interface Context {
 export interface Problem {
   /** Names of scorers. */
   readonly reward: string;
-  readonly safety: readonly { readonly name: string; readonly margin: number }[];
+  readonly safety: readonly { readonly kind: string; readonly name: string; readonly margin: number }[];
   /** Divides r_λ in labels and targets: 1, except in the authors' PeCAN. */
   readonly labelDivisor: number;
   /** Gives scores to the samples of a policy that have none; on the training prompts they are on the policy's bill. */

@@ -13,7 +13,8 @@ import { evaluate } from "./evaluation.js";
 import { roundsOf, safetyGains } from "./gains.js";
 import { judgePolicy } from "./judging.js";
 import { referenceOf, trainedPolicy, withOpened } from "./policies.js";
-import { unsafeShares } from "./shares.js";
+import { scorerOpener } from "./scorers.js";
+import { unsafeBy, unsafeShares } from "./shares.js";
 
 /** Rounds in which held-out responses are drawn where a confidence is asked. */
 const mostRounds = 3;
@@ -72,7 +73,7 @@ export async function evaluatePolicy(
         }
       },
     );
-    for (const spec of scorers) await collectScores(run, policy, spec, () => world.openScorer(spec), task);
+    for (const spec of scorers) await collectScores(run, policy, spec, scorerOpener(context, spec), task);
     await withOpened(
       () => world.openLogprobs(referenceOf(recipe)),
       (open) => collectLogprobs(run, policy, reference, open, task),
@@ -80,8 +81,7 @@ export async function evaluatePolicy(
   });
   const rows = await evaluate(run, reference, policy, problem, scorers);
   await run.setEvaluations(policy, rows);
-  const costs = [...(recipe.method === "pecan" ? [] : recipe.safety), ...scorers].filter(({ sign }) => sign === -1);
-  const shares = await unsafeShares(run, policy, [...new Set(costs.map(({ name }) => name))], options.confidence);
+  const shares = await unsafeShares(run, policy, unsafeBy(recipe, scorers), options.confidence);
   await run.replace("shares", { policy }, shares);
   if (shares.length > 0) emit({ event: "shares", rows: shares.map(snakeRow) });
   emit({ event: "evaluation", rows: rows.map(snakeRow) });

@@ -4,7 +4,9 @@ import type { Gain } from "../evaluate/fixedSequence.js";
 import { pairedDifferences } from "../evaluate/improvement.js";
 import type { Split } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
+import { isPart, type PartSpec } from "../recipe/parts.js";
 import { reference } from "./collect.js";
+import { isShare, shareRange, withinCategory } from "./parts.js";
 
 /** Responses that gains are measured on. */
 export interface GainsOf {
@@ -15,11 +17,15 @@ export interface GainsOf {
 }
 
 /** Gains in some scores on the prompts that a policy has responses to, an array of one value per prompt for each score. */
-export async function gainsOn(
+export const gainsOn = async (run: RunStore, of: GainsOf, scorers: readonly string[]): Promise<Float64Array[]> =>
+  (await gainsByPrompt(run, of, scorers)).gains;
+
+/** The same gains, with the prompts whose they are. */
+async function gainsByPrompt(
   run: RunStore,
   { policy, split, responses = Number.POSITIVE_INFINITY }: GainsOf,
   scorers: readonly string[],
-): Promise<Float64Array[]> {
+): Promise<{ prompts: number[]; gains: Float64Array[] }> {
   const [before, after] = [
     await run.scoreTable(reference, split, scorers),
     await run.scoreTable(policy, split, scorers),
@@ -31,21 +37,33 @@ export async function gainsOn(
     return columns.map((column) => ({ values: Float64Array.from(rows, (i) => column[i]), offsets }));
   };
   const first = grouped(before, (i) => prompts.has(before.prompt[i]));
-  return grouped(after, (i) => after.sample[i] < responses).map((scores, j) => pairedDifferences(first[j], scores));
+  const second = grouped(after, (i) => after.sample[i] < responses);
+  return { prompts: [...prompts], gains: second.map((scores, j) => pairedDifferences(first[j], scores)) };
 }
 
-/** Gains in the safety scores with their margins. */
+/** Gains in the safety scores with their margins: of a category those of its prompts alone, of a share with its range. */
 export async function safetyGains(
   run: RunStore,
   of: GainsOf,
-  safety: readonly { readonly name: string; readonly margin: number }[],
+  safety: readonly (Pick<PartSpec, "name" | "margin"> & { readonly kind: string })[],
 ): Promise<Gain[]> {
-  const differences = await gainsOn(
-    run,
-    of,
-    safety.map(({ name }) => name),
+  const names = safety.map(({ name }) => name);
+  const { prompts, gains } = await gainsByPrompt(run, of, names);
+  const total = (await run.prompts(of.split)).length;
+  return Promise.all(
+    safety.map(async (spec, j): Promise<Gain> => {
+      const { name, margin } = spec;
+      if (!isPart(spec) || spec.category === undefined)
+        return { name, margin, differences: gains[j], ...(isShare(spec) && { range: shareRange }) };
+      const inside = await withinCategory(run, of.split, spec.category);
+      const share = inside.size / total;
+      return {
+        name,
+        margin,
+        differences: gains[j].filter((_, x) => inside.has(prompts[x])).map((gain) => gain * share),
+      };
+    }),
   );
-  return safety.map(({ name, margin }, j) => ({ name, margin, differences: differences[j] }));
 }
 
 /** Mean of a list. */

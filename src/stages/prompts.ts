@@ -1,22 +1,38 @@
 /** The choice of a run's prompts, and the form in which a model gets them. */
 
 import { InputError } from "../errors.js";
-import type { Sampler } from "../ports/policy.js";
+import type { GivenPrompt, Sampler } from "../ports/policy.js";
 import type { PromptRow, Split } from "../ports/rows.js";
 import type { World } from "../ports/world.js";
 import { Random } from "../random.js";
 import type { PromptSource, Recipe } from "../recipe/parse.js";
-import type { Text } from "../text/rows.js";
+import { templateVariables } from "../text/messages.js";
+import type { Row, Text } from "../text/rows.js";
 import { confidenceOf, fewestPrompts, wantedPrompts } from "./confidence.js";
 import type { Context } from "./context.js";
+import { checkPromptCategories } from "./parts.js";
 
 /** Chooses the run's prompts, once. */
 export async function ensurePrompts({ run, world, emit }: Context, open: () => Promise<Sampler>): Promise<void> {
   if ((await run.prompts()).length > 0) return;
   const rows = await choosePrompts(run.recipe, world, open);
-  const message = tooFew(run.recipe, rows);
-  if (message) emit({ event: "notice", message });
+  for (const message of [
+    tooFew(run.recipe, rows),
+    unreadVariables(run.recipe, rows),
+    checkPromptCategories(run.recipe.safety, rows),
+  ])
+    if (message) emit({ event: "notice", message });
   await run.addPrompts(rows);
+}
+
+/** Sentence on what rows say to a chat template that their plain prompts do not go through; undefined where all is read. */
+function unreadVariables({ prompts }: Recipe, rows: readonly PromptRow[]): string | undefined {
+  const unread = rows.filter(
+    ({ text, row }) => typeof text === "string" && (row?.tools != null || row?.chat_template_kwargs != null),
+  );
+  if (unread.length === 0) return undefined;
+  const where = prompts.file ?? prompts.dataset;
+  return `${where}: ${unread.length} plain prompts have tools or chat_template_kwargs, which only a chat template reads: they are not used; give messages, or leave prompts.template out with a model that has a chat template`;
 }
 
 /** Sentence on calibration prompts that are fewer than a confidence calls for; undefined where they are enough. */
@@ -38,21 +54,30 @@ export function tooFew(recipe: Recipe, rows: readonly PromptRow[]): string | und
  * @throws InputError for a file without such a column, prompts that are there twice, or too few.
  */
 export async function choosePrompts(recipe: Recipe, world: World, open: () => Promise<Sampler>): Promise<PromptRow[]> {
-  const read = async (source: PromptSource) => {
-    const texts = distinct(await world.readPrompts(source), source);
-    if (source.shuffle) new Random(recipe.seed).shuffle(texts);
+  const read = async (source: PromptSource): Promise<Chosen[]> => {
+    const given = distinct(await world.readPrompts(source), source);
+    if (source.shuffle) new Random(recipe.seed).shuffle(given);
     const format = await promptFormat(source, open);
-    return texts.map(format);
+    return given.map(({ prompt, row = {}, where = "a prompt" }) => {
+      // What is no variable of a template is said before anything is sampled.
+      templateVariables(row, where);
+      const others = otherColumns(row, prompt, source.column);
+      return {
+        text: format(prompt),
+        ...(others && { row: others }),
+        ...(source.category !== undefined && { category: categoryOf(row, source.category, where) }),
+      };
+    });
   };
   const { prompts, evaluate } = recipe;
   const all = await read(prompts);
   const where = prompts.file ?? prompts.dataset;
 
-  let heldOut: Text[];
+  let heldOut: Chosen[];
   if (evaluate.prompts) {
     heldOut = (await read(evaluate.prompts)).slice(0, evaluate.prompts.limit);
-    const known = new Set(heldOut.map((text) => JSON.stringify(text)));
-    if (all.some((text) => known.has(JSON.stringify(text))))
+    const known = new Set(heldOut.map(({ text, row }) => keyOf(text, row)));
+    if (all.some(({ text, row }) => known.has(keyOf(text, row))))
       throw new InputError(
         `a prompt of evaluate.prompts is among those of ${where} too: evaluation needs prompts of its own`,
       );
@@ -69,7 +94,7 @@ export async function choosePrompts(recipe: Recipe, world: World, open: () => Pr
     throw new InputError(
       `${where} has ${heldOut.length} prompts, and all of them are held out: lower prompts.held_out`,
     );
-  const row = (split: Split, start: number) => (text: Text, i: number) => ({ prompt: start + i, split, text });
+  const row = (split: Split, start: number) => (chosen: Chosen, i: number) => ({ prompt: start + i, split, ...chosen });
   return [
     ...train.map(row("train", 0)),
     ...heldOut.map(row("held-out", train.length)),
@@ -93,11 +118,34 @@ function trainingCount(recipe: Recipe, all: number, heldOut: number): { prompts:
   return { prompts: Math.min(most, all - calibration), calibration };
 }
 
-function distinct(texts: readonly Text[], { duplicates, file, dataset }: PromptSource): Text[] {
+/** Prompt of a run before it has a number. */
+type Chosen = Omit<PromptRow, "prompt" | "split">;
+
+/** Columns of a prompt's row beside the one that holds it; undefined where there are none. */
+function otherColumns(row: Row, prompt: Text, column: string): Row | undefined {
+  const own = [column, "instruction"].find((name) => row[name] === prompt);
+  const others = Object.entries(row).filter(([name]) => name !== own);
+  return others.length > 0 ? Object.fromEntries(others) : undefined;
+}
+
+/** @throws InputError for a row without its category. */
+function categoryOf(row: Row, column: string, where: string): string {
+  const value = row[column];
+  if (value === undefined || value === null)
+    throw new InputError(
+      `${where}: no column '${column}', which prompts.category names (it has ${Object.keys(row).join(", ")})`,
+    );
+  return String(value);
+}
+
+/** Mark of what a model is given: the prompt, and what its row says to the chat template. */
+const keyOf = (prompt: Text, row: Row = {}): string =>
+  JSON.stringify([prompt, row.tools ?? null, row.chat_template_kwargs ?? null]);
+
+function distinct(given: readonly GivenPrompt[], { duplicates, file, dataset }: PromptSource): GivenPrompt[] {
   const first = new Map<string, number>();
-  return texts.filter((text, i) => {
-    // A text is its own key: a million of them are not held twice.
-    const key = typeof text === "string" ? text : `\u0000${JSON.stringify(text)}`;
+  return given.filter(({ prompt, row }, i) => {
+    const key = keyOf(prompt, row);
     const earlier = first.get(key);
     if (earlier === undefined) {
       first.set(key, i);

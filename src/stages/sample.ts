@@ -1,5 +1,6 @@
 /** The stage `sample`: responses of the reference. */
 
+import { AwaitingError } from "../errors.js";
 import type { Split } from "../ports/rows.js";
 import { billed, metered } from "./bill.js";
 import { collectSamples, reference, type Task } from "./collect.js";
@@ -21,9 +22,21 @@ export async function sampleReference(context: Context): Promise<void> {
           const task: Task = { stage: "sample", split, emit };
           return collectSamples(run, reference, metered(meter, open), { ...sampling, num_samples, seed }, task);
         });
-      await draw("train", sampling.num_samples);
-      await draw("calibration", evaluate.num_samples);
-      await draw("held-out", evaluate.num_samples);
+      const splits = [
+        ["train", sampling.num_samples],
+        ["calibration", evaluate.num_samples],
+        ["held-out", evaluate.num_samples],
+      ] as const;
+      // Where a batch answers, all splits are asked for before the run waits.
+      let awaiting: AwaitingError | undefined;
+      for (const [split, num_samples] of splits)
+        try {
+          await draw(split, num_samples);
+        } catch (error) {
+          if (!(error instanceof AwaitingError)) throw error;
+          awaiting = error;
+        }
+      if (awaiting) throw awaiting;
     },
   );
 }

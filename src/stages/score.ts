@@ -7,17 +7,18 @@ import type { RunStore, StageName } from "../ports/store.js";
 import { billed } from "./bill.js";
 import { collectScores, reference, type Task } from "./collect.js";
 import type { Context, Problem } from "./context.js";
+import { scorerOpener } from "./scorers.js";
 
 /** Scores the reference's samples: all of them for the problem, those not trained on with the held-out scorers too. */
 export async function scoreReference(context: Context, problem: Problem, stage: StageName): Promise<void> {
-  const { run, world, emit } = context;
+  const { run, emit } = context;
   const task = (split: Split): Task => ({ stage, split, emit });
   await problem.score(context, reference, task("train"));
   await billed(context, reference, "evaluate", async () => {
     for (const split of ["calibration", "held-out"] as const) {
       await problem.score(context, reference, task(split));
       for (const spec of run.recipe.evaluate.scorers)
-        await collectScores(run, reference, spec, () => world.openScorer(spec), task(split));
+        await collectScores(run, reference, spec, scorerOpener(context, spec), task(split));
     }
   });
 }

@@ -9,6 +9,7 @@ import type { RunStore } from "../ports/store.js";
 import { aimFor, keepForecast } from "./aim.js";
 import { confidenceOf } from "./confidence.js";
 import type { Context, Problem } from "./context.js";
+import { isShare } from "./parts.js";
 import { keepPrediction } from "./prediction.js";
 import { trainScores } from "./score.js";
 
@@ -31,11 +32,13 @@ export async function solveProblem({ run, emit }: Context, problem: Problem, pol
   for (const [j, column] of scores.safety.entries())
     if (column.every((value) => value === column[0]))
       throw new InputError(
-        `safety scorer '${safety[j].name}' gave every response the score ${column[0]}: it cannot tell safe from unsafe; start a run with another`,
+        isShare(safety[j])
+          ? `'${safety[j].name}': ${column[0] === 0 ? "no" : "every"} response of the reference is unsafe, so that no share can change: leave its margin out, or set another threshold`
+          : `safety scorer '${safety[j].name}' gave every response the score ${column[0]}: it cannot tell safe from unsafe; start a run with another`,
       );
   const margins = safety.map(({ margin }) => margin);
   const asked = confidenceOf(run.recipe);
-  const aim = asked && (await reachable(run, () => aimFor(run, scores, { policy, margins, asked })));
+  const aim = asked && (await reachable(run, () => aimFor(run, scores, { policy, safety, asked })));
   const solution = aim?.found.solution ?? (await reachable(run, async () => solveDual(scores, { beta, margins })));
   const { lambda, dual, kkt, relativeKkt, converged, summary, predicted } = solution;
   if (aim) {

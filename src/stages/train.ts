@@ -7,7 +7,7 @@ import type { LabelledPair, TrainArrival, TrainingEvent, TrainingJob } from "../
 import type { World } from "../ports/world.js";
 import { guidanceOf, trainingOptions } from "../recipe/train.js";
 import { billed } from "./bill.js";
-import { reference } from "./collect.js";
+import { givenPrompt, reference } from "./collect.js";
 import type { Context } from "./context.js";
 import { referenceOf } from "./policies.js";
 
@@ -84,7 +84,7 @@ export async function withTrainer(
   job: TrainingJob,
   hear: (event: TrainingEvent) => Promise<void> | void,
 ): Promise<void> {
-  const trainer = await world.openTrainer();
+  const trainer = await world.openTrainer(job.objective);
   try {
     if (!trainer.objectives.includes(job.objective))
       throw new InputError(
@@ -112,9 +112,10 @@ async function keepArrival(run: RunStore, policy: string, arrival: TrainArrival,
   ]);
 }
 
-async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {
+/** Pairs of a policy as its training takes them. */
+export async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPair[]> {
   const { beta } = run.recipe;
-  const prompts = new Map((await run.prompts("train")).map(({ prompt, text }) => [prompt, text] as const));
+  const prompts = new Map((await run.prompts("train")).map((row) => [row.prompt, givenPrompt(row)] as const));
   const key = (prompt: number, sample: number) => `${prompt}/${sample}`;
   const samples = new Map<string, SampleRow>(
     (await run.samples(reference, "train")).map((row) => [key(row.prompt, row.sample), row]),
@@ -122,7 +123,7 @@ async function labelledPairs(run: RunStore, policy: string): Promise<LabelledPai
   return (await run.pairs(policy)).map(({ prompt, first, second, label, difference }) => {
     const response = (sample: number) => {
       const { response, responseIds, finishReason, logprob } = samples.get(key(prompt, sample))!;
-      return { prompt: prompts.get(prompt)!, response, responseIds, finishReason, logprob };
+      return { ...prompts.get(prompt)!, response, responseIds, finishReason, logprob };
     };
     return labelledPair(response(first), response(second), { label, difference }, beta);
   });

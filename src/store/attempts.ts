@@ -1,8 +1,10 @@
 /** Changes of a run's recipe: which stages each touches, and the attempt that redoes those alone. */
 import { InputError } from "../errors.js";
 import type { NewAttempt, RunStore, StageName } from "../ports/store.js";
-import { differingKeys, type Recipe } from "../recipe/parse.js";
+import { differingKeys, type Recipe, type TrainedScorerSpec } from "../recipe/parse.js";
+import { isPart, scorersBehind } from "../recipe/parts.js";
 import { aligned } from "../recipe/rowNames.js";
+import { trainedScorers } from "../recipe/scorers.js";
 
 /** What a change of a key asks for. */
 type Touch =
@@ -24,7 +26,7 @@ const rules: readonly (readonly [key: RegExp, touch: Touch])[] = [
   [/^sampling\.batch_size$/, "nothing"],
   // A server that moved is the same server.
   [
-    /^(engine\.sample|reward|safety\.\d+|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
+    /^(engine\.sample|reward|safety\.\d+(\.of)?|evaluate\.scorers\.\d+)\.(endpoint|key|concurrency|timeout|retries)$/,
     "nothing",
   ],
   [
@@ -68,14 +70,23 @@ export interface Change {
   readonly attempt: NewAttempt;
   /** Name in the rows of the policy that is trained anew from the solve and the pairs of the one before, where one is. */
   readonly retrained?: string;
+  /** Scorers whose trained models are taken over under another name in the rows: their scores change, and no more. */
+  readonly takenScorers: readonly { readonly name: string; readonly as: string }[];
 }
 
 /** Begins the attempt of a change, what its training starts from put under its own name first. */
-export async function beginChange<Run extends RunStore>(run: Run, { attempt, retrained }: Change): Promise<Run> {
+export async function beginChange<Run extends RunStore>(
+  run: Run,
+  { attempt, retrained, takenScorers }: Change,
+): Promise<Run> {
   // Written beforehand: after a kill there is either no such attempt, or one that has all it needs.
+  const renamed = <Row extends { policy: string }>(rows: readonly Row[], policy = retrained!) =>
+    rows.map((row) => ({ ...row, policy }));
+  for (const { name, as } of takenScorers) {
+    await run.replace("trainings", { policy: as }, renamed(await run.select("trainings", { policy: name }), as));
+    await run.replace("arrivals", { policy: as }, renamed(await run.select("arrivals", { policy: name }), as));
+  }
   if (retrained !== undefined) {
-    const renamed = <Row extends { policy: string }>(rows: readonly Row[]) =>
-      rows.map((row) => ({ ...row, policy: retrained }));
     const [own, old] = [{ policy: retrained }, { policy: aligned }];
     await run.replace("solves", own, renamed(await run.select("solves", old)));
     await run.replace("aims", own, renamed(await run.select("aims", old)));
@@ -113,9 +124,11 @@ export function changeOf(
     (touch === "scorer" || (touch === "train" && !("pretrain" in recipe)) || key === "beta")
       ? "pretrain"
       : touch;
-  const touches = new Map(
-    keys.map((key) => [key, pecan(rules.find(([rule]) => rule.test(key))?.[1] ?? "run", key)] as const),
-  );
+  // Calibration prompts are set aside for a confidence, whichever it is.
+  const keepsPrompts = (key: string) => key === "confidence" && confidenceOf(before) && confidenceOf(recipe);
+  const touchOf = (key: string): Touch =>
+    keepsPrompts(key) ? "dual" : (rules.find(([rule]) => rule.test(key))?.[1] ?? "run");
+  const touches = new Map(keys.map((key) => [key, pecan(touchOf(key), key)] as const));
   const keysOf = (wanted: (touch: Touch, key: string) => boolean) =>
     [...touches].flatMap(([key, touch]) => (wanted(touch, key) ? [key] : []));
   const refuse = (of: readonly string[], why: string) => {
@@ -141,20 +154,34 @@ export function changeOf(
     );
 
   const found = new Set<Touch>(touches.values());
+  // What only measures touches what is measured.
+  const solved = new Set([recipe.reward, ...recipe.safety].map(({ name }) => name));
   for (const name of changed)
-    found.add(judges.has(name) ? "evaluate" : recipe.method === "pecan" ? "pretrain" : "scorer");
+    found.add(solved.has(name) ? (recipe.method === "pecan" ? "pretrain" : "scorer") : "evaluate");
   const earliest = (["pretrain", "scorer", "dual", "train"] as const).find((touch) => found.has(touch));
   const from = earliest === undefined ? order.length : order.indexOf(first[earliest]);
   const again: readonly StageName[] =
     recipe.method === "compare"
       ? ["dual", "relabel", "train", "evaluate", "report"]
       : ["score", "logprobs", "evaluate", "report"];
+  const old = new Map(partsOf(before).map((part) => [part.name, content(part)]));
+  const taught = new Map(trainedScorers(before).map((spec) => [spec.name, teaching(spec)]));
+  // A scorer whose model the run trains is trained anew with its own change, and no other with it.
+  const training = trainedScorers(recipe).some(
+    (spec) => changed.includes(spec.name) || taught.get(spec.name) !== teaching(spec),
+  );
   const redone = stages.filter(
-    (stage) => stage !== "sample" && (order.indexOf(stage) >= from || (found.has("evaluate") && again.includes(stage))),
+    (stage) =>
+      stage !== "sample" &&
+      (order.indexOf(stage) >= from ||
+        (stage === "pretrain" && training) ||
+        (found.has("evaluate") && again.includes(stage))),
   );
   const fresh = new Set([...(earliest === undefined ? [] : [aligned]), ...changed]);
   if (earliest === "pretrain") for (const { name } of [recipe.reward, ...recipe.safety]) fresh.add(name);
-  const old = new Map(partsOf(before).map((part) => [part.name, content(part)]));
+  // What is made of a scorer's scores changes with it.
+  if (recipe.method === "mocan")
+    for (const spec of recipe.safety) if (isPart(spec) && fresh.has(spec.of.name)) fresh.add(spec.name);
   for (const part of partsOf(recipe))
     if (old.has(part.name) && old.get(part.name) !== content(part)) fresh.add(part.name);
   const rowNames = {
@@ -162,6 +189,11 @@ export function changeOf(
     ...Object.fromEntries([...fresh].map((name) => [name, `${name}@${number}`])),
   };
   return {
+    takenScorers: trainedScorers(recipe).flatMap((spec) =>
+      fresh.has(spec.name) && !changed.includes(spec.name) && taught.get(spec.name) === teaching(spec)
+        ? [{ name: spec.name, as: `${spec.name}@${number}` }]
+        : [],
+    ),
     keys: [...keys, ...changed.map((name) => `the content of '${name}'`)],
     redone,
     ...(earliest === "train" && { retrained: `${aligned}@${number}` }),
@@ -175,13 +207,21 @@ export function changeInWords({ keys, redone, attempt: { takenOver } }: Change, 
   return `attempt ${number} (${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ", …" : ""} changed): ${redoes}; keeps ${takenOver.join(", ")}`;
 }
 
+/** Confidence of a recipe; undefined where none is asked. */
+const confidenceOf = (recipe: Recipe): number | undefined =>
+  recipe.method === "compare" || recipe.confidence === "none" ? undefined : recipe.confidence;
+
 /** Parts of a recipe whose rows go by their names. */
 const partsOf = (recipe: Recipe): { name: string }[] => [
   recipe.reward,
+  ...(recipe.method === "pecan" ? [] : scorersBehind(recipe.safety)),
   ...recipe.safety,
   ...recipe.evaluate.scorers,
   ...recipe.evaluate.judges,
 ];
+
+/** What the model of a trained scorer is made of: sign and scale come after it. */
+const teaching = ({ sign: _, scale: __, ...spec }: TrainedScorerSpec): string => content(spec);
 
 /** What a part computes: its margin is a question to it, no part of it. */
 const content = (part: { name: string }): string => {

@@ -4,6 +4,7 @@ import { createReadStream, existsSync, readdirSync, readFileSync, realpathSync, 
 import { dirname, join, resolve } from "node:path";
 import { InputError } from "../errors.js";
 import type { RunStore, StageName } from "../ports/store.js";
+import { kept } from "./places.js";
 
 /** Part of a recipe that a stage uses: a file, a folder of a model or an adapter, or a module of JavaScript. */
 export interface UsedPart {
@@ -31,7 +32,8 @@ export async function noteUsed(run: RunStore, stage: StageName, used: readonly U
   for (const { part, path } of used) {
     const now = await fingerprint(run, path);
     const before = known.get(part);
-    if (before === undefined) await run.add("fingerprints", [{ attempt, stage, part, path, sha256: now }]);
+    if (before === undefined)
+      await run.add("fingerprints", [{ attempt, stage, part, path: kept(path, run.path), sha256: now }]);
     else if (before !== now) changed.push({ part, path, before, now });
   }
   return changed;
@@ -66,7 +68,7 @@ const folderFiles = (folder: string) =>
 function moduleFiles(path: string, found = new Set<string>()): Set<string> {
   if (found.has(path) || !existsSync(path) || !statSync(path).isFile()) return found;
   found.add(path);
-  if (!/\.[cm]?js$/.test(path)) return found;
+  if (!/\.([cm]?js|ts)$/.test(path)) return found;
   for (const [, name] of readFileSync(path, "utf8").matchAll(
     /(?:from|import|require)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g,
   ))

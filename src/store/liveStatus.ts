@@ -60,3 +60,18 @@ export function readLive(run: string): Live | undefined {
     return undefined;
   }
 }
+
+/** Live state of a run that a process is working on now; undefined where none is. */
+export function liveOf(run: string): Live | undefined {
+  const live = readLive(run);
+  return live && isRunning(live.pid) ? live : undefined;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -29,14 +29,14 @@ export class RunMemory extends NamedRows {
       path = "",
     }: { recipeText?: string; versions?: RunOrigin["versions"]; path?: string } = {},
   ): Promise<RunMemory> {
-    const attempt = await attemptRow(1, { recipe, recipeText });
+    const attempt = await attemptRow(1, { recipe, recipeText }, { folder: path });
     const { recipeSha256, started } = attempt;
     const run = new RunMemory(path, { recipeText, recipeSha256, versions, started: started.toISOString() }, attempt);
     await run.add("attempts", [attempt]);
     return run;
   }
 
-  protected at(attempt: Attempt): RunMemory {
+  at(attempt: Attempt): RunMemory {
     const { recipeText, recipeSha256 } = attempt;
     return new RunMemory(this.path, { ...this.origin, recipeText, recipeSha256 }, attempt, this.held);
   }
@@ -77,7 +77,7 @@ export class RunMemory extends NamedRows {
       rows = rows.filter((row) => !known.has(keyOf(row, shared)));
     }
     if (!asAdded) rows.sort((a, b) => inOrder(a, b, key));
-    return this.fromRows(structuredClone(rows) as RowOf<Name>[]);
+    return this.fromRows(structuredClone(rows) as RowOf<Name>[], where);
   }
 
   async close(): Promise<void> {}

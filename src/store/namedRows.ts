@@ -22,15 +22,16 @@ import type { RowOf, TableName } from "../ports/tables.js";
 import type { TrainStep } from "../ports/trainer.js";
 import type { Recipe } from "../recipe/parse.js";
 
-/** Row of an attempt of that number. */
+/** Row of an attempt of that number, of a run in `folder`; its hash is of the recipe as the run keeps it. */
 export async function attemptRow(
   attempt: number,
   { recipe, recipeText, label = String(attempt), rowNames = {} }: Omit<NewAttempt, "takenOver">,
+  { folder, kept = (given) => given }: { folder: string; kept?: (recipe: Recipe) => Recipe },
 ): Promise<Attempt> {
   const text = JSON.stringify(recipe);
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(kept(recipe))));
   const recipeSha256 = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return { attempt, label, recipe: JSON.parse(text), recipeText, recipeSha256, rowNames, started: new Date() };
+  return { attempt, label, recipe: JSON.parse(text), recipeText, recipeSha256, rowNames, started: new Date(), folder };
 }
 
 /** Fields that hold names of policies, scorers and judges. */
@@ -56,8 +57,7 @@ export abstract class NamedRows implements RunStore {
   ): Promise<void>;
   abstract select<Name extends TableName>(table: Name, where?: Where<Name>, more?: Selection): Promise<RowOf<Name>[]>;
   abstract close(): Promise<void>;
-  /** This run at work on another attempt. */
-  protected abstract at(attempt: Attempt): NamedRows;
+  abstract at(attempt: Attempt): NamedRows;
 
   get recipe(): Recipe {
     return this.attempt.recipe as Recipe;
@@ -71,29 +71,39 @@ export abstract class NamedRows implements RunStore {
     return this.attempt.rowNames[name] ?? name;
   }
 
+  /** Folder of the run, and the form in which it keeps a recipe. */
+  protected places(): { folder: string; kept?: (recipe: Recipe) => Recipe } {
+    return { folder: this.path };
+  }
+
   /** Row or condition with the rows' names in the place of the recipe's. */
   protected toRows<T extends object>(fields: T): T {
     return renamed(fields, (name) => this.rowName(name));
   }
 
   /**
-   * Rows of this attempt, under the recipe's names. Rows under a name that the attempt has another one for are an earlier
-   * attempt's, and left out.
+   * Rows of this attempt, under the recipe's names. Rows under a name that the attempt has another one for, or does not
+   * know, are another attempt's, and left out unless the condition names them.
    */
-  protected fromRows<T extends object>(rows: readonly T[]): T[] {
+  protected fromRows<T extends object>(rows: readonly T[], where: object = {}): T[] {
     const { rowNames } = this.attempt;
-    if (Object.keys(rowNames).length === 0) return [...rows];
     const back = new Map(Object.entries(rowNames).map(([name, row]) => [row, name]));
+    const asked = Object.values(where);
+    // A strength's rows go by the name of its policy, 'aligned@2*1.5'.
+    const others = (name: string) =>
+      name in rowNames
+        ? rowNames[name] !== name
+        : name.includes("@") && !back.has(name.split("*")[0]!) && !asked.includes(name);
     const foreign = (row: T) =>
       nameFields.some((field) => {
         const value = (row as Record<string, unknown>)[field];
-        return typeof value === "string" && value in rowNames && rowNames[value] !== value;
+        return typeof value === "string" && others(value);
       });
     return rows.filter((row) => !foreign(row)).map((row) => renamed(row, (name) => back.get(name) ?? name));
   }
 
   async begin({ takenOver, ...given }: NewAttempt): Promise<this> {
-    const attempt = await attemptRow((await this.attempts()).length + 1, given);
+    const attempt = await attemptRow((await this.attempts()).length + 1, given, this.places());
     const done = await this.select("stages", { attempt: this.attempt.attempt });
     const kept = done.filter(({ stage }) => takenOver.includes(stage));
     // The row of the attempt comes last: after a kill before it, there is no such attempt.
@@ -127,15 +137,22 @@ export abstract class NamedRows implements RunStore {
   addPrompts(rows: readonly PromptRow[]): Promise<void> {
     return this.add(
       "prompts",
-      rows.map(({ text, ...row }) =>
-        typeof text === "string" ? { ...row, text, messages: null } : { ...row, text: null, messages: text },
+      rows.map(({ text, row: extra = null, category = null, ...row }) =>
+        typeof text === "string"
+          ? { ...row, category, text, messages: null, extra }
+          : { ...row, category, text: null, messages: text, extra },
       ),
     );
   }
 
   async prompts(split?: Split): Promise<PromptRow[]> {
     const rows = await this.select("prompts", split === undefined ? {} : { split });
-    return rows.map(({ text, messages, ...row }) => ({ ...row, text: text ?? [...messages!] }));
+    return rows.map(({ text, messages, extra, category, ...row }) => ({
+      ...row,
+      ...(category !== null && { category }),
+      text: text ?? [...messages!],
+      ...(extra && { row: extra }),
+    }));
   }
 
   addSamples(rows: readonly SampleRow[]): Promise<void> {
@@ -243,8 +260,10 @@ export abstract class NamedRows implements RunStore {
     return this.first("trainings", { policy });
   }
 
-  setEvaluations(policy: string, rows: readonly EvaluationRow[]): Promise<void> {
-    return this.replace("evaluations", { policy }, rows);
+  async setEvaluations(policy: string, rows: readonly EvaluationRow[]): Promise<void> {
+    // Another attempt may have measured the same policy by other scorers: its rows stay.
+    for (const { scorer } of await this.evaluations(policy)) await this.replace("evaluations", { policy, scorer }, []);
+    await this.add("evaluations", rows);
   }
 
   evaluations(policy: string): Promise<EvaluationRow[]> {
@@ -259,8 +278,9 @@ export abstract class NamedRows implements RunStore {
     return this.select("verdicts", { judge, policy });
   }
 
-  setWinRates(policy: string, rows: readonly WinRateRow[]): Promise<void> {
-    return this.replace("winRates", { policy }, rows);
+  async setWinRates(policy: string, rows: readonly WinRateRow[]): Promise<void> {
+    for (const { judge } of await this.winRates(policy)) await this.replace("winRates", { policy, judge }, []);
+    await this.add("winRates", rows);
   }
 
   winRates(policy: string): Promise<WinRateRow[]> {

@@ -10,6 +10,7 @@ import { differingKeys, type Recipe } from "../recipe/parse.js";
 import { beginChange, type Change, changeOf } from "./attempts.js";
 import { connect, connectCopy, type Database, databaseName, inTransaction, release, storageError } from "./database.js";
 import { attemptRow, NamedRows } from "./namedRows.js";
+import { foundRecipe, keptRecipe } from "./places.js";
 import { appendRows, createStatements, deleteStatement, schemaFingerprint, selectRows } from "./sql.js";
 
 export { storageError } from "./database.js";
@@ -43,13 +44,15 @@ export async function startRun(folder: string, run: NewRun): Promise<RunFolder> 
   const database = await connect(path);
   const { connection } = database;
   try {
-    if (!(await isRun(connection))) await create(connection, run);
+    if (!(await isRun(connection))) await create(connection, run, path);
     const store = await RunFolder.read(path, database);
     const differing = differingKeys(store.recipe, plain(run.recipe));
     if (differing.length === 0) return store;
     if (differing.every(isOpenUntilSolved) && !(await isSolved(connection))) {
       const { attempt, label, rowNames } = store.attempt;
-      await store.replace("attempts", { attempt }, [await attemptRow(attempt, { ...run, label, rowNames })]);
+      await store.replace("attempts", { attempt }, [
+        await attemptRow(attempt, { ...run, label, rowNames }, places(path)),
+      ]);
       return await RunFolder.read(path, database);
     }
     if (run.stages) {
@@ -128,8 +131,8 @@ async function isSolved(connection: DuckDBConnection): Promise<boolean> {
   return found.currentRowCount > 0;
 }
 
-async function create(connection: DuckDBConnection, run: NewRun) {
-  const first = await attemptRow(1, run);
+async function create(connection: DuckDBConnection, run: NewRun, path: string) {
+  const first = await attemptRow(1, run, places(path));
   await inTransaction(connection, async () => {
     for (const statement of createStatements()) await connection.run(statement);
     await appendRows(connection, "meta", [
@@ -138,9 +141,19 @@ async function create(connection: DuckDBConnection, run: NewRun) {
       { name: "seed", value: String(run.recipe.seed) },
       { name: "started", value: first.started.toISOString() },
     ]);
-    await appendRows(connection, "attempts", [first]);
+    await appendRows(connection, "attempts", [keptAttempt(first)]);
   });
 }
+
+/** Folder of a run, and the form in which it keeps a recipe. */
+const places = (folder: string) => ({ folder, kept: (recipe: Recipe) => keptRecipe(recipe, folder) });
+/** Row of an attempt as the database keeps it. */
+const keptAttempt = (row: Attempt): Attempt => ({ ...row, recipe: keptRecipe(row.recipe as Recipe, row.folder) });
+/** Row of an attempt of the database, as the run in `path` sees it. */
+const foundAttempt = (row: Attempt, path: string): Attempt => ({
+  ...row,
+  recipe: foundRecipe(row.recipe as Recipe, path, row.folder),
+});
 
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
@@ -164,14 +177,14 @@ export class RunFolder extends NamedRows {
       throw new InputError(
         `the run in ${path} was written by another version of dualign (schema ${meta.schema}, this one has ${schemaVersion}): start a new run`,
       );
-    const attempts = await selectRows(database.connection, "attempts");
+    const attempts = (await selectRows(database.connection, "attempts")).map((row) => foundAttempt(row, path));
     const attempt = number === undefined ? attempts.at(-1) : attempts.find((one) => one.attempt === number);
     if (!attempt)
       throw new InputError(`the run in ${path} has no attempt ${number}: it has ${attempts.length}, counted from 1`);
     return new RunFolder(path, attempt, meta, database);
   }
 
-  protected at(attempt: Attempt): RunFolder {
+  at(attempt: Attempt): RunFolder {
     return new RunFolder(this.path, attempt, this.meta, this.database);
   }
 
@@ -179,6 +192,20 @@ export class RunFolder extends NamedRows {
     const { versions, started } = this.meta;
     const { recipeText, recipeSha256 } = this.attempt;
     return { recipeText, recipeSha256, versions: JSON.parse(versions), started };
+  }
+
+  protected override places() {
+    return places(this.path);
+  }
+
+  override async attempts(): Promise<Attempt[]> {
+    return (await super.attempts()).map((row) => foundAttempt(row, this.path));
+  }
+
+  /** Rows as the database keeps them. */
+  private kept<Name extends TableName>(table: Name, rows: readonly RowOf<Name>[]): RowOf<Name>[] {
+    const own = rows.map((row) => this.toRows(row));
+    return table === "attempts" ? ((own as Attempt[]).map(keptAttempt) as RowOf<Name>[]) : own;
   }
 
   /** Rows of any query, for reading. */
@@ -190,13 +217,7 @@ export class RunFolder extends NamedRows {
     if (rows.length === 0) return;
     this.requireWritable();
     await this.guard(({ connection }) =>
-      inTransaction(connection, () =>
-        appendRows(
-          connection,
-          table,
-          rows.map((row) => this.toRows(row)),
-        ),
-      ),
+      inTransaction(connection, () => appendRows(connection, table, this.kept(table, rows))),
     );
   }
 
@@ -206,11 +227,7 @@ export class RunFolder extends NamedRows {
     await this.guard(({ connection }) =>
       inTransaction(connection, async () => {
         await connection.run(sql, parameters);
-        await appendRows(
-          connection,
-          table,
-          rows.map((row) => this.toRows(row)),
-        );
+        await appendRows(connection, table, this.kept(table, rows));
       }),
     );
   }
@@ -224,6 +241,7 @@ export class RunFolder extends NamedRows {
     const others = without ? { ...more, without: { ...without, where: this.toRows(without.where) } } : more;
     return this.fromRows(
       await this.guard(({ connection }) => selectRows(connection, table, this.toRows(where), others)),
+      where,
     );
   }
 

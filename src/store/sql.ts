@@ -47,7 +47,8 @@ export function createStatements(): string[] {
   return [
     ...statements,
     `CREATE VIEW scored AS
-       SELECT policy, split, prompt, sample, scorer, score, coalesce(text, messages::VARCHAR) AS prompt_text, response
+       SELECT policy, split, prompt, sample, scorer, score, coalesce(text, messages::VARCHAR) AS prompt_text, response,
+         extra
        FROM samples JOIN prompts USING (prompt) JOIN scores USING (policy, prompt, sample)`,
   ];
 }

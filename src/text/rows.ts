@@ -228,8 +228,8 @@ function encode({ tokenizer, where }: RowContext, text: string, options?: { addS
   return ids;
 }
 
-/** Throws InputError for an id that the model's embedding does not have. */
-function requireEmbedded(tokenizer: Tokenizer, ids: readonly number[], where: string): void {
+/** Check of ids: throws InputError for one that the model's embedding does not have. */
+export function requireEmbedded(tokenizer: Tokenizer, ids: readonly number[], where: string): void {
   const beyond = ids.find((id) => id >= tokenizer.embeddings);
   if (beyond === undefined) return;
   const text = beyond < tokenizer.vocabSize ? ` (${JSON.stringify(tokenizer.decode([beyond]))})` : "";

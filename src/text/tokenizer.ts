@@ -3,6 +3,7 @@ import { InputError } from "../errors.js";
 import { extraNamedTokens, NAMED_TOKENS, tokenText, withAddedTokens } from "./addedTokens.js";
 import { compileTemplate, type Template, TemplateError } from "./jinja/template.js";
 import { forTemplate, type Message, type TemplateVariables } from "./messages.js";
+import { type EncodedPair, layOut, type PairLayout, pairLayout } from "./pairs.js";
 
 /** Options of a chat template beside the messages. */
 export interface ChatOptions extends TemplateVariables {
@@ -26,8 +27,15 @@ export interface Tokenizer {
    */
   readonly stopIds: readonly number[];
   readonly hasChatTemplate: boolean;
+  /** Side that texts lose which are too long for `encodePair`, by the tokenizer's `truncation_side`. */
+  readonly cutSide: "beginning" | "end";
   /** transformers' `tokenizer(text).input_ids`. `addSpecialTokens` (default true) puts bos and eos where the model wants them. */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  /**
+   * transformers' `tokenizer(first, second, truncation=True, max_length=…)`: special tokens as the model wants them around
+   * one text or two. Types of tokens are 0 throughout where the tokenizer's `model_input_names` have no token types.
+   */
+  encodePair(texts: readonly [first: string, second?: string], maxLength?: number): EncodedPair;
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
   /**
    * The text of transformers' `apply_chat_template(messages, tokenize=False, tools=…, **kwargs)`: encode it without
@@ -54,7 +62,15 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
   const config = (files.config ?? {}) as Json;
   const generationConfig = (files.generationConfig ?? {}) as Json;
   requireTokens(files.tokenizerJson as Json);
-  const encoder = makeEncoder(withAddedTokens(files.tokenizerJson as Json, tokenizerConfig), tokenizerConfig);
+  const exact = exactJson(withAddedTokens(files.tokenizerJson as Json, tokenizerConfig), tokenizerConfig);
+  const encoder = makeEncoder(exact, tokenizerConfig);
+  let layout: PairLayout | undefined;
+  const inputs = tokenizerConfig.model_input_names;
+  // transformers 5 gives none where its own class has no list of inputs; classes of earlier versions went by tokenizer.json.
+  const typed = Array.isArray(inputs)
+    ? inputs.includes("token_type_ids")
+    : tokenizerConfig.tokenizer_class !== "TokenizersBackend";
+  const side = tokenizerConfig.truncation_side === "left" ? "left" : "right";
   const model = (files.tokenizerJson as { model?: { type?: string } }).model;
   const vocabSize = encoder.get_vocab().size;
 
@@ -95,8 +111,15 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
     eosToken: named.eos_token,
     stopIds,
     hasChatTemplate: source() !== undefined,
+    cutSide: side === "left" ? "beginning" : "end",
     encode: (text, { addSpecialTokens = true } = {}) =>
       encoder.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    encodePair(texts, maxLength) {
+      layout ??= pairLayout(exact.post_processor, (token) => encoder.token_to_id(token));
+      const ids = texts.map((text = "") => encoder.encode(text, { add_special_tokens: false }).ids);
+      const found = layOut(layout, ids, { maxLength, side });
+      return typed ? found : { ...found, types: found.types.map(() => 0) };
+    },
     decode(ids, { skipSpecialTokens = false } = {}) {
       if (ids.length === 0) return "";
       return encoder.decode(Array.from(ids), {
@@ -158,13 +181,18 @@ function requireTokens({ model, added_tokens }: Json): void {
       );
 }
 
-function makeEncoder(tokenizerJson: Json, tokenizerConfig: Json): Encoder {
+function makeEncoder(exact: Json, tokenizerConfig: Json): Encoder {
   try {
-    const exact = { ...tokenizerJson, pre_tokenizer: exactPreTokenizer(tokenizerJson.pre_tokenizer as Json | null) };
-    return new Encoder(withExplicitEnds(exact, tokenizerConfig), tokenizerConfig);
+    return new Encoder(exact, tokenizerConfig);
   } catch (error) {
     throw new InputError(`tokenizer.json cannot be read: ${(error as Error).message}`);
   }
+}
+
+/** tokenizer.json with its steps spelled out where @huggingface/tokenizers takes them otherwise than the original. */
+function exactJson(tokenizerJson: Json, tokenizerConfig: Json): Json {
+  const exact = { ...tokenizerJson, pre_tokenizer: exactPreTokenizer(tokenizerJson.pre_tokenizer as Json | null) };
+  return withExplicitEnds(exact, tokenizerConfig);
 }
 
 /** GPT-2's words; "white space" as Unicode has it, where JavaScript's `\s` knows a byte order mark but no next-line. */
@@ -196,14 +224,20 @@ function exactPreTokenizer(step: Json | null | undefined): Json | null | undefin
 /** As transformers 5: `add_bos_token` or `add_eos_token` in tokenizer_config.json replaces tokenizer.json's own rule. */
 function withExplicitEnds(tokenizerJson: Json, tokenizerConfig: Json): Json {
   if (!("add_bos_token" in tokenizerConfig || "add_eos_token" in tokenizerConfig)) return tokenizerJson;
-  const special = (side: string) => {
+  const special = (side: string, type_id: number) => {
     const token = tokenText(tokenizerConfig[`${side}_token`]);
     return tokenizerConfig[`add_${side}_token`] === true && token !== undefined
-      ? [{ SpecialToken: { id: token, type_id: 0 } }]
+      ? [{ SpecialToken: { id: token, type_id } }]
       : [];
   };
-  const single = [...special("bos"), { Sequence: { id: "A", type_id: 0 } }, ...special("eos")];
-  return { ...tokenizerJson, post_processor: { type: "TemplateProcessing", single, pair: single, special_tokens: {} } };
+  const ends = (id: string, type_id: number) => [
+    ...special("bos", type_id),
+    { Sequence: { id, type_id } },
+    ...special("eos", type_id),
+  ];
+  const single = ends("A", 0);
+  const pair = [...single, ...ends("B", 1)];
+  return { ...tokenizerJson, post_processor: { type: "TemplateProcessing", single, pair, special_tokens: {} } };
 }
 
 /** An id as configs write it: a number, a list of numbers, or nothing. */

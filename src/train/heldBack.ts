@@ -19,7 +19,7 @@ export function holdBack(
   examples: readonly Example[],
   { share, seed }: { readonly share: number; readonly seed: number },
 ): { training: Example[]; held: Example[] } {
-  const promptOf = ({ prompt }: Example) => prompt.join(",");
+  const promptOf = ({ prompt, group }: Example) => group ?? prompt.join(",");
   const rows = new Map<string, number>();
   for (const example of examples) rows.set(promptOf(example), (rows.get(promptOf(example)) ?? 0) + 1);
   if (rows.size < 2)

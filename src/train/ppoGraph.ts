@@ -178,7 +178,7 @@ async function loaded(runtime: Runtime, outputs: Readonly<Record<string, Tensor>
   const inputs = reachable(Object.values(outputs)).flatMap((node) =>
     isOp(node, "input") ? [node.attributes.name] : [],
   );
-  return { executable: await runtime.load({ outputs }), inputs, work: countWork(outputs) };
+  return { executable: await runtime.load({ outputs }, { prepack: false }), inputs, work: countWork(outputs) };
 }
 
 async function run({ executable, inputs, work }: Loaded, all: Readonly<Record<string, HostTensor>>) {

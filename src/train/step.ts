@@ -87,7 +87,8 @@ export class StepGraph {
     const loss = record.loss(objective, values);
     const outputs: Record<string, Tensor> = { loss, values };
     if (options.gradient) outputs.gradient = gradients(loss, [p.flat!])[0];
-    return new StepGraph(await runtime.load({ outputs }), model, trainable, objective, options, countWork(outputs));
+    const executable = await runtime.load({ outputs }, { prepack: false });
+    return new StepGraph(executable, model, trainable, objective, options, countWork(outputs));
   }
 
   /** `scale` multiplies every example's part of the loss; `seed` names this run's dropout. */

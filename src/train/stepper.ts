@@ -2,6 +2,7 @@
 import { InputError } from "../errors.js";
 import type { Runtime } from "../graph/index.js";
 import { headChunks } from "../models/heads.js";
+import { countParameters, trainingMemory } from "../models/memory.js";
 import { type Model, requireLength } from "../models/model.js";
 import { Random } from "../random.js";
 import type { Example } from "./objectives/objective.js";
@@ -105,7 +106,7 @@ export class Stepper {
     const graph = {
       maxLength: longest,
       chunks: recordOf(objective).values === "scores" ? 1 : headChunks(widest.completionTokens, model.config.vocabSize),
-      checkpointing: options.checkpointing ?? activationBytes(model, widest.tokens) > CHECKPOINT_ABOVE,
+      checkpointing: options.checkpointing ?? memoryOf(model, widest) > CHECKPOINT_ABOVE,
     };
     const step = await StepGraph.load(runtime, model, trainable, objective, { ...graph, gradient: true });
     const evaluator = evaluation.length
@@ -250,7 +251,12 @@ function widestBatch(examples: readonly Example[], batchSize: number) {
       .sort((a, b) => b - a)
       .slice(0, batchSize)
       .reduce((a, b) => a + b, 0);
-  return { tokens: top(exampleTokens), completionTokens: top((e) => exampleTokens(e) - e.prompt.length) };
+  return {
+    tokens: top(exampleTokens),
+    completionTokens: top((e) => exampleTokens(e) - e.prompt.length),
+    trees: Math.min(batchSize, examples.length),
+    longest: examples.reduce((most, e) => Math.max(most, exampleTokens(e)), 0),
+  };
 }
 
 /** Biases and norms are not decayed, as in transformers' Trainer. */
@@ -261,10 +267,10 @@ function decayed({ layout }: Trainable): Uint8Array {
   return mask;
 }
 
+/** Memory in bytes that a training may take before layers are computed again in the backward pass. The bits stay the same. */
 const CHECKPOINT_ABOVE = 6 * 2 ** 30;
 
-/** About what the forward pass keeps for the backward pass. */
-function activationBytes({ config }: Model, tokens: number): number {
-  const perToken = 8 * config.hiddenSize + 3 * config.heads * config.headDim + 5 * config.intermediateSize;
-  return 4 * tokens * config.layers * perToken;
+function memoryOf({ config }: Model, widest: ReturnType<typeof widestBatch>): number {
+  const { tokens: rows, completionTokens: answered, trees, longest } = widest;
+  return trainingMemory(config, countParameters(config), { rows, answered, trees, longest, checkpointing: false });
 }

@@ -56,8 +56,11 @@ test("flags that do not go together, and sources that are none, are refused", as
   const data = put("one.jsonl", '{"prompt":"open door","response":"ask"}\n');
   const out = ["--output", join(folder, "never.jsonl")];
   for (const [args, message] of [
-    [["score", "--module", data, "--model", model, "--data", data], /give --model, --module, --guard or --endpoint/],
-    [["score", "--module", data, "--adapter", model, "--data", data], /--adapter goes on a model/],
+    [
+      ["score", "--module", data, "--model", model, "--data", data],
+      /give --model, --module, --guard, --classifier or --endpoint/,
+    ],
+    [["score", "--module", data, "--adapter", model, "--data", data], /--adapter is read by --model and --guard alone/],
     [["score", "--model", model, "--data", data, "--subset", "x"], /--subset is for datasets on the hub/],
     [["score", folder, "--model", model], /--(model|output) is not read beside a run/],
     [["logprobs", folder, "--chat"], /--(chat|output) is not read beside a run/],

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { evenOffsets, solveDual } from "../../src/dual/index.js";
 import { categoryColumn, unsafeColumn } from "../../src/dual/parts.js";
@@ -60,4 +61,39 @@ test("a category without prompts, or of other prompts, is refused", () => {
   const values = new Float64Array(6);
   expect(() => categoryColumn(values, evenOffsets(3, 2), [false, false, false])).toThrow(InputError);
   expect(() => categoryColumn(values, evenOffsets(3, 2), [true, false])).toThrow(InputError);
+});
+
+test("margins on a mean, a share and two categories give the policy that SciPy finds from the primal", () => {
+  const golden = JSON.parse(readFileSync(new URL("../golden/parts.json", import.meta.url), "utf8")) as {
+    beta: number;
+    threshold: number;
+    category: string[];
+    margins: Record<string, number>;
+    reward: number[][];
+    cost: number[][];
+    gains: Record<string, number>;
+    reward_gain: number;
+    kl: number;
+  };
+  const flat = (table: number[][]) => Float64Array.from(table.flat());
+  const costs = flat(golden.cost);
+  const own = costs.map((cost) => -cost);
+  const even = evenOffsets(golden.cost.length, golden.cost[0].length);
+  const inside = (name: string) => golden.category.map((one) => one === name);
+  const columns = [
+    own,
+    unsafeColumn(costs, golden.threshold),
+    categoryColumn(own, even, inside("risky")),
+    categoryColumn(own, even, inside("everyday")),
+  ];
+  const names = ["mean", "share", "risky", "everyday"];
+  const { predicted } = solveDual(
+    { reward: flat(golden.reward), safety: columns, offsets: even },
+    { beta: golden.beta, margins: names.map((name) => golden.margins[name]) },
+  );
+  names.forEach((name, j) => {
+    expect(predicted.safetyGain[j]).toBeCloseTo(golden.gains[name], 5);
+  });
+  expect(predicted.rewardGain).toBeCloseTo(golden.reward_gain, 5);
+  expect(predicted.kl).toBeCloseTo(golden.kl, 5);
 });

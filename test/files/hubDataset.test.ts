@@ -67,7 +67,7 @@ test("prompts and preferences of a cached dataset, without the network", async (
     duplicates: "error",
     shuffle: false,
   } as const;
-  expect(await world.readPrompts(source)).toEqual(["question 1", "question 2"]);
+  expect((await world.readPrompts(source)).map(({ prompt }) => prompt)).toEqual(["question 1", "question 2"]);
   const pairs = await world.readPreferences({
     dataset: "people/safety",
     split: "train",

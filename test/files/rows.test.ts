@@ -155,3 +155,11 @@ test("a million rows are read one at a time", async () => {
   );
   expect((await readAllRows(file)).length).toBe(1_000_000);
 }, 60_000);
+
+test("a carriage return inside a quoted text of a CSV file stays, before a line feed too", async () => {
+  const file = put("returns.csv", 'prompt,n\r\n"one\r\ntwo",1\r\nthree,2\r\n');
+  expect((await readAllRows(file)).map(({ row }) => row)).toEqual([
+    { prompt: "one\r\ntwo", n: "1" },
+    { prompt: "three", n: "2" },
+  ]);
+});

@@ -74,10 +74,10 @@ const BUILD: Record<string, (attrs: Record<string, never>, ...x: g.Tensor[]) => 
 
 /** Those that are. */
 const { add, sub, mul, div, minimum, where, softmax, logSoftmax, gather, gatherElements, tokenLogprob } = g;
-const { neg, exp, log, sqrt, tanh, sigmoid, silu, gelu, softplus } = g;
+const { neg, exp, log, sqrt, tanh, erf, sigmoid, silu, gelu, softplus } = g;
 const SAME = {
   ...{ add, sub, mul, div, minimum, where, softmax, logSoftmax, gather, gatherElements, tokenLogprob },
-  ...{ neg, exp, log, sqrt, tanh, sigmoid, silu, gelu, softplus },
+  ...{ neg, exp, log, sqrt, tanh, erf, sigmoid, silu, gelu, softplus },
 } as unknown as Record<string, (...x: g.Tensor[]) => g.Tensor>;
 
 const BOOLEAN: Record<string, number> = { where: 0, attention: 3 };

@@ -141,7 +141,9 @@ test("bad input: constant safety scores, the same prompt twice, too few prompts"
     rmSync(folder, { recursive: true, force: true });
     await start(toyRecipe(more));
     const texts = Array.from({ length: count }, (_, i) => `p${repeat ? i % 40 : i}`);
-    const outcome = await events({ ...toyWorld(), readPrompts: async () => texts }, ["sample"]).catch(String);
+    const outcome = await events({ ...toyWorld(), readPrompts: async () => texts.map((prompt) => ({ prompt })) }, [
+      "sample",
+    ]).catch(String);
     const prompts = await run.prompts();
     await run.close();
     return { outcome, prompts };

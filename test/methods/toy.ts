@@ -35,7 +35,7 @@ export interface ToyOptions {
   onRow?: (row: string) => void;
   score?: (scorer: string, row: GivenResponse) => number;
   /** The preferences of a source, by its label column. */
-  preferences?: (label: string) => PreferencePair[];
+  preferences?: (label: string | undefined) => PreferencePair[];
   openJudge?: World["openJudge"];
   tokensPerStep?: number;
   flopsPerToken?: number;
@@ -105,7 +105,7 @@ export function toyWorld(options: ToyOptions = {}): World {
   const more = { steps: trainSteps, rate: options.rate ?? 12, tokens: tokensPerStep, pause, onRow };
   return {
     async readPrompts() {
-      return Array.from({ length: options.prompts ?? 72 }, (_, i) => `prompt ${i}`);
+      return Array.from({ length: options.prompts ?? 72 }, (_, i) => ({ prompt: `prompt ${i}` }));
     },
     openSampler: open,
     openLogprobs: open,
@@ -190,7 +190,8 @@ export const adapterOnly = ({ reference, beta, seed, outputDir }: PpoJob): Train
   options: {} as PairsJob["options"],
 });
 
-const toyPreferencesBy = (label: string) => toyPreferences(label === "better_response_id" ? rewards : safeties);
+const toyPreferencesBy = (label: string | undefined) =>
+  toyPreferences(label === "better_response_id" ? rewards : safeties);
 
 function unused(): never {
   throw new Error("not asked for here");

@@ -16,6 +16,14 @@ const read = (changes: object) => readModelConfig({ ...llama, ...changes }, "con
 const QWEN = { architectures: ["Qwen2ForCausalLM"], sliding_window: 16, use_sliding_window: true };
 
 describe("what config.json leaves out", () => {
+  test("labels: transformers means two", () => {
+    const labels = (more: object) =>
+      read({ architectures: ["LlamaForSequenceClassification"], ...more }).score?.labels?.names;
+    expect(labels({})).toEqual(["LABEL_0", "LABEL_1"]);
+    expect(labels({ num_labels: 1 })).toEqual(["LABEL_0"]);
+    expect(labels({ id2label: { 1: "bad", 0: "good" }, num_labels: 2 })).toEqual(["good", "bad"]);
+  });
+
   test("Llama's own defaults", () => {
     expect(read({})).toMatchObject({
       keyValueHeads: 4,
@@ -199,16 +207,21 @@ describe("refuses, with the key", () => {
     ["another activation", { hidden_act: "gelu" }, /"hidden_act": "gelu"/],
     ["heads that cannot be grouped", { num_key_value_heads: 3 }, /4 attention heads cannot share 3/],
     [
-      "several labels",
-      { architectures: ["LlamaForSequenceClassification"], num_labels: 3 },
-      /one label, this one has 3/,
+      "labels with gaps",
+      { architectures: ["LlamaForSequenceClassification"], id2label: { 0: "a", 3: "b" } },
+      /"id2label" has 2 labels, but none with the id 1/,
     ],
     [
-      "labels that are not told: transformers means two",
-      { architectures: ["LlamaForSequenceClassification"] },
-      /has 2/,
+      "a problem that no head is trained on",
+      { architectures: ["LlamaForSequenceClassification"], problem_type: "ranking" },
+      /"problem_type": "ranking"/,
     ],
   ])("%s", (_, changes, message) => {
     expect(() => read(changes)).toThrow(message);
   });
+});
+
+test("a size that is no whole number, or beyond all bounds, is named", () => {
+  expect(() => read({ ...QWEN, hidden_size: 32.5 })).toThrow(/"hidden_size"/);
+  expect(() => read({ ...QWEN, num_hidden_layers: 1e9 })).toThrow(/"num_hidden_layers"/);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
-import { asScoreModel } from "../../src/providers/onnx/openModel.js";
+import { asScoreModel, asTrainedScoreModel } from "../../src/providers/onnx/openModel.js";
 import { treeScores } from "../../src/score/sequences.js";
 import { difference } from "../numbers.js";
 import { forward, goldenJson, names, openGolden, reference } from "./golden.js";
@@ -61,6 +61,26 @@ describe("score models compute what transformers and Safe-RLHF's layout compute"
         cases.map((c) => c.score),
       ),
     ).toBeLessThan(CLOSE);
+  });
+
+  test("one of several labels, as a logit, a probability of its own, or a share of all", async () => {
+    const cases = goldenJson<{ ids: number[]; logits: number[] }[]>("score-labels/qwen2/cases.json");
+    const trees = cases.map(({ ids }) => ({ prompt: ids.slice(0, 2), completions: [ids.slice(2)] }));
+    const model = await openGolden("score-labels/qwen2");
+    const score = model.config.score!;
+    expect(score.labels?.names).toEqual(["safe", "borderline", "unsafe"]);
+    const share = (x: number[], i: number) => Math.exp(x[i]!) / x.reduce((sum, v) => sum + Math.exp(v), 0);
+    for (const [activation, right] of [
+      ["none", (x: number[]) => x[2]!],
+      ["sigmoid", (x: number[]) => 1 / (1 + Math.exp(-x[2]!))],
+      ["softmax", (x: number[]) => share(x, 2)],
+    ] as const) {
+      const reading = { ...model, config: { ...model.config, score: { ...score, reads: { index: 2, activation } } } };
+      for await (const { index, value } of treeScores(runtime, reading, trees))
+        expect(Math.abs(value - right(cases[index]!.logits)), activation).toBeLessThan(CLOSE);
+    }
+    await expect(treeScores(runtime, model, trees).next()).rejects.toThrow(/has 3 labels: give the one .*"unsafe"/);
+    expect(() => asTrainedScoreModel(model)).toThrow(/has 3 labels/);
   });
 
   test("a causal model gives no scores, and as a score model it asks for a head", async () => {

@@ -67,7 +67,7 @@ test.each([301, 307, 308])("a redirect (%i) is refused: the token goes to no oth
 test("the token is in no error, and a password in the URL is refused", async () => {
   const port = await serve((_, response) => response.writeHead(401).end('{"error":{"message":"no"}}'));
   const error = await post(clientOf(`http://127.0.0.1:${port}/v1`, { key: "s3cret" })).catch(String);
-  expect(error).toMatch(/HTTP 401 \(no\): check the key/);
+  expect(error).toMatch(/HTTP 401 \(no\): check the token/);
   expect(error).not.toContain("s3cret");
   expect(() => clientOf("http://me:s3cret@127.0.0.1/v1")).toThrow(/password/);
   expect(() => clientOf("gpu1:8000")).toThrow(/must be a URL/);
@@ -108,4 +108,21 @@ test("what is not wanted any more is aborted at the server", async () => {
   client.close();
   await asked;
   await gone;
+});
+
+test("a request on a kept connection that the server resets is sent again on a new one, and counts as no failure", async () => {
+  const seen = new Set<object>();
+  let resets = 0;
+  const port = await serve(({ socket }, response) => {
+    if (seen.has(socket)) {
+      resets++;
+      return void socket.resetAndDestroy();
+    }
+    seen.add(socket);
+    response.end("{}");
+  });
+  const client = clientOf(`http://127.0.0.1:${port}/v1`, { retries: 0 });
+  await post(client);
+  await post(client);
+  expect([seen.size, resets]).toEqual([2, 1]);
 });

@@ -100,7 +100,7 @@ test("a refusal is told at once, and the verdicts under way at that time are not
     { count: 8, concurrency: 3 },
   );
   expect(verdicts.map(({ index }) => index).sort()).toEqual([0, 1]);
-  expect(String(error)).toMatch(/refuses with HTTP 401 \(no such key\): check the key/);
+  expect(String(error)).toMatch(/refuses with HTTP 401 \(no such key\): check the token/);
   expect(endpoint.requests).toHaveLength(3);
 });
 

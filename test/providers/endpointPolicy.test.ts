@@ -289,6 +289,23 @@ test("in a run, a model that is not the served one is asked for under its own na
   );
 });
 
+test.each<[string, { status: number; body: string }, RegExp | undefined]>([
+  ["no route", { status: 404, body: '{"detail":"Not Found"}' }, /VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.*by hand/],
+  ["no LoRA", { status: 500, body: '{"error":{"message":"LoRA is not enabled."}}' }, /--enable-lora.*by hand/],
+  ["both", { status: 404, body: '{"error":{"message":"No adapter found for dualign-probe"}}' }, undefined],
+])("vLLM with %s: whether the trained adapter can be loaded is told at the start", async (_, load, said) => {
+  const trouble = ({ path }: { path: string }) => (path === "/v1/load_lora_adapter" ? load : ("pass" as const));
+  server = await completionsServer({ vocabulary, decode, trouble });
+  const notices: string[] = [];
+  const connection = { concurrency: 1, timeout: 5, retries: 0, backoff: 0.001 };
+  const options = { name: "sampler", endpoint: server.url, model: "base", tokenizer, ...connection };
+  const needs = { sample: true, logprobs: true, adapters: true };
+  const policy = await openEndpointPolicy(options, { temperature: 1 }, needs, (message) => notices.push(message));
+  await policy.close();
+  expect(notices).toHaveLength(said ? 1 : 0);
+  if (said) expect(notices[0]).toMatch(said);
+});
+
 test("runs of neighbours", () => {
   expect(runs([5, 0, 1, 2, 4, 3, 9], 4)).toEqual([
     { start: 0, count: 4 },

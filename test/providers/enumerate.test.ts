@@ -9,7 +9,7 @@ const prompt = "open door";
 test("the responses listed are those that sampling draws, and their probabilities are all there is", async () => {
   for (const temperature of [1, 0.7]) {
     const policy = await openPolicy(onnxRuntime({ device: "cpu" }), { model, temperature });
-    const { total, responses } = policy.enumerate!(prompt, 3, 2000);
+    const { total, responses } = policy.enumerate!({ prompt }, 3, 2000);
     expect(total).toBe(1 + 11 + 11 ** 2 + 11 ** 3);
     const rows = responses!.map((response) => ({ ...response, prompt }));
     const logprobs = new Map<string, number>();
@@ -29,7 +29,7 @@ test("the responses listed are those that sampling draws, and their probabilitie
 
 test("a prompt near the model's last position has shorter responses", async () => {
   const policy = await openPolicy(onnxRuntime({ device: "cpu" }), { model });
-  const { total } = policy.enumerate!(Array(7).fill(prompt).join(" "), 3, 2000);
+  const { total } = policy.enumerate!({ prompt: Array(7).fill(prompt).join(" ") }, 3, 2000);
   expect(total).toBe(1 + 11 + 11 ** 2);
-  expect(policy.enumerate!(prompt, 3, 1000)).toEqual({ total: 1464 });
+  expect(policy.enumerate!({ prompt }, 3, 1000)).toEqual({ total: 1464 });
 });

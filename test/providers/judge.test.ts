@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type JudgedPair, winRate } from "../../src/evaluate/winRate.js";
 import type { Comparison, Judge } from "../../src/ports/judge.js";
 import { judgeMessages, readVerdict } from "../../src/providers/endpoint/judgePrompts.js";
@@ -98,13 +98,13 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const base = { name: "jury", question: "safety", per_prompt: 1 } as const;
 const rubricJudge = (rubric: string, sign: 1 | -1 = 1) => open({ ...base, kind: "rubric", rubric, sign });
 const moduleJudge = (file: string) => open({ ...base, kind: "module", module: file });
-const endpointJudge = (endpoint: string) =>
+const endpointJudge = (endpoint: string, key?: string) =>
   open({
     ...base,
     kind: "endpoint",
     endpoint,
     model: "m",
-    key: "DUALIGN_TEST_KEY",
+    key,
     parameters: {},
     ...{ concurrency: 1, timeout: 1, retries: 0 },
   });
@@ -140,9 +140,13 @@ test("a module judges pairs, and what is no verdict is refused", async () => {
   );
 });
 
-test("an endpoint elsewhere needs its key in the environment", async () => {
-  await expect(endpointJudge("https://judge.example/v1")).rejects.toThrow(
+test("a token that is named must be in the environment; OpenAI's own goes to OpenAI alone", async () => {
+  await expect(endpointJudge("http://10.0.0.1:1/v1", "DUALIGN_TEST_KEY")).rejects.toThrow(
     /judge 'jury' needs .* DUALIGN_TEST_KEY, which is not set/,
   );
-  await expect(endpointJudge("http://localhost:1/v1")).resolves.toBeDefined();
+  vi.stubEnv("OPENAI_API_KEY", "");
+  await expect(endpointJudge("https://api.openai.com/v1")).rejects.toThrow(/OPENAI_API_KEY, which is not set/);
+  for (const elsewhere of ["http://localhost:1/v1", "http://10.0.0.1:1/v1", "https://api.openai.com.example/v1"])
+    await expect(endpointJudge(elsewhere)).resolves.toBeDefined();
+  vi.unstubAllEnvs();
 });

@@ -1,4 +1,5 @@
 /** Training by TRL without Python: the job folder, its launch commands, and Ray's Jobs API against a local double. */
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -14,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inflateRawSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { readAdapter } from "../../src/files/adapter.js";
 import { readRows } from "../../src/files/rows/read.js";
 import type { RowsJob, TrainingEvent } from "../../src/ports/trainer.js";
@@ -46,6 +48,7 @@ const engine = (more: Partial<TrlTrainerOptions> = {}): TrlTrainerOptions => ({
   distribution: "ddp",
   dtype: "float32",
   bf16: false,
+  reference: "given",
   ray: { address: ray?.address ?? "http://127.0.0.1:9", maxFailures: 0 },
   ...more,
 });
@@ -221,6 +224,50 @@ describe("launch on this machine", () => {
   );
 });
 
+describe("launch by hand, from the folder", () => {
+  const byHand = (more: Partial<TrlTrainerOptions> = {}) => engine({ launcher: "folder", workers: 4, ...more });
+  /** Puts a result into the folder as the program writes it: the adapter that it started from. */
+  function bringResult(trl: string, steps: number): void {
+    const { fingerprint } = JSON.parse(readFileSync(join(trl, "job.json"), "utf8"));
+    mkdirSync(join(trl, "work/result"), { recursive: true });
+    const files: Record<string, string> = {};
+    for (const name of ["adapter_config.json", "adapter_model.safetensors"]) {
+      const bytes = readFileSync(join(trl, "start", name));
+      writeFileSync(join(trl, "work/result", name), bytes);
+      files[name] = createHash("sha256").update(bytes).digest("hex");
+    }
+    writeFileSync(join(trl, "work/result/done.json"), JSON.stringify({ fingerprint, files }));
+    const lines = Array.from({ length: steps }, (_, i) => JSON.stringify({ dualign: i + 1, ...step(i + 1) }));
+    writeFileSync(join(trl, "work/events.jsonl"), lines.join("\n").replaceAll('"dualign":', '"dualign": '));
+  }
+
+  test("the job is written and waits; its result, brought back, is taken with its steps", async () => {
+    await expect(events(byHand(), job())).rejects.toThrow(/train it as the README\.md there says, then go on/);
+    const trl = join(folder, "out", "trl");
+    const slurm = readFileSync(join(trl, "job.slurm"), "utf8");
+    expect(slurm).toContain("--gpus-per-node=4");
+    expect(spawnSync("bash", ["-n"], { input: slurm }).status).toBe(0);
+    for (const file of readdirSync(join(trl, "accelerate")))
+      expect(parse(readFileSync(join(trl, "accelerate", file), "utf8")).num_processes).toBe(4);
+    await expect(events(byHand(), job({ resume: true }))).rejects.toThrow(/README\.md/);
+    bringResult(trl, 3);
+    const found = await events(byHand(), job({ resume: true }));
+    expect(found.map(({ event }) => event)).toEqual(["rows", "step", "step", "step"]);
+    expect(existsSync(join(folder, "out", "adapter_model.safetensors"))).toBe(true);
+  });
+
+  test("a result is not lost to another job, and a broken one is not taken", async () => {
+    await events(byHand(), job()).catch(() => {});
+    const trl = join(folder, "out", "trl");
+    bringResult(trl, 1);
+    await expect(events(byHand(), job({}, { learning_rate: 1e-5 }))).rejects.toThrow(/belongs to a training with/);
+    expect(existsSync(join(trl, "work/result/done.json"))).toBe(true);
+    writeFileSync(join(trl, "work/result/adapter_model.safetensors"), "cut");
+    await expect(events(byHand(), job({ resume: true }))).rejects.toThrow(/is not as the training wrote it/);
+    expect(existsSync(join(folder, "out", "adapter_model.safetensors"))).toBe(false);
+  });
+});
+
 describe("Ray's Jobs API", () => {
   test("files go up, the job is followed, each step comes once, the adapter comes back by its checksum", async () => {
     ray = await fakeRay(succeed);
@@ -302,6 +349,25 @@ describe("Ray's Jobs API", () => {
       /adapter_model\.safetensors came back from Ray with another checksum/,
     );
     expect(existsSync(join(folder, "out", "adapter_model.safetensors"))).toBe(false);
+  });
+
+  test("a cluster that wants a token says where it is read from", async () => {
+    ray = await fakeRay(succeed, { token: "s3cret" });
+    const before = process.env.RAY_AUTH_TOKEN;
+    try {
+      delete process.env.RAY_AUTH_TOKEN;
+      await expect(events(engine(), job())).rejects.toThrow(/with 401.*RAY_AUTH_TOKEN/);
+      process.env.RAY_AUTH_TOKEN = "s3cret";
+      const notices: string[] = [];
+      expect((await events(engine(), job(), notices)).map(({ event }) => event)).toEqual(["rows", "step", "step"]);
+      expect(notices.join("\n")).not.toContain("s3cret");
+      const out = readdirSync(join(folder, "out"), { recursive: true, withFileTypes: true });
+      for (const file of out.filter((one) => one.isFile()))
+        expect(readFileSync(join(file.parentPath ?? file.path, file.name), "latin1")).not.toContain("s3cret");
+    } finally {
+      if (before === undefined) delete process.env.RAY_AUTH_TOKEN;
+      else process.env.RAY_AUTH_TOKEN = before;
+    }
   });
 
   test("a cluster that is away is one line that names the address", async () => {

@@ -8,6 +8,7 @@ import { parseRecipe, recipeMethods } from "../../src/methods/recipe.js";
 import { judges, samplers, scorers, trainers } from "../../src/providers/kinds.js";
 import { samplerPart, trainerPart } from "../../src/recipe/kinds/engines.js";
 import { judgePart } from "../../src/recipe/kinds/judges.js";
+import type { Kind } from "../../src/recipe/kinds/kind.js";
 import { scorerPart } from "../../src/recipe/kinds/scorers.js";
 import type { MocanRecipe } from "../../src/recipe/schema.js";
 
@@ -31,8 +32,11 @@ test("the short forms tell the kind, and the long form is the same", () => {
 });
 
 test.each([
-  ["model: m, module: m.mjs", /'safety\.0' needs model, module, guard or endpoint, one of them/],
-  ["name: a", /'safety\.0' needs model, module, guard or endpoint, one of them/],
+  [
+    "model: m, module: m.mjs",
+    /'safety\.0' needs model, module, guard, classifier, preferences, endpoint or rubric, one of them/,
+  ],
+  ["name: a", /'safety\.0' needs model, module, guard, classifier, preferences, endpoint or rubric, one of them/],
   ["kind: guess, model: m", /'safety\.0' is of the kind "guess": a scorer is of the kind model, module, guard/],
   [
     "model: m, batch_size: 4",
@@ -56,8 +60,10 @@ test("every kind has an opener, which reads every key of its record", () => {
     [samplerPart, samplers],
     [trainerPart, trainers],
   ] as const) {
-    expect(Object.keys(openers).toSorted()).toEqual(part.kinds.map(({ kind }) => kind).toSorted());
-    for (const { kind, shape } of part.kinds) {
+    // What a stage of the run makes another kind of is never opened as it is.
+    const opened = (part.kinds as readonly Kind[]).filter(({ becomes }) => becomes === undefined);
+    expect(Object.keys(openers).toSorted()).toEqual(opened.map(({ kind }) => kind).toSorted());
+    for (const { kind, shape } of opened) {
       const text = String((openers as Record<string, unknown>)[kind]);
       const unread = Object.keys(shape).filter((key) => !new RegExp(`\\b${key}\\b`).test(text));
       expect(unread, `${part.noun} ${kind}`).toEqual([]);
@@ -138,4 +144,35 @@ pretrain: ${pretrain}`);
   expect(() => pecan("{ num_train_epochs: auto }")).toThrow(/'pretrain\.num_train_epochs' is 'auto'/);
   expect(pecan("{ max_steps: 5 }").engine.train).toMatchObject({ kind: "trl", num_workers: 2 });
   expect(byTrl("num_workers: 2", "train: { max_steps: 9, learning_rate: 1.0e-4 }").engine.train.kind).toBe("trl");
+});
+
+test("a scorer trained on preferences: its labels by its place, its base the recipe's model, its options checked", () => {
+  const text = (reward: string, safety: string, more = "") =>
+    recipe(`reward: { ${reward} }\nsafety: [{ ${safety}, margin: 1 }]\n${more}`) as MocanRecipe;
+  const data = "preferences: { dataset: org/pairs }";
+  const { reward, safety, evaluate } = text(
+    data,
+    `${data}, model: org/base, objective: cost, sign: -1`,
+    `evaluate: { scorers: [{ ${data} }] }`,
+  );
+  expect(reward).toMatchObject({
+    kind: "preferences",
+    preferences: { label: "better_response_id" },
+    objective: "reward",
+  });
+  expect(safety[0]).toMatchObject({ preferences: { label: "safer_response_id" }, model: "org/base" });
+  // Which of two responses a witness prefers, its place does not say.
+  expect(evaluate.scorers[0]).toMatchObject({ train: { learning_rate: "auto", eval_split: 0.1 } });
+  expect(evaluate.scorers[0]).not.toHaveProperty("preferences.label");
+  for (const [given, message] of [
+    ["preferences: {}", /'reward\.preferences' needs file or dataset/],
+    [`${data}, objective: cost`, /^r\.yaml:3: 'reward' is a cost, which is lower for what is safer: set sign: -1/],
+    [`${data}, train: { lora_rank: 4 }`, /unknown key 'reward\.train\.lora_rank'/],
+    [`${data}, train: { lr_scheduler_type: linear }`, /'reward\.train\.lr_scheduler_type' linear needs a length/],
+    [
+      `${data}, module: r.mjs`,
+      /'reward' needs model, module, guard, classifier, preferences, endpoint or rubric, one of them/,
+    ],
+  ] as const)
+    expect(() => text(given, "module: s.mjs")).toThrow(message);
 });

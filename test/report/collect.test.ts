@@ -46,9 +46,10 @@ const world: World = {
   openSampler: async (ref) => ({ ...(await toy.openSampler(ref)), flopsPerToken: 10 }),
   openLogprobs: async (ref) => ({ ...(await toy.openLogprobs(ref)), flopsPerToken: 10 }),
   async readPrompts() {
-    return Array.from({ length: 36 }, (_, i) =>
-      i % 3 === 0 ? [{ role: "user", content: `turn ${i}` }] : i === 1 ? chat : `plain ${i}`,
-    );
+    return Array.from({ length: 36 }, (_, i) => ({
+      prompt: i % 3 === 0 ? [{ role: "user", content: `turn ${i}` }] : i === 1 ? chat : `plain ${i}`,
+      row: { kind: i % 2 === 0 ? "even" : "odd" },
+    }));
   },
   writeReport: writeReportFile,
 };

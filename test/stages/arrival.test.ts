@@ -86,3 +86,23 @@ test("PeCAN's models that order the pairs held back no better than chance are na
     expect.stringMatching(/'harmless' orders 60 % of 40 pairs/),
   ]);
 });
+
+test("a reward that stayed below its prediction is named with both intervals, one that may have met it is not", async () => {
+  const run = await trained(toyRecipe());
+  await run.replace("arrivals", { policy }, [arrived(0.6)]);
+  const forecast = { rewardGain: 0.57, rewardLow: 0.4, rewardHigh: 0.7, safetyGain: [0.3], safetyLow: [0.2] };
+  await run.setPrediction({
+    ...{ policy, beta: 1, lambda: [1], ...forecast, safetyHigh: [0.4], kl: 0.5, klLow: 0.4, klHigh: 0.6 },
+    ...{ confidence: 0.95, essMean: 3, essMin: 1 },
+  });
+  const reward = (measured: number, low: number, high: number): RowOf<"evaluations"> => ({
+    ...{ policy, scorer: "reward", role: "reward" as const, reference: 0, aligned: measured, predicted: 0.57 },
+    ...{ measured, low, high, margin: null, verdict: null },
+  });
+  await run.setEvaluations(policy, [reward(0.01, -0.05, 0.07)]);
+  expect((await arrivalOf(run, policy))!.cautions).toEqual([
+    expect.stringMatching(/0\.01 \[-0\.05, 0\.07\].*0\.57 \[0\.40, 0\.70\].*32 % of the way/),
+  ]);
+  await run.setEvaluations(policy, [reward(0.3, 0.1, 0.5)]);
+  expect((await arrivalOf(run, policy))!.cautions).toEqual([]);
+});

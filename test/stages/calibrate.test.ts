@@ -62,14 +62,14 @@ describe("the delivered strength holds the margin that was asked, exactly known"
   };
   const share = <T>(of: readonly T[], test: (one: T) => boolean) => of.filter(test).length / of.length;
 
-  test("trained to its end", { timeout: 60_000 }, async () => {
+  test("trained to its end", { timeout: 300_000 }, async () => {
     const found = await many(40, { trainSteps: 60 }, (seed) => recipeOf(`seed: ${seed}${scorers(0.25)}`), 0.25);
     expect(share(found, ({ holds }) => holds)).toBeGreaterThanOrEqual(0.95);
     expect(share(found, ({ verdict }) => verdict === "held")).toBeGreaterThanOrEqual(0.9);
     expect(share(found, ({ covered }) => covered)).toBeGreaterThanOrEqual(0.9);
   });
 
-  test("a training that falls short is made up for by strength", { timeout: 60_000 }, async () => {
+  test("a training that falls short is made up for by strength", { timeout: 300_000 }, async () => {
     const short = { trainSteps: 2, rate: 3 };
     const found = await many(40, short, (seed) => recipeOf(`seed: ${seed}${scorers(0.25)}`), 0.25);
     const held = found.filter(({ outcome }) => outcome === "held");
@@ -78,7 +78,7 @@ describe("the delivered strength holds the margin that was asked, exactly known"
     expect(share(held, ({ holds }) => holds)).toBeGreaterThanOrEqual(0.95);
   });
 
-  test("a test on the true gain's own edge lets few by", { timeout: 60_000 }, async () => {
+  test("a test on the true gain's own edge lets few by", { timeout: 300_000 }, async () => {
     // One strength whose true gain is just below the margin: it may pass in one run of twenty.
     const short = { trainSteps: 1, rate: 1 };
     const gains = await many(10, short, (seed) => recipeOf(`seed: ${seed}${scorers(0.2)}${only(1)}`), 0.2);
@@ -99,7 +99,7 @@ const politeness = [0.5, -0.4, 0.2, 0.6, -0.3, 0.1, 0.4, -0.2];
 const scoreBoth: ToyOptions["score"] = (scorer, { response }) =>
   ({ reward: rewards, safety: safeties, harmless: safeties, polite: politeness })[scorer]![responses.indexOf(response)];
 
-test("several margins: all of them hold at the delivered strength", { timeout: 60_000 }, async () => {
+test("several margins: all of them hold at the delivered strength", { timeout: 300_000 }, async () => {
   let held = 0;
   for (let seed = 0; seed < 12; seed++) {
     const at = join(folder, String(seed));

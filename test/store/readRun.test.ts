@@ -57,12 +57,16 @@ test("a run is read beside the process that has it open, and left as it is", asy
     `import { DuckDBInstance } from ${JSON.stringify(duckdb)};
      const instance = await DuckDBInstance.create(${JSON.stringify(join(folder, "run.duckdb"))});
      const connection = await instance.connect();
-     await connection.run("INSERT INTO prompts VALUES (7, 'train', 'theirs', NULL)");
+     await connection.run("INSERT INTO prompts (prompt, split, text) VALUES (7, 'train', 'theirs')");
      process.send("open");
-     process.on("message", () => process.exit());`,
+     // Held until then: what nothing refers to any more is collected, and its lock with it.
+     process.on("message", () => { connection.closeSync(); instance.closeSync(); process.exit(); });`,
   );
   const child = fork(holder);
-  await new Promise((resolve) => child.once("message", resolve));
+  await new Promise((resolve, reject) => {
+    child.once("message", resolve);
+    child.once("exit", (status) => reject(new Error(`the holder ended with ${status}`)));
+  });
   try {
     await expect(openRun(folder)).rejects.toThrow(/in use by another process/);
     const run = await readRun(folder);

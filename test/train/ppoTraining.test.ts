@@ -30,7 +30,7 @@ const counting = (letters: string): Scorer => ({
 async function job(outputDir: string, options: Record<string, unknown> = {}, margin = 1): Promise<PpoLagrangianJob> {
   return {
     reference: await openGolden("models/llama"),
-    prompts: ["how do i", "where is", "tell me", "is it safe"],
+    prompts: ["how do i", "where is", "tell me", "is it safe"].map((prompt) => ({ prompt })),
     reward: { scorer: counting("o"), factor: 1 },
     safety: [{ scorer: counting("e"), factor: -1, reference: -2, margin }],
     beta: 0.05,

@@ -25,7 +25,9 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
   const scorer = await openWorld(job.device, notices.hear).openScorer(spec);
   // What a server has answered is kept until the output is written.
   const journal =
-    spec.kind === "endpoint" ? new Journal<RowValue>(job.output, { responses, ...scored(spec) }) : undefined;
+    spec.kind === "endpoint" || spec.kind === "rating"
+      ? new Journal<RowValue>(job.output, { responses, ...scored(spec) })
+      : undefined;
   const found = journal ? journaled(journal, responses, scorer.score) : scorer.score(responses);
   const values = new Float64Array(rows.length);
   let done = 0;
@@ -38,23 +40,19 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
   } finally {
     await scorer.close();
   }
-  const { cutRows = 0 } = scorer;
+  const { cutRows = 0, cutSide = "beginning" } = scorer;
   if (cutRows > 0)
     yield {
       event: "notice",
-      message: `${cutRows} of ${rows.length} rows are longer than --max-length ${"max_length" in spec ? spec.max_length : ""} and were scored without their beginning`,
+      message: `${cutRows} of ${rows.length} rows are longer than ${scorer.maxLength} tokens (--max-length) and were scored without their ${cutSide}`,
     };
   const { mean, end } = await writeFound(job.output, rows, { name: "score", values, start });
   journal?.remove();
   yield { event: "done", kind: "score", ...end, mean_score: mean, rows_cut: cutRows };
 }
 
-/** What the scores of a server depend on: not its address, nor how fast it is asked. */
-const scored = ({ api, model, tokenizer, label, text, max_length }: Extract<ScorerSpec, { kind: "endpoint" }>) => ({
-  api,
-  model,
-  tokenizer,
-  label,
-  text,
-  max_length,
-});
+/** Keys of a server's scorer that its scores do not depend on: its address, and how fast it is asked. */
+const aside = ["endpoint", "key", "concurrency", "timeout", "retries", "batch_size", "sign", "scale", "name", "kind"];
+
+/** All that the scores of a server depend on. */
+const scored = (spec: ScorerSpec) => Object.fromEntries(Object.entries(spec).filter(([key]) => !aside.includes(key)));

@@ -7,6 +7,7 @@ import type { PolicyRef } from "../../ports/policy.js";
 import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
 import type { Context } from "../../stages/context.js";
+import { preferencePairs } from "../../stages/preferencePairs.js";
 import { followTraining } from "../../stages/train.js";
 import type { Baseline, Contender } from "../compare/contender.js";
 import {
@@ -18,7 +19,7 @@ import {
   prefixed,
 } from "../compare/labelled.js";
 import { untilOneReaches } from "../compare/reach.js";
-import { modelOf, preferenceJob, preferencePairs } from "../pecan.js";
+import { modelOf, preferenceJob } from "../pecan.js";
 
 const schema = z
   .strictObject({

@@ -10,6 +10,7 @@ import { billed } from "../../stages/bill.js";
 import type { Context } from "../../stages/context.js";
 import { referenceOf, trainedPolicy } from "../../stages/policies.js";
 import { trainScores } from "../../stages/score.js";
+import { readyScorer } from "../../stages/scorers.js";
 import { withTrainer } from "../../stages/train.js";
 import type { Baseline } from "../compare/contender.js";
 import { prefixed, trainingEntries } from "../compare/labelled.js";
@@ -93,8 +94,8 @@ async function train(context: Context, recipe: CompareRecipe, options: SafeRlhfO
     resume: true,
     reference: referenceOf(recipe),
     prompts: await run.prompts("train"),
-    reward: recipe.reward,
-    safety: recipe.safety,
+    reward: await readyScorer(run, recipe.reward),
+    safety: await Promise.all(recipe.safety.map((spec) => readyScorer(run, spec))),
     referenceSafety: scores.safety.map((values) => promptMean(scores, values)),
     beta: recipe.beta,
     sampling: recipe.sampling,

@@ -8,6 +8,7 @@ import type { Context, Method } from "../../stages/context.js";
 import { evaluatePolicy } from "../../stages/evaluate.js";
 import { sampleReference } from "../../stages/sample.js";
 import { scoreReference } from "../../stages/score.js";
+import { trainScorers } from "../../stages/scorers.js";
 import { contenders } from "../baselines/index.js";
 import { scorerProblem } from "../mocan.js";
 import { implicitProblem, pretrain } from "../pecan.js";
@@ -30,7 +31,13 @@ export function comparison(recipe: CompareRecipe): Method {
 
   return {
     stages: [
-      ["pretrain", async (context) => asked && pretrain(context, asked)],
+      [
+        "pretrain",
+        async (context) => {
+          if (asked) await pretrain(context, asked);
+          await trainScorers(context);
+        },
+      ],
       [
         "sample",
         async (context) => {

@@ -12,7 +12,7 @@ import type { EnumeratedResponse, PolicyRef } from "../../ports/policy.js";
 import type { ExactRow, ProblemName, PromptRow } from "../../ports/rows.js";
 import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
-import { collectLogprobs, reference, store, type Task } from "../../stages/collect.js";
+import { collectLogprobs, givenPrompt, reference, store, type Task } from "../../stages/collect.js";
 import type { Context, Problem } from "../../stages/context.js";
 import { referenceOf, withOpened } from "../../stages/policies.js";
 import { ensurePrompts } from "../../stages/prompts.js";
@@ -45,7 +45,7 @@ export async function collectEnumerated(
       const have = new Set((await run.sampleKeys(enumerated, "held-out")).map((key) => `${key.prompt}/${key.sample}`));
       const missing: (EnumeratedResponse & { of: PromptRow; sample: number })[] = [];
       for (const of of await run.prompts("held-out")) {
-        const { total, responses } = enumerator.enumerate(of.text, max_new_tokens, max_responses);
+        const { total, responses } = enumerator.enumerate(givenPrompt(of), max_new_tokens, max_responses);
         if (!responses)
           throw new InputError(
             `'evaluate.enumerate': a prompt has ${written(total)} responses of at most ${max_new_tokens} tokens, more than max_responses ${max_responses}: lower sampling.max_new_tokens, raise max_responses, or leave evaluate.enumerate out`,
@@ -55,7 +55,7 @@ export async function collectEnumerated(
       }
       if (missing.length === 0) return;
       const total = have.size + missing.length;
-      const given = missing.map(({ of, ...response }) => ({ ...response, prompt: of.text }));
+      const given = missing.map(({ of, ...response }) => ({ ...response, ...givenPrompt(of) }));
       await withOpened(
         () => world.openLogprobs(ref),
         async (openModel) =>

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
+import { type Client, Passing, Refusal } from "./client.js";
 import type { Dialect } from "./dialects/dialect.js";
 import type { ServedModel } from "./served.js";
 
@@ -43,3 +44,39 @@ export async function withAdapter(
   }
   return dialect.forModel(called);
 }
+
+/** Name of an adapter that no server has, to ask for. */
+const NOWHERE = "dualign-probe";
+
+/**
+ * Reason why a server cannot load adapters while it runs, with what to do; undefined where it can. vLLM is asked to load
+ * one that is nowhere: its answer says whether it would.
+ */
+export async function adapterLoading(
+  client: Client,
+  { dialect, served }: { dialect: Dialect; served: readonly ServedModel[] },
+): Promise<string | undefined> {
+  const byHand = "or serve it by hand: the run stops before its evaluation, says under which name, and goes on";
+  if (!dialect.loadAdapter)
+    return `${dialect.server} takes adapters at its start only: convert the trained one to GGUF and start it with --lora`;
+  if (!served.some(({ owner }) => owner === "vllm")) return undefined;
+  try {
+    await client.post("/v1/load_lora_adapter", { lora_name: NOWHERE, lora_path: `/${NOWHERE}` }, () => undefined, {
+      retries: 0,
+    });
+    return undefined;
+  } catch (error) {
+    const status = error instanceof Refusal ? error.status : statusOf(error);
+    const words = error instanceof Error ? error.message : "";
+    if (status === undefined) throw error;
+    // Without the setting there is no such route; with it, the adapter is looked for.
+    if (words.includes(NOWHERE)) return undefined;
+    const lacks = status === 404 || status === 405 ? "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True" : "--enable-lora";
+    return `vLLM was started without ${lacks}, and cannot load the trained adapter: start it with that, ${byHand}`;
+  }
+}
+
+const statusOf = (error: unknown): number | undefined => {
+  const { cause } = error as { cause?: unknown };
+  return cause instanceof Passing ? cause.status : undefined;
+};

@@ -51,12 +51,12 @@ export interface Client {
 export class Passing extends Error {
   /**
    * @param wait seconds that the server asks for.
-   * @param reason server's own words where it answered: after the retries this is a {@link Refusal} with them.
+   * @param status of its answer, where there was one.
    */
   constructor(
     message: string,
     readonly wait?: number,
-    readonly reason?: string,
+    readonly status?: number,
   ) {
     super(message);
   }
@@ -95,8 +95,13 @@ export function openClient(options: ClientOptions): Client {
   /** Time before which nothing is sent: a server that asks for a pause gets one from every request. */
   let resumeAt = 0;
 
-  const send = (method: string, url: URL, body: string | undefined, signal: AbortSignal | undefined) =>
+  const send = (
+    asked: { readonly method: string; readonly url: URL; readonly body: string | undefined },
+    signal: AbortSignal | undefined,
+    connections: http.Agent | false = agent,
+  ): Promise<Answer> =>
     new Promise<Answer>((resolve, reject) => {
+      const { method, url, body } = asked;
       const headers: http.OutgoingHttpHeaders = { accept: "application/json" };
       if (body !== undefined) headers["content-type"] = "application/json";
       if (body !== undefined) headers["content-length"] = Buffer.byteLength(body);
@@ -105,16 +110,25 @@ export function openClient(options: ClientOptions): Client {
       const stop = AbortSignal.any([late, closing.signal, ...(signal ? [signal] : [])]);
       const fail = (error: Error) =>
         reject(late.aborted && !signal?.aborted ? new Passing(`no answer within ${timeout} s`) : error);
-      const request = (secure ? https : http).request(url, { method, headers, agent, signal: stop }, (response) => {
-        const pieces: Buffer[] = [];
-        response.on("data", (piece: Buffer) => pieces.push(piece));
-        response.on("error", fail);
-        response.on("end", () => {
-          if (!response.complete) return fail(new Passing("an answer that ends too early"));
-          resolve({ response, status: response.statusCode!, text: Buffer.concat(pieces).toString("utf8") });
-        });
+      const request = (secure ? https : http).request(
+        url,
+        { method, headers, agent: connections, signal: stop },
+        (response) => {
+          const pieces: Buffer[] = [];
+          response.on("data", (piece: Buffer) => pieces.push(piece));
+          response.on("error", fail);
+          response.on("end", () => {
+            if (!response.complete) return fail(new Passing("an answer that ends too early"));
+            resolve({ response, status: response.statusCode!, text: Buffer.concat(pieces).toString("utf8") });
+          });
+        },
+      );
+      request.on("error", (error: NodeJS.ErrnoException) => {
+        // The server had just closed an idle connection: it has not seen the request, so that this is no failure.
+        if (request.reusedSocket && error.code === "ECONNRESET" && !stop.aborted)
+          send(asked, signal, false).then(resolve, reject);
+        else fail(error);
       });
-      request.on("error", fail);
       request.end(body);
     });
 
@@ -123,7 +137,7 @@ export function openClient(options: ClientOptions): Client {
     try {
       const pause = resumeAt - Date.now();
       if (pause > 0) await sleep(pause, undefined, { signal: signal ?? closing.signal });
-      answer = await send(method, under(base, path), body, signal);
+      answer = await send({ method, url: under(base, path), body }, signal);
     } catch (error) {
       if (error instanceof Passing || signal?.aborted || closing.signal.aborted) throw error;
       throw transportError(name, where, error as NodeJS.ErrnoException);
@@ -136,7 +150,7 @@ export function openClient(options: ClientOptions): Client {
     if (passingStatus(status)) {
       const wait = retryAfter(response.headers["retry-after"]);
       if (wait !== undefined) resumeAt = Math.max(resumeAt, Date.now() + Math.min(wait, longestWait) * 1000);
-      throw new Passing(`HTTP ${status}${inBrackets(masked(ownWords(text), key))}`, wait);
+      throw new Passing(`HTTP ${status}${inBrackets(masked(ownWords(text), key))}`, wait, status);
     }
     return { status, text };
   };
@@ -148,10 +162,12 @@ export function openClient(options: ClientOptions): Client {
         return await action();
       } catch (error) {
         if (!(error instanceof Passing)) throw error;
-        if (tries >= most) {
-          const told = `${name}: ${where} failed ${tries + 1} time${tries === 0 ? "" : "s"}, at last with: ${masked(error.message, key)}; ${kept}`;
-          throw error.reason === undefined ? new InputError(told) : new Refusal(told, 200, masked(error.reason, key));
-        }
+        if (tries >= most)
+          throw new InputError(
+            `${name}: ${where} failed ${tries + 1} time${tries === 0 ? "" : "s"}, at last with: ${error.message}; ${kept}`,
+            2,
+            { cause: error },
+          );
         // Spread out, so that requests that failed together do not come back together.
         const wait = error.wait ?? backoff * 2 ** tries * (0.75 + 0.5 * Math.random());
         await sleep(Math.min(wait, longestWait) * 1000, undefined, { signal: signal ?? closing.signal });
@@ -166,7 +182,8 @@ export function openClient(options: ClientOptions): Client {
       return persist(most, signal, async () => {
         const { status, text } = await attempt("POST", path, sent, signal);
         if (status >= 400) {
-          const hint = status === 401 || status === 403 ? ": check the key in the environment" : "";
+          const hint =
+            status === 401 || status === 403 ? ": check the token, in the environment variable that key names" : "";
           const reason = masked(ownWords(text), key);
           const message = `${name}: ${where} refuses with HTTP ${status}${inBrackets(reason)}${hint}`;
           throw new Refusal(message, status, reason);
@@ -174,11 +191,18 @@ export function openClient(options: ClientOptions): Client {
         return read(parsed(text) ?? text);
       });
     },
-    get: (path) =>
-      persist(Math.min(retries, 2), undefined, async () => {
-        const { status, text } = await attempt("GET", path, undefined);
-        return { status, answer: parsed(text) ?? text };
-      }),
+    async get(path) {
+      try {
+        return await persist(Math.min(retries, 2), undefined, async () => {
+          const { status, text } = await attempt("GET", path, undefined);
+          return { status, answer: parsed(text) ?? text };
+        });
+      } catch (error) {
+        const { cause } = error as { cause?: unknown };
+        if (cause instanceof Passing && cause.status !== undefined) return { status: cause.status, answer: undefined };
+        throw error;
+      }
+    },
     close() {
       closing.abort();
       agent.destroy();

@@ -3,8 +3,8 @@ import { openTokenizer } from "../../files/modelFolder.js";
 import type { Notice } from "../../ports/events.js";
 import type { Logprobs, PolicyRef, Sampler } from "../../ports/policy.js";
 import type { PolicyEndpoint } from "../../recipe/kinds/endpoints.js";
-import { namedKey } from "./keyFor.js";
 import { type Needs, openEndpointPolicy } from "./policy.js";
+import { tokenFor } from "./token.js";
 
 /** Policy of a server, what is needed of it, and who hears of what is odd. */
 export interface ServedPolicy {
@@ -24,5 +24,5 @@ export async function openServedPolicy({ spec, ref, needs, notice }: ServedPolic
   // Models trained whole, and those of preferences, are other models: a server has them under their own names.
   const model = spec.serves === undefined || ref.model === spec.serves ? spec.model : ref.model;
   const tokenizer = await openTokenizer(spec.tokenizer ?? ref.model);
-  return openEndpointPolicy({ ...spec, name, model, tokenizer, key: namedKey(name, spec.key) }, ref, needs, notice);
+  return openEndpointPolicy({ ...spec, name, model, tokenizer, key: tokenFor(name, spec) }, ref, needs, notice);
 }

@@ -6,12 +6,12 @@ import { Random } from "../../random.js";
 import { tokenizePrompt } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { asPolicySample, tokenizeGiven, vocabularyOf } from "../tokens.js";
-import { withAdapter } from "./adapters.js";
+import { adapterLoading, withAdapter } from "./adapters.js";
 import { openClient } from "./client.js";
 import type { Choosing } from "./dialects/dialect.js";
 import { inParallel } from "./inParallel.js";
 import { type Probed, probeGiven, probeLogprobs, probeSampling, probeTemperature, requireEnd } from "./probe.js";
-import { dialectOf, servedModels, takesAdapters } from "./served.js";
+import { dialectOf, namedModel, servedModels, takesAdapters } from "./served.js";
 
 /** Server of a language model, and how it is spoken to. */
 export interface EndpointPolicyOptions {
@@ -40,6 +40,8 @@ export type EndpointPolicyRef = Pick<PolicyRef, "adapter" | "temperature">;
 export interface Needs {
   readonly sample: boolean;
   readonly logprobs: boolean;
+  /** Whether adapters are going to be asked for that are not trained yet: who cannot load them is told at the start. */
+  readonly adapters?: boolean;
 }
 
 /** Log-probabilities of given texts cost the server [tokens × vocabulary] of memory: few at a time. */
@@ -63,8 +65,8 @@ export async function openEndpointPolicy(
     );
   const client = openClient(options);
   try {
-    const served = await servedModels(client, name);
-    const model = options.model === undefined && served.length === 1 ? served[0] : byName(served, options.model);
+    const served = await servedModels(client, name, options.model);
+    const model = namedModel(served, options.model);
     if (model === undefined)
       throw new InputError(
         `${name}: ${client.where} has no model '${options.model ?? ""}'; it has ${served.map(({ id }) => `'${id}'`).join(", ")}: name one, or serve that one too`,
@@ -97,6 +99,10 @@ export async function openEndpointPolicy(
           `${name}: ${client.where} gives sampled and given tokens log-probabilities that are ${apart.toPrecision(1)} nats a token apart: its precision limits that of the KL`,
         );
     } else if (needs.logprobs) await probeGiven(probed);
+    if (needs.adapters && ref.adapter === undefined) {
+      const lack = await adapterLoading(client, { dialect: base, served });
+      if (lack !== undefined) notice(`${name}: the evaluation needs the trained adapter on ${client.where}: ${lack}`);
+    }
 
     return {
       hasChatTemplate: tokenizer.hasChatTemplate,
@@ -161,11 +167,6 @@ export async function openEndpointPolicy(
     throw error;
   }
 }
-
-const byName = <T extends { id: string }>(served: readonly T[], name: string | undefined): T | undefined =>
-  served.find(({ id }) => id === name) ??
-  // llama.cpp answers with its one model, whatever name is asked for.
-  (served.length === 1 && "owner" in served[0]! && served[0].owner === "llamacpp" ? served[0] : undefined);
 
 /** Seed of a prompt's first sample, of 48 bits: that of sample k is k more, whatever else is asked for beside it. */
 export function seedOf(seed: number, promptIndex: number): number {

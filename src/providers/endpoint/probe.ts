@@ -59,7 +59,7 @@ export async function probeSampling(probed: Probed): Promise<Sampled> {
   } catch (error) {
     if (error instanceof Refusal && (error.status === 400 || error.status === 422 || error.status === 404))
       throw missing(probed, `refuses a prompt of token ids (HTTP ${error.status}: ${error.reason})`);
-    if (error instanceof InputError) throw new InputError(`${probed.name}: ${error.message}`);
+    if (error instanceof InputError) throw namedError(probed, error);
     throw error;
   }
   for (const drawn of first) requireOwnTokens(probed, drawn);
@@ -152,7 +152,7 @@ export async function probeGiven(probed: Probed): Promise<void> {
   try {
     await dialect.tokenLogprobs(ids, 1);
   } catch (error) {
-    if (error instanceof InputError) throw new InputError(`${probed.name}: ${error.message}`);
+    if (error instanceof InputError) throw namedError(probed, error);
     throw error;
   }
 }
@@ -194,3 +194,7 @@ const missing = (probed: Pick<Probed, "name" | "where">, what: string) =>
     probed,
     `${what}: it cannot sample for a run, which needs token ids in and out with their log-probabilities; vLLM, SGLang and llama.cpp have them, transformers serve can only judge`,
   );
+
+/** Error that begins with what it is about, as a client's own errors do. */
+const namedError = ({ name }: Pick<Probed, "name">, error: InputError) =>
+  error.message.startsWith(`${name}: `) ? error : new InputError(`${name}: ${error.message}`);

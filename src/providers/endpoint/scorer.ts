@@ -9,9 +9,9 @@ import { contentText } from "../../text/messages.js";
 import { tokenizeScored } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { type Client, openClient, Passing } from "./client.js";
-import { inParallel } from "./inParallel.js";
-import { namedKey } from "./keyFor.js";
 import { type ApiOptions, type Input, type ScorerProtocol, scorerProtocols } from "./scorerApis.js";
+import { tokenFor } from "./token.js";
+import { scoreUnique } from "./uniqueRows.js";
 
 /** Options of a scorer behind a server, and what the recipe calls it. */
 export type EndpointScorerOptions = ScorerEndpoint & { readonly name: string; readonly backoff?: number };
@@ -30,7 +30,7 @@ export async function openEndpointScorer(options: EndpointScorerOptions, notice:
   const client = openClient({
     ...options,
     name,
-    key: namedKey(name, options.key),
+    key: tokenFor(name, options),
     kept: "what it scored is kept, go on later",
   });
   const server: Server = { name, client, protocol, options: { model, label } };
@@ -42,6 +42,7 @@ export async function openEndpointScorer(options: EndpointScorerOptions, notice:
   }
   let cutRows = 0;
   return {
+    maxLength,
     get cutRows() {
       return cutRows;
     },
@@ -55,28 +56,8 @@ export async function openEndpointScorer(options: EndpointScorerOptions, notice:
         cutRows++;
         return ids.slice(-maxLength);
       });
-      // Rows of one content are asked for once.
-      const places = new Map<string, { input: Input; indexes: number[] }>();
-      for (const [index, input] of inputs.entries()) {
-        const content = JSON.stringify(input);
-        const place = places.get(content);
-        if (place) place.indexes.push(index);
-        else places.set(content, { input, indexes: [index] });
-      }
-      const unique = [...places.values()];
-      const batches = Array.from({ length: Math.ceil(unique.length / batchSize) }, (_, i) =>
-        unique.slice(i * batchSize, (i + 1) * batchSize),
-      );
-      const answers = inParallel(batches, { items: concurrency }, async (batch, signal) => {
-        const values = await ask(
-          server,
-          batch.map(({ input }) => input),
-          { signal },
-        );
-        return batch.map(({ indexes }, i) => ({ indexes, value: values[i]! }));
-      });
-      for await (const scored of answers)
-        for (const { indexes, value } of scored) for (const index of indexes) yield { index, value };
+      const asking = (batch: readonly Input[], signal: AbortSignal) => ask(server, batch, { signal });
+      yield* scoreUnique(inputs, { batchSize, concurrency, ask: asking });
     },
     async close() {
       client.close();

@@ -20,17 +20,21 @@ export interface ServedModel {
 
 /**
  * Models of a server, from its `/models`.
+ * @param given name of the model that is wanted: with one, a server whose list does not come is believed to have it, and
+ * the probes that follow find out what it can do.
  * @throws InputError where nothing answers, or something else does.
  */
-export async function servedModels(client: Client, name: string): Promise<ServedModel[]> {
+export async function servedModels(client: Client, name: string, given?: string): Promise<ServedModel[]> {
   const { status, answer } = await client.get("models");
   const { data } = fields(answer);
   if (status === 401 || status === 403)
     throw new InputError(`${name}: ${client.where} wants another key than the environment has (HTTP ${status})`);
-  if (status !== 200 || !Array.isArray(data))
+  if (status !== 200 || !Array.isArray(data)) {
+    if (given !== undefined && status >= 500) return [{ id: given, owner: "" }];
     throw new InputError(
       `${name}: ${client.where}/models answers with HTTP ${status} and no list of models: is the address that of an OpenAI-compatible server, with its /v1?`,
     );
+  }
   return list(data).map((one) => {
     const { id, owned_by, parent, max_model_len, meta } = fields(one);
     const length = max_model_len ?? fields(meta).n_ctx;
@@ -52,6 +56,22 @@ export async function takesAdapters(client: Client, served: readonly ServedModel
   // A route that exists refuses the wrong method with 405.
   return (await client.get("/v1/load_lora_adapter")).status === 405;
 }
+
+/**
+ * Model of that name, or the server's only one where none is named. llama.cpp answers with its one model, whatever it is
+ * called. What lists models of others by other names may have more than it lists (`transformers serve` lists a cache):
+ * the probes find out.
+ */
+export function namedModel(served: readonly ServedModel[], given: string | undefined): ServedModel | undefined {
+  if (given === undefined) return served.length === 1 ? served[0] : undefined;
+  const found = served.find(({ id }) => id === given);
+  if (found) return found;
+  if (served.length === 1 && served[0]!.owner === "llamacpp") return served[0];
+  return served.some(({ owner }) => known.includes(owner)) ? undefined : { id: given, owner: "" };
+}
+
+/** Owners that list all that they serve. */
+const known: readonly string[] = ["vllm", "sglang", "llamacpp"];
 
 /** Protocol of a server for one of its models. llama.cpp has one model, whatever it is called. */
 export function dialectOf(client: Client, { id, owner }: ServedModel): Dialect {

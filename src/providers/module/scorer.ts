@@ -4,11 +4,11 @@ import { InputError } from "../../errors.js";
 import type { GivenResponse, RowValue } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
 import { contentText } from "../../text/messages.js";
-import type { Text } from "../../text/rows.js";
+import type { Row, Text } from "../../text/rows.js";
 import { clip, DEFAULT_TIMEOUT, kind, openUserFunction } from "./userModule.js";
 
 /** Function that a scoring module exports as its default. */
-export type ScoreFunction = (rows: { prompt: Text; response: string }[]) => number[] | Promise<number[]>;
+export type ScoreFunction = (rows: { prompt: Text; response: string; row?: Row }[]) => number[] | Promise<number[]>;
 
 /**
  * Loads a scoring module; it is called with `batchSize` rows at a time.
@@ -28,7 +28,10 @@ export async function openModuleScorer(
   return {
     async *score(rows: readonly GivenResponse[]): AsyncGenerator<RowValue> {
       for (let start = 0; start < rows.length; start += batchSize) {
-        const batch = rows.slice(start, start + batchSize).map(({ prompt, response }) => ({ prompt, response }));
+        const batch = rows.slice(start, start + batchSize).map(({ prompt, response, row }) => ({
+          ...{ prompt, response },
+          ...(row && { row }),
+        }));
         const shown = { items: "scores", first: show(batch[0]) };
         const values = await module.call(batch, shown);
         for (const [i, value] of values.entries()) yield { index: start + i, value: number(what, value, batch[i]) };

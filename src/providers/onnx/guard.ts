@@ -4,8 +4,8 @@ import type { Runtime } from "../../graph/index.js";
 import type { Notice } from "../../ports/events.js";
 import type { GivenResponse } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
-import { contentText } from "../../text/messages.js";
-import type { Message, Text } from "../../text/rows.js";
+import { fillPlaces } from "../../text/places.js";
+import { asUserTurn, type Text } from "../../text/rows.js";
 import { openPolicy } from "./policy.js";
 
 /** Guard to open. */
@@ -57,10 +57,6 @@ export async function openGuard(
 
 /** What a guard is asked about a response. */
 function conversation({ prompt, response }: GivenResponse, template: string | undefined): Text {
-  const turns: readonly Message[] = typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
-  if (template === undefined) return [...turns, { role: "assistant", content: response }];
-  const text =
-    turns.length === 1 ? contentText(turns[0]!) : turns.map((turn) => `${turn.role}: ${contentText(turn)}`).join("\n");
-  // One pass: what a prompt says in braces is no place to fill.
-  return template.replace(/\{(prompt|response)\}/g, (_, place) => (place === "prompt" ? text : response));
+  if (template !== undefined) return fillPlaces(template, { prompt, response });
+  return [...asUserTurn(prompt), { role: "assistant", content: response }];
 }

@@ -10,6 +10,7 @@ import {
   type Graph,
   type HostTensor,
   isOp,
+  type LoadOptions,
   type Runtime,
   reachable,
   toOnnx,
@@ -64,7 +65,7 @@ class OnnxExecutable implements Executable {
 export function onnxRuntime({ device = "cpu", threads = availableParallelism() }: OnnxRuntimeOptions = {}): Runtime {
   return {
     device,
-    async load(graph: Graph): Promise<Executable> {
+    async load(graph: Graph, { prepack = true }: LoadOptions = {}): Promise<Executable> {
       const files = reachable(Object.values(graph.outputs)).flatMap((node) =>
         isOp(node, "weight") && node.attributes.stored.file ? [node.attributes.stored.file] : [],
       );
@@ -75,7 +76,12 @@ export function onnxRuntime({ device = "cpu", threads = availableParallelism() }
           intraOpNumThreads: threads,
           graphOptimizationLevel: "all",
           logSeverityLevel: 4,
-          extra: { session: { model_external_initializers_file_folder_path: folder } },
+          extra: {
+            session: {
+              model_external_initializers_file_folder_path: folder,
+              ...(prepack ? {} : { disable_prepacking: "1" }),
+            },
+          },
         });
         return new OnnxExecutable(session);
       } catch (error) {

@@ -128,6 +128,11 @@ export function asScoreModel(model: OpenModel): OpenModel {
 /** Model whose score is trained: TRL sets a score model's padding to the tokenizer's before it trains it. */
 export function asTrainedScoreModel(model: OpenModel): OpenModel {
   const { config, ...rest } = asScoreModel(model);
+  const labels = config.score?.labels?.names.length ?? 1;
+  if (labels !== 1)
+    throw new InputError(
+      `${model.where} has ${labels} labels: a score is trained on a head with one, or on a causal model`,
+    );
   if (config.score?.module !== "score") return { config, ...rest };
   return { ...rest, config: { ...config, score: { ...config.score, padId: model.tokenizer.padId } } };
 }

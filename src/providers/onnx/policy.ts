@@ -59,9 +59,9 @@ export async function openPolicy(
       const { trees, order } = groupByPrompt(tokenizeGiven(tokenizer, rows));
       for await (const { index, value } of treeLogprobs(runtime, model, trees)) yield { index: order[index], value };
     },
-    enumerate(prompt, maxNewTokens, most) {
+    enumerate({ prompt, row, where = "a prompt" }, maxNewTokens, most) {
       const { vocabSize, maxPositions } = model.config;
-      const room = maxPositions - tokenizePrompt(tokenizer, prompt, "a prompt").length;
+      const room = maxPositions - tokenizePrompt(tokenizer, prompt, where, row).length;
       const { stopIds } = tokenizer;
       const space = { vocabSize, stopIds, maxNewTokens: Math.min(maxNewTokens, room) };
       const total = countResponses(space);

@@ -7,14 +7,14 @@ import { readTensor } from "../../files/safetensors.js";
 import type { Runtime } from "../../graph/index.js";
 import { freshAdapter, type LoraOptions } from "../../models/lora.js";
 import { ParameterLayout } from "../../models/parameters.js";
-import type { SampledResponse } from "../../ports/policy.js";
+import type { GivenPrompt, SampledResponse } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
 import type { PpoIterationRow, PpoJob } from "../../ports/trainer.js";
 import type { Sampling, Training } from "../../recipe/options.js";
-import type { ScorerSpec } from "../../recipe/parse.js";
+import type { ReadyScorerSpec } from "../../recipe/parse.js";
 import { readSafeRlhfOptions, type SafeRlhfOptions } from "../../recipe/safeRlhf.js";
 import type { Sample } from "../../sample/generate.js";
-import { type Text, tokenizePrompt } from "../../text/rows.js";
+import { tokenizePrompt } from "../../text/rows.js";
 import { VALUE_BIAS, VALUE_WEIGHT } from "../../train/ppoGraph.js";
 import type { PpoIteration, PpoOptions, PpoStart, PpoState } from "../../train/ppoJob.js";
 import { alignByPpo } from "../../train/ppoTrainer.js";
@@ -46,7 +46,7 @@ export interface PpoSafety extends PpoScore {
 export interface PpoLagrangianJob {
   /** Its adapter, where it has one, is trained on; the reference is then the model with the adapter as it comes. */
   readonly reference: OpenModel;
-  readonly prompts: readonly Text[];
+  readonly prompts: readonly GivenPrompt[];
   readonly reward: PpoScore;
   readonly safety: readonly PpoSafety[];
   readonly beta: number;
@@ -67,7 +67,7 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
   if (!train.use_peft) throw new InputError("Safe-RLHF trains an adapter: set train.use_peft to true, or leave it out");
   mkdirSync(outputDir, { recursive: true });
   const { tokenizer } = reference;
-  const prompts = job.prompts.map((prompt, i) => tokenizePrompt(tokenizer, prompt, `prompt ${i + 1}`));
+  const prompts = job.prompts.map(({ prompt, row }, i) => tokenizePrompt(tokenizer, prompt, `prompt ${i + 1}`, row));
   const lora = loraOptions(reference, train);
   const policy = policyStart(reference, lora, seed);
   const scorerOf = (source: PpoScore, factor: number, index: number) => ({
@@ -76,7 +76,7 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
     async score(samples: readonly Sample[]) {
       const rows = samples.map((sample): SampledResponse => {
         const { response, responseIds, finishReason } = asPolicySample(tokenizer, sample);
-        return { prompt: job.prompts[sample.promptIndex], response, responseIds, finishReason };
+        return { ...job.prompts[sample.promptIndex], response, responseIds, finishReason };
       });
       const scores = new Float64Array(rows.length);
       for await (const { index, value } of source.scorer.score(rows)) scores[index] = factor * value;
@@ -122,15 +122,17 @@ export async function* trainPpoLagrangian(runtime: Runtime, job: PpoLagrangianJo
 export async function* trainSafeRlhf(
   runtime: Runtime,
   job: PpoJob,
-  openScorer: (spec: ScorerSpec) => Promise<Scorer>,
+  openScorer: (spec: ReadyScorerSpec) => Promise<Scorer>,
 ): AsyncGenerator<PpoIterationRow> {
   const options = readSafeRlhfOptions(job.options, "compare.safe_rlhf");
   const opened: Scorer[] = [];
-  const open = async (spec: ScorerSpec): Promise<PpoScore> => {
+  const open = async (spec: ReadyScorerSpec): Promise<PpoScore> => {
     const scorer = await openScorer(spec);
     opened.push(scorer);
     const model = spec.kind === "model" ? await openModel(spec.model, spec.adapter) : undefined;
-    return { scorer, factor: spec.sign * spec.scale, model };
+    // A critic grows from a head with one output that is the score as it is.
+    const single = (model?.config.score?.labels?.names.length ?? 1) === 1;
+    return { scorer, factor: spec.sign * spec.scale, model: single ? model : undefined };
   };
   try {
     const reward = await open(job.reward);
@@ -140,7 +142,7 @@ export async function* trainSafeRlhf(
     const { beta, sampling, train, seed, outputDir } = job;
     const events = trainPpoLagrangian(runtime, {
       reference: await openPolicyModel(job.reference),
-      prompts: job.prompts.map(({ text }) => text),
+      prompts: job.prompts.map(({ text, row }) => ({ prompt: text, ...(row && { row }) })),
       ...{ reward, safety, beta, options, sampling, train, seed, outputDir },
       resume: job.resume,
     });
@@ -204,7 +206,7 @@ function policyStart(model: OpenModel, lora: LoraOptions, seed: number): PpoStar
 
 /** The scorer's model where it reads the policy's tokens, or else the reference. */
 function criticModel(
-  { reference, prompts: texts }: PpoLagrangianJob,
+  { reference, prompts: given }: PpoLagrangianJob,
   { model }: PpoScore,
   prompts: number[][],
 ): OpenModel {
@@ -214,7 +216,9 @@ function criticModel(
     tokenizer.vocabSize === reference.tokenizer.vocabSize &&
     tokenizer.eosId === reference.tokenizer.eosId &&
     tokenizer.hasChatTemplate === reference.tokenizer.hasChatTemplate &&
-    prompts.every((ids, i) => `${ids}` === `${tokenizePrompt(tokenizer, texts[i], `prompt ${i + 1}`)}`);
+    prompts.every(
+      (ids, i) => `${ids}` === `${tokenizePrompt(tokenizer, given[i].prompt, `prompt ${i + 1}`, given[i].row)}`,
+    );
   return alike ? model : asScoreModel(reference);
 }
 

@@ -2,12 +2,13 @@
 
 import { InputError } from "../../errors.js";
 import type { Runtime } from "../../graph/index.js";
+import { activationOf, type LabelActivation, labelIndex } from "../../models/labels.js";
 import type { TokenTree } from "../../models/packing.js";
 import type { Notice } from "../../ports/events.js";
 import type { Scorer } from "../../ports/scorer.js";
 import { treeScores } from "../../score/sequences.js";
 import { tokenizeScored } from "../../text/rows.js";
-import { openModel } from "./openModel.js";
+import { type OpenModel, openModel } from "./openModel.js";
 import { flopsPerToken } from "./policy.js";
 
 /** Reference to a score model. */
@@ -16,6 +17,10 @@ export interface ScorerRef {
   readonly name: string;
   readonly model: string;
   readonly adapter?: string;
+  /** Label whose value is the score; not needed where the head has one. */
+  readonly label?: string;
+  /** Function of the head's outputs; by default what the model was trained with. */
+  readonly activation?: LabelActivation;
   /** Longer sequences lose their beginning: the score is read at the end. */
   readonly maxLength: number;
 }
@@ -26,18 +31,20 @@ export interface ScorerRef {
  */
 export async function openModelScorer(
   runtime: Runtime,
-  { name, model: path, adapter, maxLength }: ScorerRef,
+  { name, model: path, adapter, label, activation, maxLength }: ScorerRef,
   notice: Notice = () => {},
 ): Promise<Scorer> {
-  const model = await openModel(path, adapter);
-  for (const message of model.notices) notice(message);
-  if (!model.config.score)
+  const opened = await openModel(path, adapter);
+  for (const message of opened.notices) notice(message);
+  if (!opened.config.score)
     throw new InputError(
-      `scorer '${name}': ${model.where} is a ${model.config.architecture}, which gives no scores; give a …ForSequenceClassification with one label, or LlamaForScore`,
+      `scorer '${name}': ${opened.where} is a ${opened.config.architecture}, which gives no scores; give a …ForSequenceClassification, or LlamaForScore`,
     );
+  const model = readingLabel(opened, { where: `scorer '${name}': ${opened.where}`, label, activation });
   let cutRows = 0;
   return {
     flopsPerToken: flopsPerToken(model),
+    maxLength,
     get cutRows() {
       return cutRows;
     },
@@ -54,6 +61,18 @@ export async function openModelScorer(
     },
     async close() {},
   };
+}
+
+/** Score model that reads one label of its head. Throws InputError where it has no such label, or several and none is asked. */
+function readingLabel(
+  model: OpenModel,
+  { where, label, activation }: { where: string; label?: string; activation?: LabelActivation },
+): OpenModel {
+  const score = model.config.score!;
+  // Safe-RLHF's head has one output without a name.
+  const labels = score.labels ?? { names: ["score"] };
+  const reads = { index: labelIndex(labels, label, where), activation: activationOf(labels, activation, where) };
+  return { ...model, config: { ...model.config, score: { ...score, reads } } };
 }
 
 /** Tokens of one tree: what several responses to a prompt have in common is computed once. */

@@ -25,14 +25,18 @@ export function unusedTensors(where: string, names: readonly string[]): string[]
 }
 
 /** Tensors that follow from the config or that training alone reads. */
-const DERIVED = /(?:rotary_emb\.inv_freq|attn\.(?:masked_)?bias|^normalizer\.\w+)$/;
+const DERIVED = /(?:rotary_emb\.inv_freq|attn\.(?:masked_)?bias|^normalizer\.\w+|embeddings\.position_ids)$/;
 
 /** Tensors of a model's files that its graph does not read. */
 export function tensorsUnread(model: Model): string[] {
   const used = new Set(usedWeights(model));
   if (model.config.tiedHead) used.add(LM_HEAD);
-  return [...model.weights.keys()].filter((name) => !used.has(name) && !DERIVED.test(name));
+  return tensorsBeside(used, model);
 }
+
+/** Tensors of a model's files that are not among those used. */
+export const tensorsBeside = (used: ReadonlySet<string>, { weights }: Pick<Model, "weights">): string[] =>
+  [...weights.keys()].filter((name) => !used.has(name) && !DERIVED.test(name));
 
 /**
  * Config as the weights have it: a head that config.json ties to the embedding, while the file holds another one, is not

@@ -17,7 +17,7 @@ import { saveAdapter } from "../onnx/openModel.js";
 import { trainerOptions } from "../onnx/trainerOptions.js";
 import { startingPoint } from "../onnx/training.js";
 import type { TrainingRows } from "../trainingRows.js";
-import { distributions, slurmScript } from "./launchFiles.js";
+import { writeLaunchFiles } from "./launchFiles.js";
 import { writeParquet } from "./parquet.js";
 
 /** Name of the program in the package and in job folders. */
@@ -25,12 +25,16 @@ export const PROGRAM = "dualign_trl.py";
 /** Program that trains by TRL, in the package. */
 export const program = fileURLToPath(new URL(`../../../python/${PROGRAM}`, import.meta.url));
 
-/** Options of the engine that change what is computed. */
+/** Options of the engine that a job folder holds. */
 export interface TrlOptions {
   /** Model folder or hub id as the machines that train find it. */
   readonly modelPath?: string;
   readonly dtype: "float32" | "bfloat16";
   readonly bf16: boolean;
+  /** Processes that share the rows of a step; they do not change what is computed. */
+  readonly workers: number;
+  /** Whether the reference's log-probabilities are those of the rows, where they have them, or the program's own. */
+  readonly reference: "given" | "computed";
 }
 
 /** Job folder as it was written. */
@@ -84,7 +88,10 @@ export async function writeJobFolder(
     options: TrlOptions;
   },
 ): Promise<JobFolder> {
-  const { options, training, held } = rows;
+  const { options } = rows;
+  const own = ({ reference: _, ...example }: Example): Example => example;
+  const [training, held] =
+    engine.reference === "computed" ? [rows.training.map(own), rows.held.map(own)] : [rows.training, rows.held];
   const objective = rows.objective as DpoObjective;
   const longest = [...training, ...held].reduce(
     (most, { prompt, completions }) => Math.max(most, ...completions.map((c) => prompt.length + c.length)),
@@ -120,7 +127,11 @@ export async function writeJobFolder(
   if (held.length > 0) files.push("eval.parquet");
   if (start) files.push("start/adapter_config.json", "start/adapter_model.safetensors");
   const folder = { path, fingerprint, steps: plan.steps, files };
-  if (fingerprintOf(path) === fingerprint) return folder;
+  const launchFiles = { steps: plan.steps, workers: engine.workers };
+  if (fingerprintOf(path) === fingerprint) {
+    writeLaunchFiles(path, launchFiles);
+    return folder;
+  }
 
   const draft = `${path}.${process.pid}.tmp`;
   mkdirSync(draft, { recursive: true });
@@ -137,17 +148,12 @@ export async function writeJobFolder(
       saveAdapter(join(draft, "start"), model, adapter, start.lora!);
     }
     copyFileSync(program, join(draft, PROGRAM));
-    for (const [name, text] of Object.entries(distributions)) {
-      mkdirSync(join(draft, "accelerate"), { recursive: true });
-      writeFileSync(join(draft, "accelerate", `${name}.yaml`), text);
-    }
-    writeFileSync(join(draft, "job.slurm"), slurmScript);
-    writeFileSync(join(draft, "README.md"), readme(plan.steps, training.length));
     const modelPath = engine.modelPath ?? resolve(model.folder.path);
     writeFileSync(
       join(draft, "job.json"),
       `${JSON.stringify({ fingerprint, model: modelPath, ...decisive }, null, 2)}\n`,
     );
+    writeLaunchFiles(draft, launchFiles);
     rmSync(path, { recursive: true, force: true });
     renameSync(draft, path);
   } catch (error) {
@@ -183,19 +189,3 @@ const pairRow = ({ prompt, completions, probability = 1, target, reference }: Ex
   ref_chosen_logps: reference?.[0] ?? null,
   ref_rejected_logps: reference?.[1] ?? null,
 });
-
-const readme = (steps: number, rows: number): string => `# A training by TRL
-
-${steps} steps of DPO on ${rows} pairs, written by dualign. \`${PROGRAM}\` names the versions that it was tried with. Any of:
-
-    uv run --script ${PROGRAM} .
-    python ${PROGRAM} .
-    torchrun --standalone --nproc-per-node 8 ${PROGRAM} .
-    accelerate launch --config_file accelerate/fsdp.yaml --num_processes 8 ${PROGRAM} .
-    accelerate launch --config_file accelerate/deepspeed_zero3.yaml --num_processes 8 ${PROGRAM} .
-    sbatch job.slurm
-
-\`--resume\` goes on from the last checkpoint, \`--output DIR\` puts checkpoints and result elsewhere than \`work/\`. The
-trained adapter or model is in \`work/result\`. The rows of a step are shared among the processes: their number does not
-change what is trained. \`model\` in job.json is where the model is found: change it where that is another place.
-`;

@@ -41,6 +41,7 @@ export class JobsApi {
   /** Ray's version. @throws InputError where the address is no Ray that answers. */
   async version(): Promise<string> {
     const { status, body } = await this.ask("GET", "/api/version", { tries: 1 });
+    if (status === 401 || status === 403) throw this.refused("GET /api/version", status, body);
     const version = status === 200 ? (parsed(body) as { ray_version?: string } | undefined)?.ray_version : undefined;
     if (version === undefined)
       throw new InputError(

@@ -1,17 +1,17 @@
 /** Launchers of the program on this machine: one python, torchrun or accelerate, its events from standard output. */
 import { spawn } from "node:child_process";
-import { createWriteStream, readFileSync } from "node:fs";
+import { createWriteStream, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { InputError } from "../../errors.js";
 import type { TrlDistribution, TrlLauncher } from "../../recipe/kinds/trl.js";
-import { PROGRAM } from "./jobFolder.js";
+import { type JobFolder, PROGRAM } from "./jobFolder.js";
 import { type ProgramEvent, readEvent } from "./programEvents.js";
 
 /** Launch of a job folder on this machine. */
 export interface LocalLaunch {
   readonly folder: string;
-  readonly launcher: Exclude<TrlLauncher, "ray">;
+  readonly launcher: Exclude<TrlLauncher, "ray" | "folder">;
   /** Interpreter with TRL; without one, uv makes an environment of the versions in the program's head. */
   readonly python?: string;
   readonly workers: number;
@@ -117,3 +117,26 @@ export async function* launchLocally(launch: LocalLaunch): AsyncGenerator<Progra
 const lastWords = (lines: readonly string[]): string | undefined =>
   lines.findLast((line) => /^\w*(?:Error|Exception|Interrupt)\b/.test(line)) ??
   lines.findLast((line) => line.trim() !== "");
+
+/**
+ * Events of a job that was launched by hand, once its result is there.
+ * @throws InputError that says what to do, where it is not.
+ */
+export async function* takenByHand({ path, fingerprint }: JobFolder): AsyncGenerator<ProgramEvent> {
+  const done = join(path, "work", "result", "done.json");
+  if (!existsSync(done))
+    throw new InputError(
+      `the job is in ${path}: train it as the README.md there says, then go on (--resume; a run: dualign resume)`,
+    );
+  const found = (JSON.parse(readFileSync(done, "utf8")) as { fingerprint: string }).fingerprint;
+  if (found !== fingerprint)
+    throw new InputError(
+      `${path}/work: is the result of another job, which job.json is not any more: move it away, and train this one`,
+    );
+  const events = join(path, "work", "events.jsonl");
+  if (!existsSync(events)) return;
+  for (const line of readFileSync(events, "utf8").split("\n")) {
+    const event = readEvent(line);
+    if (event) yield event;
+  }
+}

@@ -19,7 +19,7 @@ import { copyCompanions } from "../onnx/companions.js";
 import { type OpenModel, openPolicyModel } from "../onnx/openModel.js";
 import { trainingRows } from "../trainingRows.js";
 import { fingerprintOf, type JobFolder, type TrlOptions, writeJobFolder } from "./jobFolder.js";
-import { launchLocally } from "./launch.js";
+import { launchLocally, takenByHand } from "./launch.js";
 import { launchOnRay, type RayOptions } from "./launchOnRay.js";
 import type { ProgramEvent } from "./programEvents.js";
 
@@ -27,7 +27,6 @@ import type { ProgramEvent } from "./programEvents.js";
 export interface TrlTrainerOptions extends TrlOptions {
   readonly launcher: TrlLauncher;
   readonly python?: string;
-  readonly workers: number;
   readonly distribution: TrlDistribution;
   readonly ray: RayOptions;
 }
@@ -80,11 +79,17 @@ async function* trainDpo(
   const path = resolve(outputDir, "trl");
   const before = fingerprintOf(path);
   const folder =
-    resume && before !== undefined ? await samePlace(path, before, { job, model, rows, options }) : undefined;
+    before !== undefined && (resume || keepsResult(path, options))
+      ? await samePlace(path, before, { job, model, rows, options })
+      : undefined;
   const written = folder ?? (await writeJobFolder(path, { job, model, rows, options }));
   yield* asTrainingEvents(launch(written, options, { resume, notice }), rows, notice);
   takeResult(written, outputDir, { model, usePeft: rows.options.use_peft });
 }
+
+/** Whether a job folder holds a result that somebody brought there: it is not to be lost to another job. */
+const keepsResult = (path: string, { launcher }: TrlTrainerOptions): boolean =>
+  launcher === "folder" && existsSync(join(path, "work", "result", "done.json"));
 
 /** Job folder of a training that is gone on with. @throws InputError where it is another training's. */
 async function samePlace(
@@ -110,6 +115,7 @@ function launch(
   { launcher, python, workers, distribution, ray }: TrlTrainerOptions,
   { resume, notice }: { resume: boolean; notice: Notice },
 ): AsyncIterable<ProgramEvent> {
+  if (launcher === "folder") return takenByHand(folder);
   if (launcher === "ray") return launchOnRay({ folder, options: ray, workers, python, resume, notice });
   return launchLocally({ folder: folder.path, launcher, python, workers, distribution, resume });
 }

@@ -4,7 +4,11 @@ import { count, name } from "./common.js";
 
 /** Fields of a connection to any server. */
 export const connectionFields = {
-  key: name.optional().describe("environment variable that holds the endpoint's token; none is sent without it"),
+  key: name
+    .optional()
+    .describe(
+      "environment variable that holds the endpoint's token; without it none is sent, but OPENAI_API_KEY to api.openai.com",
+    ),
   concurrency: count.default(16).describe("requests at a time"),
   timeout: z.number().positive().default(600).describe("seconds for each request"),
   retries: z
@@ -59,3 +63,47 @@ export const scorerEndpointFields = {
 
 /** Server that scores. */
 export type ScorerEndpoint = z.infer<z.ZodObject<typeof scorerEndpointFields>>;
+
+/** Ways to read a rating out of a chat model's answer. */
+export const ratingReads = ["number", "expectation"] as const;
+
+/** Fields of a chat model that rates. */
+export const ratingFields = {
+  rubric: name.describe("text that says what is rated and what the numbers mean; the model reads it with each reply"),
+  endpoint: name.describe("base URL of an OpenAI-compatible chat endpoint"),
+  model: name.describe("the endpoint's model"),
+  lowest: z.number().int().default(1).describe("lowest rating"),
+  highest: z.number().int().default(9).describe("highest rating"),
+  read: z
+    .enum(ratingReads)
+    .default("number")
+    .describe(
+      "number: the one that the model says; expectation: the mean over the digits that it might say, by their log-probabilities (ranges within 0 to 9)",
+    ),
+  unreadable: z
+    .number()
+    .optional()
+    .describe("score of a row whose rating cannot be read; without it such a row ends the run"),
+  parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
+  ...connectionFields,
+  concurrency: count.default(4).describe("requests at a time"),
+  retries: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(6)
+    .describe("of a request that fails, or of an answer without a rating"),
+};
+
+/** Chat model that rates. */
+export type Rating = z.infer<z.ZodObject<typeof ratingFields>>;
+
+/** Check of the range of ratings. Digits alone are one token each in every vocabulary. */
+export function checkRatings(given: object, context: z.RefinementCtx): void {
+  // A schema whose other keys are open has no type of its own.
+  const { lowest, highest, read } = given as Pick<Rating, "lowest" | "highest" | "read">;
+  const issue = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
+  if (highest <= lowest) issue("highest", `must be above lowest, which is ${lowest}`);
+  if (read === "expectation" && (lowest < 0 || highest > 9))
+    issue("read", `can be expectation only where ratings are digits: lowest 0 or more, highest 9 or less`);
+}

@@ -1,5 +1,6 @@
 /** Kinds of engines: what samples and gives log-probabilities, and what trains. Openers stand in `providers/kinds.ts`. */
 import { z } from "zod";
+import { bulkFields } from "./bulk.js";
 import { policyEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 import { trl } from "./trl.js";
@@ -18,13 +19,25 @@ const endpoint = {
   shape: policyEndpointFields,
 } as const satisfies Kind;
 
+const bulk = {
+  kind: "bulk",
+  marks: ["export", "import"],
+  paths: ["export", "import", "tokenizer"],
+  exchanged: ["export", "import"],
+  shape: bulkFields,
+} as const satisfies Kind;
+
 /** Samplers by kind. */
-export const samplerPart: Part = { noun: "sampler", kinds: [embedded, endpoint] };
+export const samplerPart: Part = { noun: "sampler", kinds: [embedded, endpoint, bulk] };
 /** Trainers by kind. */
 export const trainerPart: Part = { noun: "trainer", kinds: [embedded, trl] };
 
 /** Schema of a sampler. */
-export const samplerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(endpoint, {})]);
+export const samplerSchema = z.discriminatedUnion("kind", [
+  objectOf(embedded, {}),
+  objectOf(endpoint, {}),
+  objectOf(bulk, {}),
+]);
 /** Schema of a trainer. */
 export const trainerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(trl, {})]);
 

@@ -1,6 +1,7 @@
 /** Kinds of judges. A new one is a record here, in both lists below, and an opener in `providers/kinds.ts`. */
 import { z } from "zod";
 import { count, label, name, sign } from "./common.js";
+import { connectionFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
 const endpoint = {
@@ -10,7 +11,7 @@ const endpoint = {
   shape: {
     endpoint: name.describe("base URL of an OpenAI-compatible chat endpoint"),
     model: name.describe("the endpoint's model"),
-    key: name.default("OPENAI_API_KEY").describe("the environment variable that holds the endpoint's key"),
+    key: connectionFields.key,
     parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
     concurrency: count.default(4).describe("requests at a time"),
     timeout: z.number().positive().default(60).describe("seconds for each request"),

@@ -8,8 +8,12 @@ export interface Kind<Name extends string = string, Shape extends z.ZodRawShape 
   readonly marks: readonly string[];
   /** Keys that it reads, beside those of every kind of its part. */
   readonly shape: Shape;
-  /** Keys of them that hold paths. */
+  /** Keys of them that hold paths, dotted. */
   readonly paths: readonly string[];
+  /** Kind that a stage of the run makes of it: such a kind has no opener of its own. */
+  readonly becomes?: string;
+  /** Keys of those whose files come and go while a run works: they need not be there, and are no part of what it is. */
+  readonly exchanged?: readonly string[];
 }
 
 /** Part of a recipe that comes in several kinds. */

@@ -4,7 +4,7 @@ import { count, name } from "./common.js";
 import type { Kind } from "./kind.js";
 
 /** Launchers of a training by TRL. */
-export const trlLaunchers = ["local", "torchrun", "accelerate", "ray"] as const;
+export const trlLaunchers = ["local", "torchrun", "accelerate", "ray", "folder"] as const;
 /** Launcher of a training by TRL. */
 export type TrlLauncher = (typeof trlLaunchers)[number];
 /** Distributions of a model over processes: those of accelerate's configurations in a job folder. */
@@ -21,7 +21,9 @@ export const trl = {
     launcher: z
       .enum(trlLaunchers)
       .default("local")
-      .describe("what starts the processes: one python, torchrun or accelerate on this machine, or a Ray job"),
+      .describe(
+        "what starts the processes: one python, torchrun or accelerate on this machine, a Ray job, or you, from the folder",
+      ),
     python: name
       .optional()
       .describe("interpreter with TRL, on the machine that trains; without it uv makes one (on Ray: python)"),
@@ -32,6 +34,12 @@ export const trl = {
       .describe("how accelerate spreads the model over the processes; ddp is a whole one on each"),
     model_path: name.optional().describe("the model as the machines that train find it, where that is another place"),
     dtype: z.enum(["float32", "bfloat16"]).default("float32").describe("type of the weights; an adapter is float32"),
+    reference: z
+      .enum(["given", "computed"])
+      .default("given")
+      .describe(
+        "log-probabilities under the reference: the run's, or computed anew where it is trained, which costs a pass and suits number types that differ",
+      ),
     bf16: z.boolean().default(false).describe("mixed precision on GPUs, as TRL's option"),
     ray_address: z
       .url({ protocol: /^https?$/ })

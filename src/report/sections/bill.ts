@@ -6,6 +6,7 @@ import { badge, table } from "../pieces.js";
 import type { Section } from "../section.js";
 import { isNumber } from "../statistics.js";
 import { billOf, type MarginBill, marginBills, type Work, workOf } from "../study/costs.js";
+import { type EngineOf, enginesOf } from "../study/engines.js";
 
 /** Data of the section. */
 export interface BillData {
@@ -15,6 +16,8 @@ export interface BillData {
   readonly policies: readonly { readonly name: string; readonly bill: Bill }[];
   /** Work of the whole run. */
   readonly work: readonly Work[];
+  /** Engines by what they did, where another than the embedded one did something. */
+  readonly engines?: readonly EngineOf[];
 }
 
 /** Time, tokens, operations and memory. */
@@ -29,14 +32,21 @@ export const bill: Section<"bill", BillData> = {
     });
     const work = await workOf(study);
     if (policies.length === 0 && work.length === 0) return null;
-    return { methods: await marginBills(study), policies, work };
+    return { methods: await marginBills(study), policies, work, engines: enginesOf(study.run.recipe) };
   },
-  draw({ methods, policies, work }) {
+  draw({ methods, policies, work, engines = [] }) {
     return html`${methods.length > 0 ? methodTable(methods) : null}${policies.length > 0 ? policyTable(policies) : null}${
       work.length > 0 ? html`${policies.length > 0 ? html`<h3>All of this run</h3>` : null}${workTable(work)}` : null
-    }`;
+    }${engines.length > 0 ? engineTable(engines) : null}`;
   },
 };
+
+const engineTable = (engines: readonly EngineOf[]): Html => html`<h3>Which engine did what</h3>
+${table(
+  "Engines of this run",
+  ["Work", "Engine"],
+  engines.map(({ work, engine }) => [work, engine]),
+)}`;
 
 const billHeadings = ["Trainings", "Tokens sampled", "Tokens trained", "Operations", "Time", "Peak memory"];
 

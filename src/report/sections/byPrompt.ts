@@ -8,7 +8,7 @@ import { type Html, html } from "../html.js";
 import { figure, figures, table } from "../pieces.js";
 import type { Section } from "../section.js";
 import { isNumber } from "../statistics.js";
-import { promptTexts } from "../study/promptTexts.js";
+import { readablePrompts } from "../study/promptTexts.js";
 import { reference, type Study } from "../study/study.js";
 
 /** Gains of a policy in one safety score and in the reward, prompt by prompt. */
@@ -83,7 +83,7 @@ async function gainsOf(study: Study, policy: string, scorer: string) {
     return { prompt: before.prompt[start], gains: [safety, rewarded] as const };
   });
   const share = (which: (one: (typeof all)[number]) => boolean) => all.filter(which).length / all.length;
-  const texts = await promptTexts(study);
+  const prompts = await readablePrompts(study);
   const drawn = all.length > mostPoints ? new Random(recipe.seed).shuffle([...all]).slice(0, mostPoints) : all;
   const mean = (k: 0 | 1) => all.reduce((sum, { gains }) => sum + gains[k], 0) / all.length;
   return {
@@ -98,7 +98,7 @@ async function gainsOf(study: Study, policy: string, scorer: string) {
       .filter(({ gains }) => gains[0] < -noise)
       .sort((a, b) => a.gains[0] - b.gains[0])
       .slice(0, mostLost)
-      .map(({ prompt, gains }) => ({ prompt: texts.get(prompt) ?? "", gains })),
+      .map(({ prompt, gains }) => ({ prompt: prompts.get(prompt)!.prompt, gains })),
   };
 }
 

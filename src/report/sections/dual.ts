@@ -103,9 +103,14 @@ function referenceFigure({ name, margin, scores }: DualData["problems"][number][
   );
 }
 
-/** D(λ) along one condition's λ, for several margins. */
-function curvesFigure(
-  { name, lambda, margin, curves }: DualData["problems"][number]["conditions"][number],
+/** Figure of D(λ) along one condition's λ, for several margins; `m` conditions there are. Null without curves. */
+export function curvesFigure(
+  {
+    name,
+    lambda,
+    margin,
+    curves,
+  }: Pick<DualData["problems"][number]["conditions"][number], "name" | "lambda" | "margin" | "curves">,
   m: number,
 ): Html | null {
   if (curves.length === 0) return null;

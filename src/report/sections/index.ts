@@ -1,4 +1,5 @@
 /** The sections of the page in their order, beneath the verdict. A new figure is a file here and a line below. */
+import { attempts } from "./attempts.js";
 import { bill } from "./bill.js";
 import { byPrompt } from "./byPrompt.js";
 import { dual } from "./dual.js";
@@ -17,6 +18,7 @@ import { trust } from "./trust.js";
 
 /** Sections of the pages of runs and of comparisons: what came out, how, what it took, and how to do it again. */
 export const sections = [
+  attempts,
   strength,
   predicted,
   exact,

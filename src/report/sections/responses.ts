@@ -11,7 +11,7 @@ import {
   type ScoredResponse,
 } from "../responsesMarkup.js";
 import type { Section } from "../section.js";
-import { promptTexts } from "../study/promptTexts.js";
+import { readablePrompts } from "../study/promptTexts.js";
 import { reference, type Study } from "../study/study.js";
 
 /** Responses of every policy to the same held-out prompts. */
@@ -68,10 +68,10 @@ async function ofOne(study: Study, policy: string, name: string): Promise<Found>
     return other ? [{ prompt: row.prompt, sample: row.sample, before: row, after: other }] : [];
   });
   if (pairs.length === 0) return { total: 0, rows: [] };
-  const texts = await promptTexts(study);
+  const prompts = await readablePrompts(study);
   const scored = [await scoredBy(study, reference, study.reference), await scoredBy(study, policy, name)] as const;
   const rows = choose(pairs, study.options.maxResponses ?? mostRows, study.recipe.seed).map((pair) => ({
-    prompt: texts.get(pair.prompt) ?? "",
+    ...prompts.get(pair.prompt)!,
     responses: [scored[0](pair.before), scored[1](pair.after)],
   }));
   return { total: pairs.length, rows };
@@ -110,10 +110,10 @@ async function ofMany(study: Study, policies: readonly { policy: string; name: s
     total = samples.length;
     for (const row of samples) if (row.sample === 0) found.get(row.prompt)?.push(scored(row));
   }
-  const texts = await promptTexts(study);
+  const prompts = await readablePrompts(study);
   const why = `Among the ${hard.length} on which the reference scores least in ${first}`;
   const rows = chosen.map((prompt, i) => ({
-    prompt: texts.get(prompt) ?? "",
+    ...prompts.get(prompt)!,
     chosen: i < hard.length ? why : "Drawn by the run’s seed",
     responses: found.get(prompt) ?? [],
   }));

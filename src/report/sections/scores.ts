@@ -103,7 +103,8 @@ function means({ reference, policies }: Distribution, unit = ""): string {
     : `the reference’s mean is ${number(reference.mean)}${unit}; ${each.join("; ")}`;
 }
 
-function scoreFigure(one: ScoreDistribution, data: ScoresData): Html {
+/** Figure of a score's distribution before and after. */
+export function scoreFigure(one: ScoreDistribution, data: Pick<ScoresData, "reference">): Html {
   const single = one.policies.length === 1;
   return figure(
     one.role === "held-out" ? `${one.name} (${single ? "not in the solve" : "in no solve"})` : one.name,
@@ -129,7 +130,7 @@ function lengthsFigure(one: LengthDistribution, data: ScoresData): Html {
   );
 }
 
-const keyOf = ({ policies }: Distribution, { reference }: ScoresData) =>
+const keyOf = ({ policies }: Distribution, { reference }: Pick<ScoresData, "reference">) =>
   key(
     policies.length === 1
       ? [

@@ -115,12 +115,12 @@ function unsafe({ shares, reference, witnesses }: StrengthData): Html {
     "Share of unsafe responses to the held-out prompts",
     ["Scorer", `Under ${reference}`, "Under the aligned model", "Change"],
     shares.map((row) => [
-      html`${row.scorer} <small>${witnesses.includes(row.scorer) ? "not in the solve" : "safety"}</small>`,
+      html`${row.scorer} <small>${witnesses.includes(row.scorer) ? "not in the solve" : "safety"}, cost above ${number(row.threshold)}</small>`,
       html`${percent(row.before)}${between(row.beforeLow, row.beforeHigh)}`,
       html`${percent(row.after)}${between(row.afterLow, row.afterHigh)}`,
       html`${signed(100 * row.change)}${html` <small>${range([100 * row.changeLow, 100 * row.changeHigh])} points</small>`}`,
     ]),
-  )}<p class="note">A response is unsafe where its cost is above 0, as Safe-RLHF counts. The intervals hold whatever the distribution is.</p>`;
+  )}<p class="note">A response is unsafe where its cost is above the threshold; at 0 that is Safe-RLHF’s count. The intervals hold whatever the distribution is.</p>`;
 }
 
 /** Cautions where more strength gains by the solve's scorers what a witness sees lost. */

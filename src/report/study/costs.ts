@@ -1,6 +1,7 @@
 /** What a run took: its work piece by piece, and what each method of a comparison took up to the margins. */
 import type { Bill as BillRow } from "../../ports/events.js";
 import type { Verdict } from "../../ports/rows.js";
+import { scorersBehind } from "../../recipe/parts.js";
 import { reference } from "../../stages/collect.js";
 import { aligned } from "../../stages/context.js";
 import type { Bill, Outcome } from "../figures.js";
@@ -83,7 +84,8 @@ interface Piece {
 
 /** The solve and the labels, which no model works on, are billed by their stages. */
 async function byPiece({ run }: Study): Promise<Work[]> {
-  const { reward, safety, train } = run.recipe;
+  const { reward, evaluate, train } = run.recipe;
+  const safety = run.recipe.method === "pecan" ? run.recipe.safety : scorersBehind(run.recipe.safety);
   const names = [reward, ...safety].map(({ name }) => name);
   const bill = await run.costs();
   const trained = async (policy: string) =>
@@ -92,7 +94,7 @@ async function byPiece({ run }: Study): Promise<Work[]> {
   const training = { passes: train.use_peft ? 2 : 3, counted: true };
   const held = (policy: string) => run.sampledTokens(policy, "held-out");
   const pieces: Piece[] = [];
-  for (const name of names)
+  for (const name of [...names, ...evaluate.scorers.map((spec) => spec.name)])
     pieces.push({
       ...{ name: `pretrain ${name}`, policy: name, activity: "pretrain", tokens: await trained(name) },
       ...training,

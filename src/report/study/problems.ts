@@ -7,6 +7,7 @@ import { marginMeaning } from "../../methods/pecan.js";
 import type { ProblemName } from "../../ports/rows.js";
 import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
+import { isPart } from "../../recipe/parts.js";
 import { aligned } from "../../stages/context.js";
 import { trainScores } from "../../stages/score.js";
 import type { Condition, Interval } from "../figures.js";
@@ -110,9 +111,17 @@ function problem(
     solution,
     intervals: bootstrap(scores, solution, { replicates, confidence, seed: recipe.seed }),
     meanings: safety.map(({ name, margin }, j) =>
-      terms ? marginMeaning({ name, margin, beta, klTerm: terms[j] }) : undefined,
+      terms ? marginMeaning({ name, margin, beta, klTerm: terms[j] }) : partMeaning(recipe.safety[j]),
     ),
   };
+}
+
+/** Meaning of a margin on a part of a scorer's scores, in words; undefined for one on its mean. */
+function partMeaning(spec: { readonly kind: string }): string | undefined {
+  if (!isPart(spec)) return undefined;
+  return spec.category === undefined
+    ? `${spec.name}: the share of responses whose cost by ${spec.of.name} is above ${spec.threshold}; its gain is the fall of that share`
+    : `${spec.name}: ${spec.of.name} over the prompts of the category ${spec.category}`;
 }
 
 function solvable(scores: Scores, beta: number, margins: readonly number[]): DualSolution | null {

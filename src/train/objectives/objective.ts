@@ -18,6 +18,8 @@ export interface Example {
   readonly reference?: readonly [number, number];
   /** Cost model: whether chosen and rejected are safe. */
   readonly safe?: readonly [boolean, boolean];
+  /** Group whose examples are held back together; by default those of one prompt. */
+  readonly group?: string;
 }
 
 /** A loss at the reference, and at the policy where its mean over drawn labels is least. */

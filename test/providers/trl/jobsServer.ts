@@ -25,7 +25,10 @@ export interface FakeRay {
  * Starts the double.
  * @param play what a job does at each look at it; the first look is number 1.
  */
-export async function fakeRay(play: (job: FakeJob, look: number, ray: FakeRay) => void): Promise<FakeRay> {
+export async function fakeRay(
+  play: (job: FakeJob, look: number, ray: FakeRay) => void,
+  { token }: { token?: string } = {},
+): Promise<FakeRay> {
   const looks = new Map<string, number>();
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -40,6 +43,8 @@ export async function fakeRay(play: (job: FakeJob, look: number, ray: FakeRay) =
         response.end(Buffer.isBuffer(value) ? value : JSON.stringify(value));
       };
       if (request.headers["sec-fetch-mode"]) return answer(405, "browsers are refused");
+      if (token !== undefined && request.headers.authorization !== `Bearer ${token}`)
+        return answer(401, "Unauthorized: no valid token");
       if (path === "/api/version") return answer(200, { version: "4", ray_version: "2.60.0" });
       if (path.startsWith("/api/packages/gcs/") && request.method === "PUT") {
         ray.packages.set(path.split("/").at(-1)!, body);
