@@ -126,6 +126,8 @@ export interface TrainingRowsEvent {
   evaluation: number;
   left_out: number;
   cut: number;
+  /** Pairs with the same tokens as chosen and as rejected; left out where there are none. */
+  alike?: number;
 }
 
 /** Trial of a learning rate. */

@@ -155,8 +155,11 @@ export interface TrainArrival {
 
 /** Report of a training while it goes. */
 export type TrainingEvent =
-  /** Rows of the job by what became of them: trained on, kept for evaluation, left out or cut as too long. First event. */
-  | { event: "rows"; training: number; evaluation: number; left_out: number; cut: number }
+  /**
+   * Rows of the job by what became of them: trained on, kept for evaluation, left out or cut as too long; `alike`, where
+   * there are any, are pairs with the same tokens on both sides, which teach nothing. First event.
+   */
+  | { event: "rows"; training: number; evaluation: number; left_out: number; cut: number; alike?: number }
   | { event: "progress"; task: string; done: number; total: number; unit: string }
   | ({ event: "step" } & TrainStep)
   | TrainTrial

@@ -26,8 +26,13 @@ export interface TrainingRows {
  * @throws InputError where a row cannot be read, or none is left to train on.
  */
 export function trainingRows(job: PairsJob | RowsJob, tokenizer: Tokenizer): TrainingRows {
-  const { objective, examples, given, cut } =
-    job.kind === "pairs" ? pairExamples(job, tokenizer) : rowExamples(job, tokenizer);
+  const {
+    objective,
+    examples,
+    given,
+    cut,
+    alike = 0,
+  } = job.kind === "pairs" ? pairExamples(job, tokenizer) : rowExamples(job, tokenizer);
   const options = trainingSchema.parse(
     Object.fromEntries(Object.entries(job.options).filter(([key]) => key in trainingSchema.shape)),
   );
@@ -38,7 +43,13 @@ export function trainingRows(job: PairsJob | RowsJob, tokenizer: Tokenizer): Tra
   const { training, held } = byPrompt
     ? holdBack(examples, { share, seed: job.seed })
     : splitExamples(examples, options, job.seed);
-  const counts = { training: training.length, evaluation: held.length, left_out: given - examples.length, cut };
+  const counts = {
+    training: training.length,
+    evaluation: held.length,
+    left_out: given - examples.length,
+    cut,
+    ...(alike > 0 && { alike }),
+  };
   return { objective, options, training, held, event: { event: "rows", ...counts } };
 }
 
@@ -47,6 +58,8 @@ interface Examples {
   examples: Example[];
   given: number;
   cut: number;
+  /** Pairs whose two sides are the same tokens. */
+  alike?: number;
 }
 
 /** Pairs of sampled responses: their tokens as they were drawn. */
@@ -88,7 +101,14 @@ function rowExamples({ objective: kind, beta, options, rows }: RowsJob, tokenize
     throw new InputError(
       `every one of the ${rows.length} rows is longer than max_length ${options.max_length}: raise it`,
     );
-  return { objective, examples, given: rows.length, cut };
+  const alike = examples.filter(
+    ({ completions: [first, second] }) => second !== undefined && `${first}` === `${second}`,
+  ).length;
+  if (alike === examples.length)
+    throw new InputError(
+      `${rows[0]!.where}: every pair, of ${alike}, has the same tokens as chosen and as rejected, so that nothing can be learned: are the texts the same, or is a space missing between prompt and answers?`,
+    );
+  return { objective, examples, given: rows.length, cut, alike };
 }
 
 const EVALUATION_STREAM = 0xe7a1;

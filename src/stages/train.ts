@@ -53,9 +53,14 @@ export async function followTraining(
           return emit({ ...event, stage: activity, task: `${event.task}, ${policy}` });
         case "rows": {
           emit({ ...event, event: "training_rows", policy });
-          const { training, evaluation, left_out, cut } = event;
+          const { training, evaluation, left_out, cut, alike = 0 } = event;
           const longer = `of ${training + evaluation + left_out} of '${policy}' are longer than max_length`;
           if (left_out > 0) emit({ event: "notice", message: `${left_out} ${longer} and are left out` });
+          if (alike > 0)
+            emit({
+              event: "notice",
+              message: `${alike} of ${training + evaluation} pairs of '${policy}' have the same tokens as chosen and as rejected: they teach nothing`,
+            });
           if (cut > 0) emit({ event: "notice", message: `${cut} ${longer} and lose their end, as in TRL` });
           return;
         }

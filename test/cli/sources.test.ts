@@ -73,3 +73,21 @@ test("flags that do not go together, and sources that are none, are refused", as
     expect(status).toBe(2);
   }
 });
+
+test("pairs that are the same tokens on both sides are refused where all are, and counted where some are", async () => {
+  const train = (name: string, rows: object[]) =>
+    dualign(
+      ...["train", "dpo", "--model", model, "--data", put(name, rows.map((row) => JSON.stringify(row)).join("\n"))],
+      ...["--output-dir", join(folder, `${name}-out`), "--json"],
+    );
+  // Without a space the model's words run together into none that it knows.
+  const alike = { prompt: "open door", chosen: "ask", rejected: "force" };
+  const refused = await train("alike.jsonl", [alike, { ...alike, chosen: "look" }]);
+  expect(refused.status).toBe(2);
+  expect(refused.stderr).toMatch(/alike\.jsonl:1: .*same tokens/);
+  const some = await train("some.jsonl", [alike, { ...alike, chosen: " ask", rejected: " force" }]);
+  expect(some.status).toBe(0);
+  expect(
+    some.events.filter(({ event, message }) => event === "notice" && /^1 of 2 /.test(String(message))),
+  ).toHaveLength(1);
+});

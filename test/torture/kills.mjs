@@ -53,7 +53,7 @@ const methods = {
   pecan: {
     recipe: `${common}${judged}confidence: none
 helpfulness: { file: helpful.jsonl }
-safety: [{ name: harmless, file: safe.jsonl, margin: 1.0e-4 }]
+safety: [{ name: harmless, file: safe.jsonl, margin: 0.01 }]
 pretrain: { learning_rate: 5.0e-2, num_train_epochs: 3 }
 `,
     stages: ["pretrain", "sample", "logprobs", "dual", "relabel", "train", "evaluate", "report"],
@@ -71,7 +71,7 @@ function preferences(better) {
   return Array.from({ length: 48 }, (_, i) => {
     const [a, b] = [words[2 + (i % 6)], words[2 + ((i * 5 + 1) % 6)]];
     const [chosen, rejected] = better(a) >= better(b) ? [a, b] : [b, a];
-    return JSON.stringify({ prompt: `${words[i % 2]} door`, chosen, rejected });
+    return JSON.stringify({ prompt: `${words[i % 2]} door`, chosen: ` ${chosen}`, rejected: ` ${rejected}` });
   }).join("\n");
 }
 

@@ -33,6 +33,11 @@ export async function* runTrainCommand(job: TrainCommandJob): AsyncGenerator<Com
       yield* notices.events();
       if (event.event === "rows") {
         ({ training: rows, left_out: left, cut } = event);
+        if (event.alike)
+          yield {
+            event: "notice",
+            message: `${event.alike} of ${rows + event.evaluation} pairs have the same tokens as chosen and as rejected: they teach nothing`,
+          };
         if (cut > 0)
           yield {
             event: "notice",
