@@ -59,8 +59,7 @@ pretrain: { learning_rate: 5.0e-2, num_train_epochs: 3 }
     stages: ["pretrain", "sample", "logprobs", "dual", "relabel", "train", "evaluate", "report"],
   },
   compare: {
-    recipe: `${common}${truth}${judged}confidence: none
-compare: { mocan: { lambda: [1] }, dpo_h: true, dpo_s: true, dual_ascent: { iterations: 2, rate: 2 } }
+    recipe: `${common}${truth}${judged}compare: { mocan: { lambda: [1] }, dpo_h: true, dpo_s: true, dual_ascent: { iterations: 2, rate: 2 } }
 `,
     stages: ["sample", "score", "dual", "relabel", "train", "evaluate", "report"],
   },
