@@ -15,8 +15,8 @@ export interface ReadConfig {
 /** Config of a model from the object of its config.json; `where` names the file. Throws InputError on what this engine cannot run. */
 export function readModelConfig(raw: RawConfig, where: string): ReadConfig {
   const c = new ConfigReader(raw, where);
-  const architecture = (c.get("architectures") as string[] | undefined)?.[0];
-  if (!architecture)
+  const architecture = (c.get("architectures") as unknown[] | null | undefined)?.[0];
+  if (typeof architecture !== "string" || architecture === "")
     return c.fail(
       `no "architectures" entry, so the model's kind is unknown; use the config.json that came with the weights`,
     );

@@ -54,7 +54,11 @@ export function readCheckpoint(dir: string, fingerprint: string): TrainingState 
     );
   const { step, guided: account } = last;
   const stored = readHeader(join(last.path, "state.safetensors"));
-  const [parameters, mean, variance] = VECTORS.map((name) => readTensor(stored.get(name)!));
+  const [parameters, mean, variance] = VECTORS.map((name) => {
+    const tensor = stored.get(name);
+    if (!tensor) throw new InputError(`${last.path}: has no ${name} in state.safetensors; remove that folder`);
+    return readTensor(tensor);
+  });
   if (account === undefined) return { step, parameters, mean, variance };
   const own = [...stored].filter(([name]) => name.startsWith(GUIDED));
   const vectors = Object.fromEntries(own.map(([name, tensor]) => [name.slice(GUIDED.length), readTensor(tensor)]));
