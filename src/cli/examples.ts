@@ -33,6 +33,7 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
   predict: [
     ["dualign predict runs/first --margin 0.5", "what another margin would give"],
     ["dualign predict runs/first --margin 0.2:1.4:0.2 --json", "the frontier, for a program"],
+    ["dualign predict runs/first --margin 0.2:1.4:0.2 --figure frontier.svg", "and as a figure"],
     ["dualign predict runs/first --margin harmless=0.5 --beta 0.05 --beta 0.1", "by name, and at two β"],
   ],
   studio: [
@@ -65,7 +66,7 @@ const examples: Readonly<Record<string, readonly (readonly [line: string, purpos
   relabel: [["dualign relabel runs/first", "just that stage"]],
   calibrate: [["dualign calibrate runs/first", "just that stage"]],
   evaluate: [["dualign evaluate runs/first", "just that stage"]],
-  report: [["dualign report runs/first", "write the page anew"]],
+  report: [["dualign report runs/first --open", "write the page anew, beside a running run too, and open it"]],
 };
 
 /** Adds its examples to the help of every command that has some. */

@@ -1,6 +1,7 @@
 /** `dualign predict`: what a margin would give, from a run's samples and scores, without training. */
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
+import type { Recipe } from "../recipe/parse.js";
 import type { Answer, OutOfReach } from "../stages/question.js";
 import { columns } from "./columns.js";
 import { figure, signed } from "./figures.js";
@@ -10,6 +11,7 @@ interface Given {
   margin?: string[];
   beta?: string[];
   bootstrap: string;
+  figure?: string;
   json?: boolean;
 }
 
@@ -22,11 +24,12 @@ export function addPredictCommand(program: Command): void {
     .option("--margin <value>", "a margin, NAME=margin, or a range FROM:TO:STEP; may be repeated", collect)
     .option("--beta <value>", "β in place of the recipe's; may be repeated", collect)
     .option("--bootstrap <count>", "resamples for the intervals; 0 leaves them out", "500")
+    .option("--figure <file.svg>", "draw the frontier of a range of margins, beside the table or the JSON")
     .option("--json", "print one JSON object for each question")
     .action(predict);
 }
 
-async function predict(folder: string, { margin = [], beta, bootstrap, json }: Given): Promise<void> {
+async function predict(folder: string, { margin = [], beta, bootstrap, figure: file, json }: Given): Promise<void> {
   const replicates = Number(bootstrap);
   if (!Number.isSafeInteger(replicates) || replicates < 0)
     throw new InputError(`--bootstrap is ${bootstrap}: give a whole number`);
@@ -48,6 +51,7 @@ async function predict(folder: string, { margin = [], beta, bootstrap, json }: G
       answer(scores, question, { seed, confidence: evaluate.confidence, replicates }),
     );
     const names = recipe.safety.map(({ name }) => name);
+    if (file !== undefined) await drawFrontier(file, answers, recipe);
     process.stdout.write(
       json ? answers.map((one) => `${JSON.stringify(asJson(one, names))}\n`).join("") : words(answers, names),
     );
@@ -58,6 +62,40 @@ async function predict(folder: string, { margin = [], beta, bootstrap, json }: G
   } finally {
     await run.close();
   }
+}
+
+/**
+ * Writes the frontier of the constraint whose margins vary as SVG.
+ * @throws InputError where that is not one constraint with two margins in reach.
+ */
+async function drawFrontier(
+  file: string,
+  answers: readonly (Answer | OutOfReach)[],
+  { reward, safety }: Recipe,
+): Promise<void> {
+  const varying = safety.flatMap(({ name, margin }, j) =>
+    new Set(answers.map(({ margins }) => margins[j])).size > 1 ? [{ name, margin, j }] : [],
+  );
+  const [one, another] = varying;
+  if (!one || another)
+    throw new InputError(
+      `--figure draws what the margins of one constraint cost: give ${one ? "one constraint alone" : "one"} a range, --margin ${safety[0]!.name}=FROM:TO:STEP`,
+    );
+  const lines = [...new Set(answers.map(({ beta }) => beta))].flatMap((beta) => {
+    const points = answers.flatMap((answer) =>
+      answer.beta === beta && !("message" in answer)
+        ? [{ margin: answer.margins[one.j]!, reward: answer.rewardGain, interval: answer.intervals?.rewardGain }]
+        : [],
+    );
+    return points.length > 1 ? [{ beta, points: points.sort((a, b) => a.margin - b.margin) }] : [];
+  });
+  if (lines.length === 0) throw new InputError("--figure needs two margins in reach: lower the range");
+  const { frontierSvg } = await import("../report/frontier.js");
+  const { writeText } = await import("../files/rows/write.js");
+  const largest = answers[0]!.largest[one.j]!;
+  await writeText(file, [
+    frontierSvg({ constraint: one.name, reward: reward.name, asked: one.margin, lines, largest }),
+  ]);
 }
 
 const byName = <T>(names: readonly string[], values: readonly T[]): Record<string, T> =>

@@ -14,10 +14,7 @@ import { storageError } from "../store/runFolder.js";
  * @throws InputError if the run has solved nothing yet, or the disk is full.
  */
 export async function writeReportFile(run: RunStore): Promise<string> {
-  const date = new Date().toISOString();
-  const page = drawPage(await gatherPage(run, { date }));
-  const path = join(run.path, "report.html");
-  writeWhole(run, path, page);
+  const path = await writePage(run);
   const training = await run.training(aligned);
   if (training) {
     const folder = join(run.path, training.path);
@@ -25,6 +22,14 @@ export async function writeReportFile(run: RunStore): Promise<string> {
     if (card !== undefined && existsSync(folder)) writeWhole(run, join(folder, "README.md"), card);
     clearTraces(folder);
   }
+  return path;
+}
+
+/** Writes `report.html` alone: of a run that another process works on, as it is now. */
+export async function writePage(run: RunStore): Promise<string> {
+  const date = new Date().toISOString();
+  const path = join(run.path, "report.html");
+  writeWhole(run, path, drawPage(await gatherPage(run, { date })));
   return path;
 }
 

@@ -6,11 +6,13 @@ import { checkFirst, driveRun, startOrChange } from "../library/runRecipe.js";
 import type { StageName } from "../ports/store.js";
 import type { MethodName } from "../recipe/parse.js";
 import { checkRecipe } from "../stages/check.js";
-import { hasRun, openRun, type RunFolder } from "../store/runFolder.js";
+import { liveOf } from "../store/liveStatus.js";
+import { hasRun, openRun, type RunFolder, readRun } from "../store/runFolder.js";
 import { exitStatuses, type FailOn, failing } from "./exitStatus.js";
 import type { Device } from "./jobOptions.js";
 import { checkInWords, makeReporter } from "./progress.js";
 import { readRecipe } from "./recipeFile.js";
+import { writePage } from "./reportFile.js";
 import { openWorld } from "./world.js";
 
 interface Manner {
@@ -32,6 +34,19 @@ interface Start {
 
 /** Stages of a run that is there: `only` these, or all that are left. */
 export async function goOn(folder: string, manner: Manner, only?: readonly StageName[]): Promise<void> {
+  // A report only reads: beside a process that works on the run, it is of the run as it is now.
+  if (only?.length === 1 && only[0] === "report" && (liveOf(resolve(folder))?.pid ?? process.pid) !== process.pid) {
+    const run = await readRun(folder);
+    try {
+      const report = await writePage(run);
+      process.stdout.write(
+        manner.json ? `${JSON.stringify({ report, running: true })}\n` : `report: ${report} (as the run is now)\n`,
+      );
+    } finally {
+      await run.close();
+    }
+    return;
+  }
   await proceed(await openRun(folder), folder, manner, { stages: only });
 }
 

@@ -1,8 +1,11 @@
 /** Commands on a run: `mocan` and `pecan` from a recipe, `resume`, and each stage alone. */
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { type Command, Option } from "commander";
 import { InputError } from "../errors.js";
 import type { StageName } from "../ports/store.js";
 import type { MethodName } from "../recipe/parse.js";
+import { openBrowser } from "./browser.js";
 import { addRunFlags } from "./common.js";
 import { type FailOn, failOns } from "./exitStatus.js";
 import type { Device } from "./jobOptions.js";
@@ -80,10 +83,16 @@ export function addStageCommands(program: Command): void {
     evaluate: "compare a run's trained policy with its reference",
     report: "write a run's report",
   };
-  for (const [stage, description] of Object.entries(described) as [StageName, string][])
-    addStageFlags(program.command(stage).description(description).argument("<run>", "run folder")).action(
-      (run: string, given: StageFlags) => runStage(stage, run, given),
-    );
+  for (const [stage, description] of Object.entries(described) as [StageName, string][]) {
+    const command = addStageFlags(program.command(stage).description(description).argument("<run>", "run folder"));
+    if (stage === "report") command.option("--open", "open it in the browser");
+    command.action(async (run: string, given: StageFlags & { open?: boolean }) => {
+      await runStage(stage, run, given);
+      const page = pathToFileURL(join(resolve(run), "report.html")).href;
+      if (given.open && !(await openBrowser(page)))
+        process.stderr.write(`dualign: there is no browser to open it in: ${page}\n`);
+    });
+  }
 }
 
 /** Flags of a command that runs a method. */

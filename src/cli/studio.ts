@@ -1,9 +1,10 @@
 /** `dualign studio`: a local page on a run, or on a folder of runs. */
-import { spawn } from "node:child_process";
+
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { type Command, Option } from "commander";
 import { InputError } from "../errors.js";
+import { openBrowser } from "./browser.js";
 import { type Device, devices } from "./jobOptions.js";
 
 interface Given {
@@ -38,7 +39,7 @@ async function studio(folder: string | undefined, { port, device, open }: Given)
     const host = process.env.SSH_CONNECTION.split(" ")[2] ?? "HOST";
     say(`from your own machine: ssh -N -L ${server.port}:127.0.0.1:${server.port} ${host}`);
   }
-  if (open) openBrowser(link);
+  if (open) await openBrowser(link);
   const lines = process.stdin.isTTY ? createInterface({ input: process.stdin }) : undefined;
   say(
     `the link opens once${lines ? "; Enter prints a new one" : ""}; Ctrl-C ends the studio, and the trainings it started`,
@@ -50,17 +51,4 @@ async function studio(folder: string | undefined, { port, device, open }: Given)
   });
   lines?.close();
   await server.close();
-}
-
-/** Opens the browser, as the platform does; where it cannot, the link is printed anyway. */
-function openBrowser(link: string): void {
-  const [command, ...args] =
-    process.platform === "darwin"
-      ? ["open", link]
-      : process.platform === "win32"
-        ? ["rundll32", "url.dll,FileProtocolHandler", link]
-        : ["xdg-open", link];
-  spawn(command!, args, { stdio: "ignore", detached: true })
-    .on("error", () => {})
-    .unref();
 }

@@ -15,15 +15,16 @@ export interface ReadConfig {
 /** Config of a model from the object of its config.json; `where` names the file. Throws InputError on what this engine cannot run. */
 export function readModelConfig(raw: RawConfig, where: string): ReadConfig {
   const c = new ConfigReader(raw, where);
-  const architecture = (c.get("architectures") as unknown[] | null | undefined)?.[0];
+  const architecture: unknown = (c.get("architectures") as unknown[] | undefined)?.[0];
   if (typeof architecture !== "string" || architecture === "")
     return c.fail(
       `no "architectures" entry, so the model's kind is unknown; use the config.json that came with the weights`,
     );
-  const named = architecture in FAMILIES;
+  const known = (name: string) => Object.hasOwn(FAMILIES, name);
+  const named = known(architecture);
   const task = named
     ? ""
-    : TASKS.find((one) => architecture.endsWith(one) && architecture.slice(0, -one.length) in FAMILIES);
+    : TASKS.find((one) => architecture.endsWith(one) && known(architecture.slice(0, -one.length)));
   if (task === undefined)
     return c.fail(
       `architecture ${architecture} is not supported; supported are the ${Object.keys(FAMILIES).join(", ")} causal and score models`,

@@ -201,3 +201,11 @@ thead small { display: block; }
 }
 @media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth; } }
 `);
+
+/** Colours of the page on light ground by their names, for a figure that stands alone. */
+export const lightColours: ReadonlyMap<string, string> = new Map(
+  Array.from(style.markup.slice(0, style.markup.indexOf("}")).matchAll(/--(\w+): (#[0-9a-f]+)/g), ([, name, value]) => [
+    name!,
+    value!,
+  ]),
+);

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   existsSync,
   lstatSync,
@@ -12,13 +12,17 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { afterAll, expect, test } from "vitest";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { afterAll, expect, test, vi } from "vitest";
 import { withExamples } from "../../src/cli/examples.js";
 import { failing } from "../../src/cli/exitStatus.js";
 import { makeProgram } from "../../src/cli/main.js";
+import { writeReportFile } from "../../src/cli/reportFile.js";
 import { writeRows } from "../../src/files/rows/write.js";
+import { runMethod } from "../../src/methods/methods.js";
 import type { DoneEvent } from "../../src/ports/events.js";
+import { startRun } from "../../src/store/runFolder.js";
+import { toyRecipe, toyWorld } from "../methods/toy.js";
 import { dualign } from "./run.js";
 
 const folder = mkdtempSync(join(tmpdir(), "dualign-manners-"));
@@ -99,3 +103,31 @@ test("the completion scripts know the commands and their flags", async () => {
   expect((await dualign("completion", "fish")).stdout).toMatch(/complete -c dualign .* -a mocan/);
   expect((await dualign("completion", "cmd")).status).toBe(2);
 });
+
+test("report --open starts the browser on the page, and says where it is where there is none", async () => {
+  const run = join(folder, "to-open");
+  const store = await startRun(run, { recipe: toyRecipe(), recipeText: "", versions: {} });
+  await runMethod({ run: store, world: { ...toyWorld(), writeReport: writeReportFile }, emit: () => {} });
+  const page = pathToFileURL(join(run, "report.html")).href;
+  await store.close();
+  const browser = join(folder, "browser.sh");
+  writeFileSync(browser, `#!/bin/sh\necho "$1" > ${join(folder, "opened")}\n`, { mode: 0o755 });
+  vi.stubEnv("BROWSER", browser);
+  expect((await dualign("report", run, "--open")).status).toBe(0);
+  await vi.waitFor(() => expect(readFileSync(join(folder, "opened"), "utf8").trim()).toBe(page));
+  vi.stubEnv("BROWSER", join(folder, "no-such-browser"));
+  const without = await dualign("report", run, "--open");
+  expect([without.status, without.stderr]).toEqual([0, expect.stringContaining(page)]);
+  // Beside a process that works on the run: its database is open elsewhere, and its live status names that process.
+  const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+  try {
+    writeFileSync(join(run, "status.json"), JSON.stringify({ pid: other.pid, updated: "", stage: "train" }));
+    rmSync(join(run, "report.html"));
+    expect((await dualign("report", run)).stdout).toContain(join(run, "report.html"));
+    expect(existsSync(join(run, "report.html"))).toBe(true);
+    expect(JSON.parse((await dualign("status", run, "--json")).stdout).running.pid).toBe(other.pid);
+  } finally {
+    other.kill();
+    vi.unstubAllEnvs();
+  }
+}, 30_000);

@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runMethod } from "../../src/methods/methods.js";
 import { questionsOf } from "../../src/stages/question.js";
@@ -49,6 +50,27 @@ test("a run answers what another margin would give, in line with the exact polic
     [1, 0.3],
     [2, 0.3],
   ]);
+});
+
+test("a range is drawn as a figure that stands alone, with a point for each margin in reach", async () => {
+  const file = join(folder, "frontier.svg");
+  const { status, stdout } = await ask("--margin", "0.1:0.5:0.1", "--margin", "9", "--figure", file, "--json");
+  expect(status).toBe(0);
+  expect(stdout.trim().split("\n")).toHaveLength(6);
+  const text = readFileSync(file, "utf8");
+  expect(text).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
+  expect(text).not.toContain("var(");
+  const { document } = parseHTML(`<html><body>${text}</body></html>`);
+  expect(document.querySelectorAll("circle")).toHaveLength(5);
+  for (const args of [
+    ["--margin", "0.3"],
+    ["--margin", "8:9:1"],
+  ]) {
+    const refused = await ask(...args, "--figure", join(folder, "none.svg"));
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain("--figure");
+  }
+  expect(existsSync(join(folder, "none.svg"))).toBe(false);
 });
 
 test("a margin out of reach is an answer with the largest there is, and alone ends with status 3", async () => {

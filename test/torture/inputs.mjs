@@ -27,8 +27,14 @@ export async function tryInput(target, seed, load = compiled) {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof Wrong) return { end: "wrong", message };
     if (error?.name === "InputError" || error?.name === "InfeasibleError")
-      return /\S/.test(message) ? { end: "refused", message } : { end: "unnamed", message: "an InputError without words" };
-    return { end: "unnamed", message: `${error?.name}: ${message}`, stack: String(error?.stack).split("\n").slice(1, 4).join(" ") };
+      return /\S/.test(message)
+        ? { end: "refused", message }
+        : { end: "unnamed", message: "an InputError without words" };
+    return {
+      end: "unnamed",
+      message: `${error?.name}: ${message}`,
+      stack: String(error?.stack).split("\n").slice(1, 4).join(" "),
+    };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -46,13 +52,23 @@ async function work(names, from, step, to) {
     const outcome = await tryInput(target, seed);
     await new Promise(setImmediate);
     const late = rejected.splice(0);
-    process.send({ i, ...(late.length > 0 && outcome.end !== "wrong" ? { end: "unnamed", message: `unhandled: ${late[0]}` } : outcome) });
+    process.send({
+      i,
+      ...(late.length > 0 && outcome.end !== "wrong" ? { end: "unnamed", message: `unhandled: ${late[0]}` } : outcome),
+    });
   }
   process.disconnect();
 }
 
 /** Runs inputs `from` to `to` in `workers` processes; an input that gives no answer within `limit` seconds hangs. */
-export async function torture({ names = Object.keys(targets), from = 0, to, workers = 2, limit = 30, hear = () => {} }) {
+export async function torture({
+  names = Object.keys(targets),
+  from = 0,
+  to,
+  workers = 2,
+  limit = 30,
+  hear = () => {},
+}) {
   const counts = { value: 0, refused: 0, unnamed: 0, wrong: 0, crash: 0, hang: 0 };
   const findings = [];
   const note = (i, outcome) => {
@@ -90,13 +106,18 @@ export async function torture({ names = Object.keys(targets), from = 0, to, work
       child.on("exit", async (code, signal) => {
         clearTimeout(timer);
         if (at < 0) return resolve();
-        note(at, hung ? { end: "hang" } : { end: "crash", message: `${code ?? signal}: ${words.trim().split("\n").at(-1)}` });
+        note(
+          at,
+          hung ? { end: "hang" } : { end: "crash", message: `${code ?? signal}: ${words.trim().split("\n").at(-1)}` },
+        );
         await one(at + workers);
         resolve();
       });
     });
   const start = performance.now();
-  await Promise.all(Array.from({ length: workers }, (_, worker) => (from + worker < to ? one(from + worker) : undefined)));
+  await Promise.all(
+    Array.from({ length: workers }, (_, worker) => (from + worker < to ? one(from + worker) : undefined)),
+  );
   return { inputs: to - from, seconds: (performance.now() - start) / 1000, counts, findings };
 }
 

@@ -4,7 +4,17 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -43,13 +53,14 @@ const methods = {
   pecan: {
     recipe: `${common}${judged}confidence: none
 helpfulness: { file: helpful.jsonl }
-safety: [{ name: harmless, file: safe.jsonl, margin: 1.0e-7 }]
+safety: [{ name: harmless, file: safe.jsonl, margin: 1.0e-4 }]
 pretrain: { learning_rate: 5.0e-2, num_train_epochs: 3 }
 `,
     stages: ["pretrain", "sample", "logprobs", "dual", "relabel", "train", "evaluate", "report"],
   },
   compare: {
-    recipe: `${common}${truth}${judged}compare: { mocan: { lambda: [1] }, dpo_h: true, dpo_s: true, dual_ascent: { iterations: 2, rate: 2 } }
+    recipe: `${common}${truth}${judged}confidence: none
+compare: { mocan: { lambda: [1] }, dpo_h: true, dpo_s: true, dual_ascent: { iterations: 2, rate: 2 } }
 `,
     stages: ["sample", "score", "dual", "relabel", "train", "evaluate", "report"],
   },
@@ -68,8 +79,14 @@ function preferences(better) {
 function prepare(folder, { recipe }) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "recipe.yaml"), recipe);
-  writeFileSync(join(folder, "helpful.jsonl"), preferences((word) => word.length));
-  writeFileSync(join(folder, "safe.jsonl"), preferences((word) => -word.charCodeAt(0)));
+  writeFileSync(
+    join(folder, "helpful.jsonl"),
+    preferences((word) => word.length),
+  );
+  writeFileSync(
+    join(folder, "safe.jsonl"),
+    preferences((word) => -word.charCodeAt(0)),
+  );
 }
 
 /** Clock that jumps after a while: by a module that the process loads first. */
@@ -137,12 +154,18 @@ async function leftBy(run) {
     const instance = await DuckDBInstance.create(join(copy, "run.duckdb"));
     const connection = await instance.connect();
     const rows = async (sql) => (await connection.runAndReadAll(sql)).getRowsJson();
-    for (const [table] of await rows("SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' ORDER BY 1")) {
+    for (const [table] of await rows(
+      "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' ORDER BY 1",
+    )) {
       if (["meta", "contents", "costs", "attempts"].includes(table)) continue;
-      const columns = (await rows(`SELECT column_name FROM information_schema.columns WHERE table_name = '${table}' ORDER BY 1`))
+      const columns = (
+        await rows(`SELECT column_name FROM information_schema.columns WHERE table_name = '${table}' ORDER BY 1`)
+      )
         .flat()
         .filter((column) => !unlike.has(column));
-      const text = JSON.stringify(await rows(`SELECT ${columns.map((name) => `"${name}"`).join(", ")} FROM "${table}" ORDER BY ALL`));
+      const text = JSON.stringify(
+        await rows(`SELECT ${columns.map((name) => `"${name}"`).join(", ")} FROM "${table}" ORDER BY ALL`),
+      );
       found[table] = createHash("sha256").update(text).digest("hex").slice(0, 12);
     }
     connection.closeSync();
@@ -167,7 +190,10 @@ const differences = (found, right) =>
 /** Undisturbed run of a method: what it leaves, and the milliseconds that each stage takes. */
 async function undisturbed(folder, name) {
   prepare(folder, methods[name]);
-  const child = spawn(process.execPath, [program, name, "recipe.yaml", "--run", "run", "--json"], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [program, name, "recipe.yaml", "--run", "run", "--json"], {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const marks = [];
   let rest = "";
   let words = "";
@@ -180,7 +206,9 @@ async function undisturbed(folder, name) {
     for (const line of lines)
       if (line.startsWith('{"event":"stage"')) marks.push({ ...JSON.parse(line), at: performance.now() });
   }
-  const status = await new Promise((resolve) => (child.exitCode === null ? child.on("exit", resolve) : resolve(child.exitCode)));
+  const status = await new Promise((resolve) =>
+    child.exitCode === null ? child.on("exit", resolve) : resolve(child.exitCode),
+  );
   if (status !== 0) throw new Error(`${name} undisturbed ended with ${status}: ${words}`);
   const took = {};
   for (const { stage, state, at } of marks) {
@@ -210,7 +238,9 @@ async function interruptedRun(folder, name, right, random, { way, stage }) {
     if (!allowed.includes(end.status)) return { log, wrong: `exit status ${end.status}: ${end.words.slice(-300)}` };
     if (/fault of dualign/.test(end.words)) return { log, wrong: end.words };
   }
-  const args = existsSync(join(folder, "run", "run.duckdb")) ? ["resume", "run", "--json"] : [name, "recipe.yaml", "--run", "run", "--json"];
+  const args = existsSync(join(folder, "run", "run.duckdb"))
+    ? ["resume", "run", "--json"]
+    : [name, "recipe.yaml", "--run", "run", "--json"];
   const last = spawnSync(process.execPath, [program, ...args], { cwd: folder, encoding: "utf8", timeout: 240_000 });
   if (last.status !== 0) return { log, wrong: `gone on with: exit status ${last.status}: ${last.stderr.slice(-400)}` };
   const others = differences(await leftBy(join(folder, "run")), right.left);
@@ -219,35 +249,101 @@ async function interruptedRun(folder, name, right, random, { way, stage }) {
 
 /** Single commands: arguments by the folder that they work in, and the output that must be whole or not there. */
 const commands = {
-  generate: () => [["generate", "--model", choice, "--prompts", `${choice}/prompts.jsonl`, "--num-samples", "8", "--max-new-tokens", "3", "--output", "out.jsonl"], ["out.jsonl"]],
+  generate: () => [
+    [
+      "generate",
+      "--model",
+      choice,
+      "--prompts",
+      `${choice}/prompts.jsonl`,
+      "--num-samples",
+      "8",
+      "--max-new-tokens",
+      "3",
+      "--output",
+      "out.jsonl",
+    ],
+    ["out.jsonl"],
+  ],
   logprobs: () => [["logprobs", "--model", choice, "--data", "rows.jsonl", "--output", "out.jsonl"], ["out.jsonl"]],
-  score: () => [["score", "--module", `${choice}/help.mjs`, "--data", "rows.jsonl", "--output", "out.jsonl"], ["out.jsonl"]],
-  "train sft": () => [["train", "sft", "--model", choice, "--data", "sft.jsonl", ...training], ["out/adapter_model.safetensors", "out/adapter_config.json"]],
-  "train reward": () => [["train", "reward", "--model", choice, "--data", "helpful.jsonl", ...training], ["out/adapter_model.safetensors", "out/adapter_config.json"]],
-  "train dpo": () => [["train", "dpo", "--model", choice, "--data", "helpful.jsonl", ...training], ["out/adapter_model.safetensors", "out/adapter_config.json"]],
-  merge: () => [["merge", "--model", choice, "--adapter", "adapter", "--output-dir", "out"], ["out/model.safetensors", "out/config.json"]],
+  score: () => [
+    ["score", "--module", `${choice}/help.mjs`, "--data", "rows.jsonl", "--output", "out.jsonl"],
+    ["out.jsonl"],
+  ],
+  "train sft": () => [
+    ["train", "sft", "--model", choice, "--data", "sft.jsonl", ...training],
+    ["out/adapter_model.safetensors", "out/adapter_config.json"],
+  ],
+  "train reward": () => [
+    ["train", "reward", "--model", choice, "--data", "helpful.jsonl", ...training],
+    ["out/adapter_model.safetensors", "out/adapter_config.json"],
+  ],
+  "train dpo": () => [
+    ["train", "dpo", "--model", choice, "--data", "helpful.jsonl", ...training],
+    ["out/adapter_model.safetensors", "out/adapter_config.json"],
+  ],
+  merge: () => [
+    ["merge", "--model", choice, "--adapter", "adapter", "--output-dir", "out"],
+    ["out/model.safetensors", "out/config.json"],
+  ],
 };
-const training = ["--output-dir", "out", "--num-train-epochs", "4", "--save-steps", "2", "--per-device-train-batch-size", "4", "--resume"];
+const training = [
+  "--output-dir",
+  "out",
+  "--num-train-epochs",
+  "4",
+  "--save-steps",
+  "2",
+  "--per-device-train-batch-size",
+  "4",
+  "--resume",
+];
 
 function prepareCommand(folder, adapter) {
   mkdirSync(folder, { recursive: true });
-  const lines = preferences((word) => word.length).split("\n").map((line) => JSON.parse(line));
+  const lines = preferences((word) => word.length)
+    .split("\n")
+    .map((line) => JSON.parse(line));
   const write = (name, rows) => writeFileSync(join(folder, name), rows.map((row) => JSON.stringify(row)).join("\n"));
   write("helpful.jsonl", lines);
-  write("sft.jsonl", lines.map(({ prompt, chosen }) => ({ prompt, completion: chosen })));
-  write("rows.jsonl", lines.flatMap(({ prompt, chosen }) => [{ prompt, response: chosen }, { prompt, response: "ask" }]));
+  write(
+    "sft.jsonl",
+    lines.map(({ prompt, chosen }) => ({ prompt, completion: chosen })),
+  );
+  write(
+    "rows.jsonl",
+    lines.flatMap(({ prompt, chosen }) => [
+      { prompt, response: chosen },
+      { prompt, response: "ask" },
+    ]),
+  );
   if (adapter) cpSync(adapter, join(folder, "adapter"), { recursive: true });
 }
 
 const hashes = (folder, names) =>
-  Object.fromEntries(names.map((name) => [name, existsSync(join(folder, name)) ? createHash("sha256").update(readFileSync(join(folder, name))).digest("hex").slice(0, 12) : "none"]));
+  Object.fromEntries(
+    names.map((name) => [
+      name,
+      existsSync(join(folder, name))
+        ? createHash("sha256")
+            .update(readFileSync(join(folder, name)))
+            .digest("hex")
+            .slice(0, 12)
+        : "none",
+    ]),
+  );
 
 async function interruptedCommand(folder, name, right, random, { way, adapter }) {
   prepareCommand(folder, adapter);
   const [args, outputs] = commands[name]();
   const log = [];
   for (let i = random.chance(0.3) ? 2 : 1; i > 0; i--) {
-    const end = await disturbed([...args, "--json"], { cwd: folder, way, after: 100 + random.uniform() * right.ms, jump: random.pick([-86_400_000, 3_600_000]) });
+    const end = await disturbed([...args, "--json"], {
+      cwd: folder,
+      way,
+      after: 100 + random.uniform() * right.ms,
+      jump: random.pick([-86_400_000, 3_600_000]),
+    });
     log.push(`${way}: ${end.status}`);
     // A single command keeps the system's way of ending by a signal.
     const allowed = [0, null, ...statuses[way], ...(name === "merge" && i < 2 ? [2] : [])];
@@ -261,14 +357,19 @@ async function interruptedCommand(folder, name, right, random, { way, adapter })
     const others = differences(hashes(folder, outputs), right.left);
     return { log, ...(others.length > 0 && { wrong: `differs in ${others.join(", ")}` }) };
   }
-  const last = spawnSync(process.execPath, [program, ...args, "--json"], { cwd: folder, encoding: "utf8", timeout: 120_000 });
+  const last = spawnSync(process.execPath, [program, ...args, "--json"], {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: 120_000,
+  });
   if (last.status !== 0) return { log, wrong: `again: exit status ${last.status}: ${last.stderr.slice(-400)}` };
   const others = differences(hashes(folder, outputs), right.left);
   return { log, ...(others.length > 0 && { wrong: `differs in ${others.join(", ")}` }) };
 }
 
 /** Scripts that mount small disks of their own; not everywhere may one. */
-const shell = (script) => spawnSync("unshare", ["--map-root-user", "--mount", "sh", "-c", script], { encoding: "utf8", timeout: 300_000 });
+const shell = (script) =>
+  spawnSync("unshare", ["--map-root-user", "--mount", "sh", "-c", script], { encoding: "utf8", timeout: 300_000 });
 
 /** Run on a disk that fills up at a random size, and goes on when it has room. */
 async function fullDisk(folder, name, right, random) {
@@ -342,7 +443,10 @@ export async function kills({ count, seed = 0, only, hear = () => {} }) {
           ? await fullDisk(folder, name, right[name], random)
           : stage
             ? await interruptedRun(folder, name, right[name], random, { way, stage })
-            : await interruptedCommand(folder, name, right[name], random, { way, adapter: name === "merge" ? adapter : undefined });
+            : await interruptedCommand(folder, name, right[name], random, {
+                way,
+                adapter: name === "merge" ? adapter : undefined,
+              });
       } catch (error) {
         result = { log: [], wrong: String(error?.stack ?? error) };
       }

@@ -16,7 +16,27 @@ export function randomOf(name, seed) {
 }
 
 /** Numbers, texts and shapes that programs forget. */
-const numbers = [0, -0, 1, -1, 2, 3, 7, 0.5, -0.5, 255, 256, 65536, 2 ** 31, 2 ** 32, 2 ** 53, 1e308, 1e-320, -1e308, 1e21];
+const numbers = [
+  0,
+  -0,
+  1,
+  -1,
+  2,
+  3,
+  7,
+  0.5,
+  -0.5,
+  255,
+  256,
+  65536,
+  2 ** 31,
+  2 ** 32,
+  2 ** 53,
+  1e308,
+  1e-320,
+  -1e308,
+  1e21,
+];
 const texts = [
   "",
   " ",

@@ -17,7 +17,8 @@ else if (what === "kills") await interruptions();
 else throw new Error(`torture what? inputs or kills, not ${what}`);
 
 async function interruptions() {
-  const hear = ({ i, place, way, log, wrong }) => console.log(`${i} ${way}, ${place}: ${log.join("; ")}${wrong ? ` WRONG: ${wrong}` : ""}`);
+  const hear = ({ i, place, way, log, wrong }) =>
+    console.log(`${i} ${way}, ${place}: ${log.join("; ")}${wrong ? ` WRONG: ${wrong}` : ""}`);
   const only = value("--only")?.split(",");
   const figures = await kills({ count: count(500), seed: Number(value("--from") ?? 0), only, hear });
   console.log(JSON.stringify(figures));
@@ -39,8 +40,16 @@ async function inputs() {
     seen.set(kind, (seen.get(kind) ?? 0) + 1);
     if (seen.get(kind) <= 2) console.log(`${target}/${seed} ${end}: ${message.slice(0, 300)} ${stack}`);
   };
-  const result = await torture({ names, from, to: from + count(10_000), workers: Number(value("--workers") ?? 2), hear });
+  const result = await torture({
+    names,
+    from,
+    to: from + count(10_000),
+    workers: Number(value("--workers") ?? 2),
+    hear,
+  });
   for (const [kind, times] of [...seen].sort((a, b) => b[1] - a[1])) console.log(`${times} × ${kind}`);
-  console.log(JSON.stringify({ inputs: result.inputs, seconds: Math.round(result.seconds), ...result.counts, kinds: seen.size }));
+  console.log(
+    JSON.stringify({ inputs: result.inputs, seconds: Math.round(result.seconds), ...result.counts, kinds: seen.size }),
+  );
   process.exitCode = seen.size > 0 ? 1 : 0;
 }

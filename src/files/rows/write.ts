@@ -13,14 +13,19 @@ export const STANDARD_OUTPUT = "-";
  * Writes rows as JSON lines (gzipped where the name ends in .gz), whole or not at all. A link stays a link, and its file
  * is written; a device or a pipe is written to and never replaced; `-` is standard output.
  */
-export async function writeRows(file: string, rows: Iterable<Row> | AsyncIterable<Row>): Promise<void> {
+export function writeRows(file: string, rows: Iterable<Row> | AsyncIterable<Row>): Promise<void> {
   async function* lines() {
     for await (const row of rows) yield `${JSON.stringify(row)}\n`;
   }
+  return writeText(file, lines());
+}
+
+/** Writes a text, in pieces, as {@link writeRows} does. */
+export async function writeText(file: string, pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
   const put = (target: Writable, end = true) =>
     file.endsWith(".gz")
-      ? pipeline(Readable.from(lines()), createGzip(), target, { end })
-      : pipeline(Readable.from(lines()), target, { end });
+      ? pipeline(Readable.from(pieces), createGzip(), target, { end })
+      : pipeline(Readable.from(pieces), target, { end });
   if (file === STANDARD_OUTPUT) return put(process.stdout, false);
   if (existsSync(file) && !statSync(file).isFile()) return put(createWriteStream(file));
   const target = existsSync(file) ? realpathSync(file) : file;

@@ -53,12 +53,12 @@ export function readCheckpoint(dir: string, fingerprint: string): TrainingState 
       `${all[0].path}: belongs to a training with another model, other rows or other options; give those again, or another --output-dir`,
     );
   const { step, guided: account } = last;
-  const stored = readHeader(join(last.path, "state.safetensors"));
-  const [parameters, mean, variance] = VECTORS.map((name) => {
-    const tensor = stored.get(name);
-    if (!tensor) throw new InputError(`${last.path}: has no ${name} in state.safetensors; remove that folder`);
-    return readTensor(tensor);
-  });
+  const file = join(last.path, "state.safetensors");
+  const stored = readHeader(file);
+  const lacking = VECTORS.find((name) => !stored.has(name));
+  if (lacking !== undefined)
+    throw new InputError(`${file}: has no tensor "${lacking}": remove ${last.path}, and start anew`);
+  const [parameters, mean, variance] = VECTORS.map((name) => readTensor(stored.get(name)!));
   if (account === undefined) return { step, parameters, mean, variance };
   const own = [...stored].filter(([name]) => name.startsWith(GUIDED));
   const vectors = Object.fromEntries(own.map(([name, tensor]) => [name.slice(GUIDED.length), readTensor(tensor)]));

@@ -52,7 +52,8 @@ export function Measured({ run, attempt }: ViewProps) {
         <section aria-labelledby="strength">
           <h2 id="strength">Strength of the update</h2>
           <p>
-            Delivered at <b>{number(strength.chosen)}</b> ({strength.outcome}). {strength.reason}
+            Delivered at <b>{number(strength.chosen)}</b> ({strength.outcome})
+            {strength.reason === null ? "." : `: ${strength.reason}`}
           </p>
           {strengths.length > 1 && (
             <div class="figures">

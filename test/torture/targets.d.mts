@@ -1,0 +1,1 @@
+export const targets: Readonly<Record<string, unknown>>;
