@@ -54,6 +54,7 @@ export default defineConfig({
           { text: "What it is", link: "/" },
           { text: "Quickstart", link: "/quickstart" },
           { text: "The method", link: "/method" },
+          { text: "Reliability", link: "/reliability" },
           { text: "Glossary", link: "/glossary" },
         ],
       },

@@ -1,4 +1,5 @@
 /** Tokens that tokenizer_config.json lists and tokenizer.json does not have, added as transformers 5 adds them. */
+import { InputError } from "../errors.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -45,7 +46,9 @@ export function extraNamedTokens(tokenizerConfig: Json): Record<string, string> 
  * config gives it; a known one takes the config's flags.
  */
 export function withAddedTokens(tokenizerJson: Json, tokenizerConfig: Json): Json {
-  const added = [...((tokenizerJson.added_tokens as AddedToken[] | undefined) ?? [])];
+  const listed = tokenizerJson.added_tokens ?? [];
+  if (!Array.isArray(listed)) throw new InputError("tokenizer.json cannot be read: added_tokens is no list");
+  const added: AddedToken[] = [...listed];
   const vocabulary = vocabularyOf(tokenizerJson);
   let next = vocabulary.size;
   for (const id of vocabulary.values()) next = Math.max(next, id + 1);
@@ -84,6 +87,12 @@ function flagsOf(token: unknown): Json {
 /** The ids of the model's own tokens. */
 function vocabularyOf(tokenizerJson: Json): ReadonlyMap<string, number> {
   const vocab = (tokenizerJson.model as { vocab?: unknown } | undefined)?.vocab;
-  if (Array.isArray(vocab)) return new Map(vocab.map(([token], id) => [token as string, id]));
+  if (Array.isArray(vocab))
+    return new Map(
+      vocab.map((entry: unknown, id) => {
+        if (Array.isArray(entry) && typeof entry[0] === "string") return [entry[0], id];
+        throw new InputError(`tokenizer.json cannot be read: entry ${id} of its vocabulary is no token with a score`);
+      }),
+    );
   return new Map(Object.entries((vocab ?? {}) as Record<string, number>));
 }

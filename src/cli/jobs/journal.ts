@@ -29,7 +29,7 @@ export class Journal<T> {
     const mark = createHash("sha256").update(JSON.stringify(job)).digest("hex");
     if (this.file === "" || !existsSync(this.file)) {
       this.kept = [];
-      if (this.file !== "") writeFileSync(this.file, `${JSON.stringify({ job: mark })}\n`);
+      if (this.file !== "") writeFileSync(this.file, lineOf({ job: mark }));
       return;
     }
     const answers: unknown[] = [];
@@ -44,13 +44,15 @@ export class Journal<T> {
         );
     });
     truncateSync(this.file, whole);
-    if (number === 0) writeFileSync(this.file, `${JSON.stringify({ job: mark })}\n`);
+    if (number === 0) writeFileSync(this.file, lineOf({ job: mark }));
     this.kept = answers as T[];
   }
 
   private parsed(line: string, number: number): unknown {
     try {
-      return JSON.parse(line);
+      const value: unknown = JSON.parse(line.slice(line.indexOf(" ") + 1));
+      if (lineOf(value) !== `${line}\n`) throw new Error("another text");
+      return value;
     } catch {
       throw new InputError(`${this.file}:${number}: is damaged: take that line out, and it is asked for again`);
     }
@@ -59,7 +61,7 @@ export class Journal<T> {
   /** Answers as they come, each kept before it is passed on. */
   async *keep(answers: AsyncIterable<T>): AsyncGenerator<T> {
     for await (const answer of answers) {
-      if (this.file !== "") appendFileSync(this.file, `${JSON.stringify(answer)}\n`);
+      if (this.file !== "") appendFileSync(this.file, lineOf(answer));
       yield answer;
     }
   }
@@ -90,4 +92,10 @@ function eachLine(file: string, take: (line: string) => void): number {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** Line of a value behind the beginning of its own hash, by which damage is seen. */
+function lineOf(value: unknown): string {
+  const text = JSON.stringify(value);
+  return `${createHash("sha256").update(text).digest("hex").slice(0, 8)} ${text}\n`;
 }
