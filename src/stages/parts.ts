@@ -4,7 +4,7 @@ import { categoryColumn, unsafeColumn } from "../dual/parts.js";
 import { InputError } from "../errors.js";
 import type { PromptRow, Split } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
-import { isPart, type PartSpec } from "../recipe/parts.js";
+import { askedCategory, isPart, type PartSpec } from "../recipe/parts.js";
 
 /** Prompts of a category that every split needs: a mean over fewer bounds nothing. */
 const fewest = 2;
@@ -15,19 +15,18 @@ export async function collectPart(run: RunStore, policy: string, part: PartSpec,
   if (missing.size === 0) return;
   const { prompt, sample, columns } = await run.scoreTable(policy, split, [part.of.name]);
   const [scores] = columns;
-  const inside = part.category === undefined ? undefined : await withinCategory(run, split, part.category);
-  const column =
-    inside === undefined
-      ? unsafeColumn(
-          scores.map((score) => -score),
-          part.threshold,
-        )
-      : categoryColumn(
-          scores,
-          promptOffsets(prompt),
-          [...new Set(prompt)].map((one) => inside.has(one)),
-          inside.size / (await run.prompts(split)).length,
-        );
+  let column: Float64Array;
+  if (part.category === undefined)
+    column = unsafeColumn(
+      scores.map((score) => -score),
+      part.threshold,
+    );
+  else {
+    const all = await run.prompts(split);
+    const inside = withinCategory(all, part.category);
+    const within = [...new Set(prompt)].map((one) => inside.has(one));
+    column = categoryColumn(scores, promptOffsets(prompt), within, inside.size / all.length);
+  }
   await run.addScores(
     Array.from(prompt, (_, i) => i)
       .filter((i) => missing.has(keyOf({ prompt: prompt[i], sample: sample[i] })))
@@ -43,15 +42,9 @@ export const shareRange = [-1, 1] as const;
 /** Test of whether a constraint is on a share of responses. */
 export const isShare = (spec: { readonly kind: string }): boolean => isPart(spec) && spec.category === undefined;
 
-/** Number of a split's prompts that a constraint is about. */
-export const promptsOf = async (run: RunStore, split: Split, spec: { readonly kind: string }): Promise<number> =>
-  isPart(spec) && spec.category !== undefined
-    ? (await withinCategory(run, split, spec.category)).size
-    : (await run.prompts(split)).length;
-
-/** Prompts of a category in a split. */
-export const withinCategory = async (run: RunStore, split: Split, category: string): Promise<ReadonlySet<number>> =>
-  new Set((await run.prompts(split)).flatMap((row) => (row.category === category ? [row.prompt] : [])));
+/** Numbers of the prompts that are of a category; of all of them where none is given. */
+export const withinCategory = (prompts: readonly PromptRow[], category: string | undefined): ReadonlySet<number> =>
+  new Set(prompts.flatMap((row) => (category === undefined || row.category === category ? [row.prompt] : [])));
 
 /**
  * Check that every category with a margin has prompts in every split that is there.
@@ -62,12 +55,7 @@ export function checkPromptCategories(
   safety: readonly { readonly kind: string }[],
   rows: readonly PromptRow[],
 ): string | undefined {
-  const asked = new Set(
-    safety.flatMap((spec) => {
-      const category = isPart(spec) ? spec.category : undefined;
-      return category === undefined ? [] : [category];
-    }),
-  );
+  const asked = new Set(safety.flatMap((spec) => askedCategory(spec) ?? []));
   if (asked.size === 0) return undefined;
   const known = [...new Set(rows.flatMap(({ category }) => category ?? []))].sort();
   for (const category of asked)
