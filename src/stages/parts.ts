@@ -4,6 +4,7 @@ import { categoryColumn, unsafeColumn } from "../dual/parts.js";
 import { InputError } from "../errors.js";
 import type { PromptRow, Split } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
+import type { Recipe } from "../recipe/parse.js";
 import { askedCategory, isPart, type PartSpec } from "../recipe/parts.js";
 
 /** Prompts of a category that every split needs: a mean over fewer bounds nothing. */
@@ -46,13 +47,18 @@ export const isShare = (spec: { readonly kind: string }): boolean => isPart(spec
 export const withinCategory = (prompts: readonly PromptRow[], category: string | undefined): ReadonlySet<number> =>
   new Set(prompts.flatMap((row) => (category === undefined || row.category === category ? [row.prompt] : [])));
 
+/** Most categories that a message names. */
+const NAMED = 12;
+const listed = (names: readonly string[]): string =>
+  names.length > NAMED ? `${names.slice(0, NAMED).join(", ")}, … (${names.length} in all)` : names.join(", ");
+
 /**
  * Check that every category with a margin has prompts in every split that is there.
  * @returns a sentence on categories that have prompts and no margin; undefined where there are none.
- * @throws InputError that names a category with too few prompts, and the nearest there are.
+ * @throws InputError that names the source of a category with too few prompts, and the categories that there are.
  */
 export function checkPromptCategories(
-  safety: readonly { readonly kind: string }[],
+  { safety, prompts, evaluate }: Pick<Recipe, "safety" | "prompts" | "evaluate">,
   rows: readonly PromptRow[],
 ): string | undefined {
   const asked = new Set(safety.flatMap((spec) => askedCategory(spec) ?? []));
@@ -61,15 +67,16 @@ export function checkPromptCategories(
   for (const category of asked)
     for (const split of new Set(rows.map((row) => row.split))) {
       const count = rows.filter((row) => row.split === split && row.category === category).length;
-      if (count < fewest)
-        throw new InputError(
-          `a margin is asked on the category '${category}', which has ${count} of the ${split} prompts, where it needs ${fewest} at least: ${
-            known.includes(category) ? "add prompts of it" : `the categories are ${known.join(", ")}`
-          }`,
-        );
+      if (count >= fewest) continue;
+      const { file, dataset } = (split === "held-out" && evaluate.prompts) || prompts;
+      throw new InputError(
+        `${file ?? dataset}: a margin is asked on the category '${category}', which has ${count} of the ${split} prompts, where it needs ${fewest} at least: ${
+          known.includes(category) ? "add prompts of it" : `the categories are ${listed(known)}`
+        }`,
+      );
     }
   const left = known.filter((category) => !asked.has(category));
   return left.length === 0
     ? undefined
-    : `no margin is asked on the categories ${left.join(", ")}: their prompts count in the margins over all prompts alone`;
+    : `no margin is asked on the categories ${listed(left)}: their prompts count in the margins over all prompts alone`;
 }
