@@ -33,7 +33,15 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
   // What a server has answered is kept until the output is written.
   const { batch_size: _, ...choosing } = sampling;
   const journal =
-    server && new AnswerJournal<PolicySample>(output, { prompts, choosing, seed, served: server.model, model });
+    server &&
+    new AnswerJournal<PolicySample>(output, {
+      prompts,
+      choosing,
+      seed,
+      served: server.model,
+      tokenizer: server.tokenizer,
+      model,
+    });
   const kept = new Map<number, Set<number>>();
   for (const { promptIndex, sampleIndex } of journal?.kept ?? [])
     kept.set(promptIndex, (kept.get(promptIndex) ?? new Set()).add(sampleIndex));

@@ -22,7 +22,14 @@ export async function* runLogprobs(job: LogprobsJob): AsyncGenerator<CommandEven
     server === undefined
       ? await openWorld(job.device, notices.hear).openLogprobs(job.model)
       : await openServedPolicy({ spec: server, ref: job.model, needs, notice: notices.hear });
-  const journal = server && new AnswerJournal<RowValue>(output, { responses, served: server.model, model: job.model });
+  const journal =
+    server &&
+    new AnswerJournal<RowValue>(output, {
+      responses,
+      served: server.model,
+      tokenizer: server.tokenizer,
+      model: job.model,
+    });
   const found = journal ? journaled(journal, responses, model.logprobs) : model.logprobs(responses);
   const values = new Float64Array(rows.length);
   let done = 0;
