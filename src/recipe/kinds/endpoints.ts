@@ -33,6 +33,21 @@ export const policyEndpointFields = {
 /** Server that samples and gives log-probabilities. */
 export type PolicyEndpoint = z.infer<z.ZodObject<typeof policyEndpointFields>>;
 
+/** Fields of a chat model that judges or rates. @param unread what an answer may lack: "a verdict". */
+export const chatFields = (unread: string) => ({
+  endpoint: name.describe("base URL of an OpenAI-compatible chat endpoint"),
+  model: name.describe("the endpoint's model"),
+  parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
+  key: connectionFields.key,
+  concurrency: count.default(4).describe("requests at a time"),
+  retries: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(6)
+    .describe(`of a request that fails, or of an answer without ${unread}`),
+});
+
 /** Protocols of servers that score. */
 export const scorerApis = ["classify", "pooling", "predict", "moderations"] as const;
 
@@ -70,8 +85,8 @@ export const ratingReads = ["number", "expectation"] as const;
 /** Fields of a chat model that rates. */
 export const ratingFields = {
   rubric: name.describe("text that says what is rated and what the numbers mean; the model reads it with each reply"),
-  endpoint: name.describe("base URL of an OpenAI-compatible chat endpoint"),
-  model: name.describe("the endpoint's model"),
+  ...chatFields("a rating"),
+  timeout: connectionFields.timeout,
   lowest: z.number().int().default(1).describe("lowest rating"),
   highest: z.number().int().default(9).describe("highest rating"),
   read: z
@@ -84,15 +99,6 @@ export const ratingFields = {
     .number()
     .optional()
     .describe("score of a row whose rating cannot be read; without it such a row ends the run"),
-  parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
-  ...connectionFields,
-  concurrency: count.default(4).describe("requests at a time"),
-  retries: z
-    .number()
-    .int()
-    .nonnegative()
-    .default(6)
-    .describe("of a request that fails, or of an answer without a rating"),
 };
 
 /** Chat model that rates. */
