@@ -62,8 +62,12 @@ export const scorerEndpointFields = {
     .describe(
       "its protocol: vLLM's classify or pooling (a reward model, by token ids), text-embeddings-inference's predict, or OpenAI's moderations",
     ),
-  model: name.optional().describe("the endpoint's model"),
-  tokenizer: name.optional().describe("of classify and pooling: folder or hub id of the served model's tokenizer"),
+  model: name.optional().describe("the endpoint's model; predict has but one, and takes no name"),
+  tokenizer: name
+    .optional()
+    .describe(
+      "folder or hub id of the served model's tokenizer: classify and pooling need it; elsewhere its chat template makes a text of a conversation",
+    ),
   label: name
     .optional()
     .describe("which of several labels or moderation categories is the score; max takes the largest category"),
@@ -78,6 +82,40 @@ export const scorerEndpointFields = {
 
 /** Server that scores. */
 export type ScorerEndpoint = z.infer<z.ZodObject<typeof scorerEndpointFields>>;
+
+/** Options of a server that scores which must fit together. */
+type ScorerParts = Pick<ScorerEndpoint, "api" | "model" | "tokenizer" | "text">;
+
+/**
+ * Contradiction within the options of a server that scores, as the key and what to do about it; undefined where there is
+ * none. What its protocol would not read is one.
+ */
+export function scorerContradiction(spec: ScorerParts): { key: keyof ScorerParts; message: string } | undefined {
+  const { api, model, tokenizer, text } = spec;
+  if (api === "classify" || api === "pooling") {
+    if (tokenizer === undefined)
+      return { key: "tokenizer", message: `is needed by ${api}: the folder or hub id of the served model's tokenizer` };
+    if (text !== undefined)
+      return { key: "text", message: `is not read by ${api}, which gets token ids: leave it out` };
+  } else if (api === "predict" && model !== undefined)
+    return { key: "model", message: "is not read by predict, whose server has one model: leave it out" };
+  else if (tokenizer !== undefined && textRead(spec) === "response")
+    return {
+      key: "tokenizer",
+      message: "is not read where the response alone is: leave it out, or set text to conversation",
+    };
+  return undefined;
+}
+
+/** Text that a server of texts reads: moderations the response by default, the others all of it. */
+export const textRead = ({ api, text }: Pick<ScorerEndpoint, "api" | "text">): "conversation" | "response" =>
+  text ?? (api === "moderations" ? "response" : "conversation");
+
+/** Check of the options of a server that scores. */
+export function checkScorerEndpoint(given: object, context: z.RefinementCtx): void {
+  const against = scorerContradiction(given as ScorerEndpoint);
+  if (against) context.addIssue({ code: "custom", path: [against.key], message: against.message });
+}
 
 /** Ways to read a rating out of a chat model's answer. */
 export const ratingReads = ["number", "expectation"] as const;
