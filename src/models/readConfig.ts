@@ -1,6 +1,6 @@
 /** From config.json to a `ModelConfig`: the class that it names decides the family, the family reads the rest. */
 import type { ModelConfig, ScoreHeadConfig } from "./config.js";
-import { asks, ConfigReader, type RawConfig } from "./configReader.js";
+import { ConfigReader, type RawConfig, refuseForms } from "./configReader.js";
 import { FAMILIES } from "./families/index.js";
 import { readLabels } from "./labels.js";
 
@@ -29,10 +29,7 @@ export function readModelConfig(raw: RawConfig, where: string): ReadConfig {
     return c.fail(
       `architecture ${architecture} is not supported; supported are the ${Object.keys(FAMILIES).join(", ")} causal and score models`,
     );
-  if (asks(c.get("quantization_config")))
-    c.fail(`"quantization_config": a quantized checkpoint has to be dequantized first`);
-  c.only("add_cross_attention", false);
-  c.only("is_encoder_decoder", false);
+  refuseForms(c);
   const family = architecture.slice(0, architecture.length - task.length);
   const score = ["", "ForCausalLM", "LMHeadModel"].includes(task) ? undefined : readScoreHead(c, task);
   const config = { architecture, family, ...FAMILIES[family].readConfig(c), score };
