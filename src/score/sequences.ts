@@ -1,5 +1,4 @@
 /** Log-probabilities of given responses, and scores of given sequences. */
-import { InputError } from "../errors.js";
 import type { Executable, float32, Runtime } from "../graph/index.js";
 import {
   completionFeeds,
@@ -13,6 +12,7 @@ import { type Model, requireLength } from "../models/model.js";
 import { pack, type TokenTree } from "../models/packing.js";
 import { Parameters } from "../models/parameters.js";
 import { packedInputs, transformer } from "../models/transformer.js";
+import { batchesByLength, notFinite } from "./batches.js";
 
 /** Options of scoring sequences. */
 export interface SequenceOptions {
@@ -31,7 +31,6 @@ export interface SequenceValue {
   readonly value: number;
 }
 
-const TOKENS_PER_BATCH = 2048;
 interface Batch {
   readonly trees: readonly TokenTree[];
   /** Where each completion of the batch stands among the caller's. */
@@ -44,25 +43,13 @@ const treeLength = (tree: TokenTree): number => tree.completions.reduce((n, c) =
  * Trees of like length together, at most `tokensPerBatch` tokens each (a longer tree comes alone). Completions are
  * numbered through all trees in order.
  */
-export function batchTrees(trees: readonly TokenTree[], tokensPerBatch = TOKENS_PER_BATCH): Batch[] {
+export function batchTrees(trees: readonly TokenTree[], tokensPerBatch?: number): Batch[] {
   let next = 0;
-  const numbered = trees.map((tree) => {
-    const first = next;
-    next += tree.completions.length;
-    return { tree, first, length: treeLength(tree) };
-  });
-  numbered.sort((a, b) => b.length - a.length || a.first - b.first);
-  const batches: { trees: TokenTree[]; indexes: number[]; longest: number }[] = [];
-  for (const { tree, first, length } of numbered) {
-    let batch = batches.at(-1);
-    if (!batch || batch.longest * (batch.trees.length + 1) > tokensPerBatch) {
-      batch = { trees: [], indexes: [], longest: length };
-      batches.push(batch);
-    }
-    batch.trees.push(tree);
-    batch.indexes.push(...tree.completions.map((_, i) => first + i));
-  }
-  return batches;
+  const numbered = trees.map((tree) => ({ tree, indexes: tree.completions.map(() => next++) }));
+  return batchesByLength(trees.map(treeLength), tokensPerBatch).map((batch) => ({
+    trees: batch.map((at) => numbered[at]!.tree),
+    indexes: batch.flatMap((at) => numbered[at]!.indexes),
+  }));
 }
 
 async function* evaluate(
@@ -94,21 +81,13 @@ async function* evaluate(
       const { values } = await executable.run({ ...packed.feeds, ...feedsOf(packed, chunks) });
       for (const [i, index] of batch.indexes.entries()) {
         const value = Number(values!.data[i]);
-        if (!Number.isFinite(value)) throw notFinite(model, what, value, completionOf(trees, index));
+        if (!Number.isFinite(value)) throw notFinite(model.where, { what, value, ids: completionOf(trees, index) });
         yield { index, value };
       }
     }
   } finally {
     await executable.release();
   }
-}
-
-/** The fault of a value that is NaN or infinite, with the model and the sequence it belongs to. */
-function notFinite(model: Model, what: string, value: number, ids: readonly number[]): InputError {
-  const begin = ids.slice(0, 8).join(", ");
-  return new InputError(
-    `${model.where}: the ${what} of a sequence of ${ids.length} tokens (${begin}${ids.length > 8 ? ", …" : ""}) is ${value}: a weight of the model is NaN or infinite, or its activations overflow`,
-  );
 }
 
 /** The whole sequence of a completion, numbered through the trees in order. */
