@@ -2,7 +2,7 @@
 import type { ModelConfig, ScoreHeadConfig } from "./config.js";
 import { ConfigReader, type RawConfig, refuseForms } from "./configReader.js";
 import { FAMILIES } from "./families/index.js";
-import { readLabels } from "./labels.js";
+import { NAMELESS, readLabels } from "./labels.js";
 
 const TASKS = ["ForCausalLM", "LMHeadModel", "ForSequenceClassification", "ForScore", "ModelForScore"];
 
@@ -46,6 +46,6 @@ function readScoreHead(c: ConfigReader, task: string): ScoreHeadConfig {
   for (const key of ["mean", "var", "momentum", "normalizer_type", "score_type", "score_bias", "bias"]) c.get(key);
   const width = c.get("score_dim") ?? 1;
   if (width !== 1) c.fail(`a score model has "score_dim" 1, this one has ${width}`);
-  if (c.get("do_normalize") !== true) return { module: "score_head" };
-  return { module: "score_head", normalize: c.get("score_type") === "cost" ? "scale" : "affine" };
+  if (c.get("do_normalize") !== true) return { module: "score_head", labels: NAMELESS };
+  return { module: "score_head", labels: NAMELESS, normalize: c.get("score_type") === "cost" ? "scale" : "affine" };
 }

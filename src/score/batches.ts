@@ -1,4 +1,4 @@
-/** Batches of sequences, and the fault of a value that none can have. */
+/** Batches of sequences, and the check of what comes out for them. */
 import { InputError } from "../errors.js";
 
 /** Tokens of a batch, padding included; more costs memory. A longer sequence comes alone. */
@@ -16,13 +16,16 @@ export function batchesByLength(lengths: readonly number[], tokensPerBatch = TOK
   return batches;
 }
 
-/** Fault of a value that is NaN or infinite, with the model and the sequence it belongs to. */
-export function notFinite(
-  where: string,
-  { what, value, ids }: { what: string; value: number; ids: readonly number[] },
-): InputError {
-  const begin = ids.slice(0, 8).join(", ");
-  return new InputError(
-    `${where}: the ${what} of a sequence of ${ids.length} tokens (${begin}${ids.length > 8 ? ", …" : ""}) is ${value}: a weight of the model is NaN or infinite, or its activations overflow`,
+/** Check of a sequence's values. Throws InputError where one is NaN or infinite, with the model and the sequence's tokens. */
+export function requireFinite(
+  values: Float32Array,
+  { where, what, ids }: { where: string; what: string; ids: () => readonly number[] },
+): void {
+  const wrong = values.find((value) => !Number.isFinite(value));
+  if (wrong === undefined) return;
+  const all = ids();
+  const begin = all.slice(0, 8).join(", ");
+  throw new InputError(
+    `${where}: the ${what} of a sequence of ${all.length} tokens (${begin}${all.length > 8 ? ", …" : ""}) is ${wrong}: a weight of the model is NaN or infinite, or its activations overflow`,
   );
 }

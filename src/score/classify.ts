@@ -2,7 +2,7 @@
 import { InputError } from "../errors.js";
 import { float32, type HostTensor, int64, type Runtime } from "../graph/index.js";
 import { type Classifier, classifierGraph } from "../models/classifier.js";
-import { batchesByLength, notFinite } from "./batches.js";
+import { batchesByLength, requireFinite } from "./batches.js";
 
 /** Text as a classifier's tokenizer gives it. */
 export interface EncodedText {
@@ -85,8 +85,7 @@ export async function* classify(
       const out = await executable.run(Object.fromEntries(read));
       for (const [i, index] of batch.entries()) {
         const found = (out.logits!.data as Float32Array).slice(i * width, (i + 1) * width);
-        const wrong = found.find((value) => !Number.isFinite(value));
-        if (wrong !== undefined) throw notFinite(where, { what: "logit", value: wrong, ids: texts[index]!.ids });
+        requireFinite(found, { where, what: "logit", ids: () => texts[index]!.ids });
         yield { index, logits: found };
       }
     }

@@ -4,15 +4,17 @@ import {
   completionFeeds,
   completionLogprobs,
   headChunks,
+  labelLogits,
   scoreFeeds,
+  scoreHead,
   sequenceLogprobs,
-  sequenceScores,
 } from "../models/heads.js";
+import { type LabelReading, labelIndex, labelValue } from "../models/labels.js";
 import { type Model, requireLength } from "../models/model.js";
 import { pack, type TokenTree } from "../models/packing.js";
 import { Parameters } from "../models/parameters.js";
 import { packedInputs, transformer } from "../models/transformer.js";
-import { batchesByLength, notFinite } from "./batches.js";
+import { batchesByLength, requireFinite } from "./batches.js";
 
 /** Options of scoring sequences. */
 export interface SequenceOptions {
@@ -52,12 +54,20 @@ export function batchTrees(trees: readonly TokenTree[], tokensPerBatch?: number)
   }));
 }
 
+/** Graph of values, and how a completion's is read. */
+interface Evaluation {
+  /** Name of the values, for messages. */
+  readonly what: string;
+  readonly load: (maxLength: number, chunks: number) => Promise<Executable>;
+  readonly feedsOf: (batch: ReturnType<typeof pack>, chunks: number) => Record<string, ReturnType<typeof float32>>;
+  /** Value of a completion from what the graph gives for it. */
+  readonly read: (row: Float32Array) => number;
+}
+
 async function* evaluate(
   model: Model,
   trees: readonly TokenTree[],
-  what: string,
-  load: (maxLength: number, chunks: number) => Promise<Executable>,
-  feedsOf: (batch: ReturnType<typeof pack>, chunks: number) => Record<string, ReturnType<typeof float32>>,
+  { what, load, feedsOf, read }: Evaluation,
   { tokensPerBatch }: SequenceOptions,
 ): AsyncGenerator<SequenceValue> {
   if (trees.length === 0) return;
@@ -79,10 +89,12 @@ async function* evaluate(
     for (const batch of batches) {
       const packed = pack(model.config, batch.trees);
       const { values } = await executable.run({ ...packed.feeds, ...feedsOf(packed, chunks) });
+      const data = values!.data as Float32Array;
+      const width = data.length / batch.indexes.length;
       for (const [i, index] of batch.indexes.entries()) {
-        const value = Number(values!.data[i]);
-        if (!Number.isFinite(value)) throw notFinite(model.where, { what, value, ids: completionOf(trees, index) });
-        yield { index, value };
+        const row = data.subarray(i * width, (i + 1) * width);
+        requireFinite(row, { where: model.where, what, ids: () => completionOf(trees, index) });
+        yield { index, value: read(row) };
       }
     }
   } finally {
@@ -121,19 +133,29 @@ export function treeLogprobs(
     const { p, hidden } = frozenTransformer(model, maxLength, options);
     return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model, p, hidden, chunks)) } });
   };
-  return evaluate(model, trees, "log-probability", load, completionFeeds, options);
+  const read = ([value]: Float32Array) => value!;
+  return evaluate(model, trees, { what: "log-probability", load, feedsOf: completionFeeds, read }, options);
+}
+
+/** Options of scores. */
+export interface ScoreOptions extends SequenceOptions {
+  /** Label that is the score, and what becomes of its logit; by default the only one as it is. */
+  readonly reads?: LabelReading;
 }
 
 /** Scores of every completion of the trees after its prompt, as `treeLogprobs`. */
-export function treeScores(
+export async function* treeScores(
   runtime: Runtime,
   model: Model,
   trees: readonly TokenTree[],
-  options: SequenceOptions = {},
+  options: ScoreOptions = {},
 ): AsyncGenerator<SequenceValue> {
+  const { labels } = scoreHead(model.config, model.where);
+  const reads = options.reads ?? { index: labelIndex(labels, undefined, model.where), activation: "none" };
   const load = (maxLength: number) => {
     const { p, hidden } = frozenTransformer(model, maxLength, options);
-    return runtime.load({ outputs: { values: sequenceScores(model.config, p, hidden, model.where) } });
+    return runtime.load({ outputs: { values: labelLogits(model.config, p, hidden, model.where) } });
   };
-  return evaluate(model, trees, "score", load, scoreFeeds, options);
+  const read = (logits: Float32Array) => labelValue(logits, reads);
+  yield* evaluate(model, trees, { what: "score", load, feedsOf: scoreFeeds, read }, options);
 }
