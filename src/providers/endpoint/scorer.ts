@@ -5,10 +5,10 @@ import type { Notice } from "../../ports/events.js";
 import type { GivenResponse, RowValue } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
 import type { ScorerEndpoint } from "../../recipe/kinds/endpoints.js";
-import { contentText } from "../../text/messages.js";
 import { tokenizeScored } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { type Client, openClient, Passing } from "./client.js";
+import { plainPrompt } from "./material.js";
 import { type ApiOptions, type Input, type ScorerProtocol, scorerProtocols } from "./scorerApis.js";
 import { tokenFor } from "./token.js";
 import { scoreUnique } from "./uniqueRows.js";
@@ -126,8 +126,6 @@ function textOf(
 ): string {
   if (which === "response") return response;
   if (typeof prompt === "string") return prompt + response;
-  if (tokenizer?.hasChatTemplate)
-    return tokenizer.applyChatTemplate([...prompt, { role: "assistant", content: response }]);
-  const turns = prompt.map((message) => `${message.role}: ${contentText(message)}`);
-  return [...turns, `assistant: ${response}`].join("\n\n");
+  const turns = [...prompt, { role: "assistant", content: response }];
+  return tokenizer?.hasChatTemplate ? tokenizer.applyChatTemplate(turns) : plainPrompt(turns);
 }
