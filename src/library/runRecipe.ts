@@ -88,7 +88,7 @@ export function startOrChange(
     recipeText: text,
     versions: versions(),
     stages: methodOf(recipe).stages.map(([stage]) => stage),
-    onChange: (change, attempt) => notice(changeInWords(change, attempt)),
+    onChange: (change) => notice(changeInWords(change)),
   });
 }
 

@@ -65,6 +65,8 @@ const first: Readonly<Record<Exclude<Touch, "run" | "nothing" | "evaluate">, Sta
 
 /** Change of a recipe: the keys, the stages that are redone, and the attempt. */
 export interface Change {
+  /** Number of the attempt. */
+  readonly number: number;
   readonly keys: readonly string[];
   readonly redone: readonly StageName[];
   readonly attempt: NewAttempt;
@@ -94,6 +96,16 @@ export async function beginChange<Run extends RunStore>(
     await run.replace("pairs", own, renamed(await run.select("pairs", old)));
   }
   return (await run.begin(attempt)) as Run;
+}
+
+/** Change that a recipe asks of a run: {@link changeOf} its recipe. Errors as there. */
+export async function changeOfRun(
+  run: RunStore,
+  recipe: Recipe,
+  options: Omit<Parameters<typeof changeOf>[2], "number" | "rowNames">,
+): Promise<Change | undefined> {
+  const number = (await run.attempts()).length + 1;
+  return changeOf(run.recipe, recipe, { ...options, number, rowNames: run.attempt.rowNames });
 }
 
 /**
@@ -189,6 +201,7 @@ export function changeOf(
     ...Object.fromEntries([...fresh].map((name) => [name, `${name}@${number}`])),
   };
   return {
+    number,
     takenScorers: trainedScorers(recipe).flatMap((spec) =>
       fresh.has(spec.name) && !changed.includes(spec.name) && taught.get(spec.name) === teaching(spec)
         ? [{ name: spec.name, as: `${spec.name}@${number}` }]
@@ -202,7 +215,7 @@ export function changeOf(
 }
 
 /** Sentence on what a change redoes and what it keeps. */
-export function changeInWords({ keys, redone, attempt: { takenOver } }: Change, number: number): string {
+export function changeInWords({ number, keys, redone, attempt: { takenOver } }: Change): string {
   const redoes = redone.length > 0 ? `redoes ${redone.join(", ")}` : "redoes nothing";
   return `attempt ${number} (${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ", …" : ""} changed): ${redoes}; keeps ${takenOver.join(", ")}`;
 }

@@ -7,7 +7,7 @@ import type { ScoreTable, Split } from "../ports/rows.js";
 import type { Attempt, RunOrigin, Selection, StageName, Where } from "../ports/store.js";
 import type { RowOf, TableName } from "../ports/tables.js";
 import { differingKeys, type Recipe } from "../recipe/parse.js";
-import { beginChange, type Change, changeOf } from "./attempts.js";
+import { beginChange, type Change, changeOfRun } from "./attempts.js";
 import { connect, connectCopy, type Database, databaseName, inTransaction, release, storageError } from "./database.js";
 import { attemptRow, NamedRows } from "./namedRows.js";
 import { foundRecipe, keptRecipe } from "./places.js";
@@ -28,7 +28,7 @@ export interface NewRun {
   /** Stages of the recipe's method, in order. With them a changed recipe is another attempt of a run that is there. */
   stages?: readonly StageName[];
   /** Called with what a changed recipe redoes, before the attempt begins. */
-  onChange?: (change: Change, attempt: number) => void;
+  onChange?: (change: Change) => void;
 }
 
 /**
@@ -56,11 +56,9 @@ export async function startRun(folder: string, run: NewRun): Promise<RunFolder> 
       return await RunFolder.read(path, database);
     }
     if (run.stages) {
-      const { attempt, rowNames } = store.attempt;
-      const number = Math.max(attempt, ...(await store.attempts()).map((one) => one.attempt)) + 1;
       const { recipe, recipeText, stages } = run;
-      const change = changeOf(store.recipe, recipe, { number, recipeText, stages, rowNames, folder })!;
-      run.onChange?.(change, number);
+      const change = (await changeOfRun(store, recipe, { recipeText, stages, folder }))!;
+      run.onChange?.(change);
       return await beginChange(store, change);
     }
     throw new InputError(
