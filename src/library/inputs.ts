@@ -9,8 +9,8 @@ import { judgePart } from "../recipe/kinds/judges.js";
 import type { Part } from "../recipe/kinds/kind.js";
 import { preferencePart } from "../recipe/kinds/preferences.js";
 import { scorerPart } from "../recipe/kinds/scorers.js";
-import type { Recipe } from "../recipe/parse.js";
-import { scorersOf } from "../recipe/scorers.js";
+import { at, type Recipe } from "../recipe/parse.js";
+import { preferencesOf, scorersOf } from "../recipe/scorers.js";
 import { beginChange, changeInWords, changeOfRun } from "../store/attempts.js";
 import { noteUsed, type UsedPart } from "../store/fingerprints.js";
 import type { RunFolder } from "../store/runFolder.js";
@@ -74,18 +74,10 @@ function sources({ model, adapter, prompts, evaluate, engine }: Recipe): UsedPar
 
 /** Files of scorers and judges under their names, of PeCAN's preferences too. */
 function judgedBy(recipe: Recipe): UsedPart[] {
-  const { reward, safety, evaluate, ...rest } = recipe;
-  const scored = scorersOf(recipe);
-  const preferred =
-    rest.method === "pecan"
-      ? [reward, ...safety]
-      : "preferences" in rest && rest.preferences
-        ? [rest.preferences.reward, ...rest.preferences.safety]
-        : [];
   const parts: readonly (readonly [Part, readonly { readonly kind: string; readonly name: string }[]])[] = [
-    [scorerPart, scored],
-    [preferencePart, preferred],
-    [judgePart, evaluate.judges],
+    [scorerPart, scorersOf(recipe)],
+    [preferencePart, preferencesOf(recipe)],
+    [judgePart, recipe.evaluate.judges],
   ];
   return parts.flatMap(([part, specs]) => specs.flatMap((spec) => pathsIn(part, spec, `${spec.name} `)));
 }
@@ -93,12 +85,10 @@ function judgedBy(recipe: Recipe): UsedPart[] {
 /** What the keys of a part's kind that hold paths name. */
 function pathsIn({ kinds }: Part, spec: { readonly kind: string }, before: string): UsedPart[] {
   const { paths = [], exchanged = [] } = kinds.find(({ kind }) => kind === spec.kind) ?? {};
-  return paths.filter((key) => !exchanged.includes(key)).flatMap((key) => there(`${before}${key}`, at(spec, key)));
+  return paths
+    .filter((key) => !exchanged.includes(key))
+    .flatMap((key) => there(`${before}${key}`, at(spec, key.split("."))));
 }
-
-/** Value at a dotted key. */
-const at = (spec: unknown, key: string): unknown =>
-  key.split(".").reduce<unknown>((inner, part) => (inner as Record<string, unknown> | undefined)?.[part], spec);
 
 /** Whether a scorer, a judge or a model of preferences has given the run anything, or begun to. */
 const hasRows = async (run: RunFolder, name: string): Promise<boolean> =>

@@ -256,7 +256,8 @@ type Container = Record<string | number, unknown>;
 const isContainer = (value: unknown): value is Container => typeof value === "object" && value !== null;
 const isRecord = (value: unknown): value is Record<string, unknown> => isContainer(value) && !Array.isArray(value);
 
-const at = (value: unknown, path: KeyPath): unknown =>
+/** Value at a key within groups and lists; undefined where there is none. */
+export const at = (value: unknown, path: KeyPath): unknown =>
   path.reduce<unknown>(
     (inner, key) => (isContainer(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined),
     value,

@@ -8,16 +8,8 @@ import type { CheckEvent } from "../ports/events.js";
 import type { PolicySample, SampledResponse, Sampler } from "../ports/policy.js";
 import type { ObjectiveName } from "../ports/trainer.js";
 import type { World } from "../ports/world.js";
-import type {
-  CompareRecipe,
-  PecanRecipe,
-  PreferenceSource,
-  PreferenceSpec,
-  ReadyScorerSpec,
-  Recipe,
-  TrainedScorerSpec,
-} from "../recipe/parse.js";
-import { scorersOf, trainedScorers } from "../recipe/scorers.js";
+import type { PreferenceSource, ReadyScorerSpec, Recipe, TrainedScorerSpec } from "../recipe/parse.js";
+import { preferencesOf, scorersOf, trainedScorers } from "../recipe/scorers.js";
 import type { Text } from "../text/rows.js";
 import { givenPrompt } from "./collect.js";
 import { checkPromptCategories } from "./parts.js";
@@ -40,8 +32,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
     seconds[part] = (seconds[part] ?? 0) + (performance.now() - start) / 1000;
     return found;
   };
-  const preferences = recipe.method === "mocan" ? undefined : recipe.method === "pecan" ? recipe : recipe.preferences;
-  if (preferences) for (const spec of [preferences.reward, ...preferences.safety]) await checkPreferences(spec, world);
+  for (const spec of preferencesOf(recipe)) if (spec.kind === "data") await checkRows(spec, world);
   for (const { name, preferences } of trainedScorers(recipe))
     await timed(`scorer '${name}'`, () => checkRows(preferences, world));
 
@@ -227,10 +218,6 @@ async function tryScorer(spec: ReadyScorerSpec, responses: readonly SampledRespo
   return { values, seconds };
 }
 
-async function checkPreferences(spec: PreferenceSpec, world: World): Promise<void> {
-  if (spec.kind === "data") await checkRows(spec, world);
-}
-
 async function checkRows(source: PreferenceSource, world: World): Promise<void> {
   const rows = await world.readPreferences(source);
   if (rows.length === 0) throw new InputError(`${source.file ?? source.dataset}: there are no preferences`);
@@ -240,7 +227,7 @@ async function checkRows(source: PreferenceSource, world: World): Promise<void> 
 async function checkTrainer(recipe: Recipe, world: World): Promise<void> {
   const needed = new Set<ObjectiveName>([
     "dpo",
-    ...(isComparison(recipe) && recipe.compare.safe_rlhf ? (["ppo_lagrangian"] as const) : []),
+    ...(recipe.method === "compare" && recipe.compare.safe_rlhf ? (["ppo_lagrangian"] as const) : []),
     ...trainedScorers(recipe).map(({ objective }) => objective),
   ]);
   for (const objective of needed) {
@@ -252,6 +239,3 @@ async function checkTrainer(recipe: Recipe, world: World): Promise<void> {
       );
   }
 }
-
-const isComparison = (recipe: PecanRecipe | CompareRecipe | Recipe): recipe is CompareRecipe =>
-  recipe.method === "compare";
