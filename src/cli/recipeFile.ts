@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { InputError } from "../errors.js";
 import { parseRecipe } from "../methods/recipe.js";
+import { everyPart } from "../recipe/kinds/parts.js";
 import type { KeyPath, MethodName, Recipe } from "../recipe/parse.js";
 
 /**
@@ -55,6 +56,9 @@ function readText(file: string): string {
 /** Keys of paths that a hub id may stand in for. */
 const hubKeys = new Set(["model", "adapter", "tokenizer", "guard", "serves"]);
 
+/** Keys of paths whose files come and go while a run works. */
+const exchanged = new Set(everyPart.flatMap(({ kinds }) => kinds.flatMap(({ exchanged = [] }) => exchanged)));
+
 function resolveValue(value: string, key: KeyPath, folder: string): string {
   const expanded = value.replace(/^~(?=$|[/\\])/, homedir()).replace(/\$\{(\w+)\}/g, (_, name: string) => {
     const found = process.env[name];
@@ -63,8 +67,7 @@ function resolveValue(value: string, key: KeyPath, folder: string): string {
   });
   const path = isAbsolute(expanded) ? expanded : resolve(folder, expanded);
   const mayBeHubId = hubKeys.has(String(key[key.length - 1])) && /^[\w.-]+(\/[\w.-]+)?$/.test(expanded);
-  // An export is written, and an import may come later.
-  if (["export", "import"].includes(String(key.at(-1)))) return path;
+  if (exchanged.has(String(key.at(-1)))) return path;
   if (mayBeHubId && !expanded.startsWith(".") && !existsSync(path)) return expanded;
   if (!existsSync(path)) throw new InputError(`names ${path}, which does not exist`);
   return path;

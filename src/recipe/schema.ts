@@ -1,7 +1,7 @@
 /** What a recipe may hold. Which method it is for follows from its keys: scorers, preference data, or a comparison. */
 import { z } from "zod";
 import { type Confident, checkConfidence, confidenceFields, type Fail } from "./confidence.js";
-import { count, name, rowFields } from "./kinds/common.js";
+import { count, name, oneSource, rowFields } from "./kinds/common.js";
 import { engineOn, engineSchema } from "./kinds/engines.js";
 import { judgeSchema } from "./kinds/judges.js";
 import { preferenceSchema } from "./kinds/preferences.js";
@@ -30,20 +30,14 @@ const promptSourceFields = {
   limit: count.optional().describe("prompts to use; all by default"),
 };
 
-/** How many of the keys have a value. */
-const given = (...values: unknown[]) => values.filter((value) => value !== undefined).length;
-
-const oneSource = ({ file, dataset }: { file?: string; dataset?: string }) => given(file, dataset) === 1;
-const oneSourceMessage = "needs file or dataset, one of them";
-
-const promptSource = z.strictObject(promptSourceFields).refine(oneSource, oneSourceMessage);
+const promptSource = z.strictObject(promptSourceFields).refine(...oneSource);
 
 const trainPrompts = z
   .strictObject({
     ...promptSourceFields,
     held_out: z.number().int().nonnegative().default(32).describe("prompts kept back for evaluation"),
   })
-  .refine(oneSource, oneSourceMessage);
+  .refine(...oneSource);
 
 /** Safety scorer; that one of the keys for margins is there, `constraintsOf` checks, and editors by the mark. */
 const askedScorer = scorerSchema(marginFields).meta({ someOf: Object.keys(marginFields) });

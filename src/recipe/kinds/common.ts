@@ -20,3 +20,10 @@ export const rowFields = {
   subset: name.optional().describe("the hub dataset's subset (config), where it has several"),
   split: name.optional().describe("the hub dataset's split"),
 };
+
+/** Check that one source of rows is given, with the sentence on one that is not, for `refine`. */
+export const oneSource = [
+  ({ file, dataset }: { file?: string | undefined; dataset?: string | undefined }) =>
+    (file === undefined) !== (dataset === undefined),
+  "needs file or dataset, one of them",
+] as const;

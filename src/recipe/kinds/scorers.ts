@@ -1,7 +1,7 @@
 /** Kinds of scorers. A new one is a record here, in both lists below, and an opener in `providers/kinds.ts`. */
 import { z } from "zod";
 import { scorerTrainSchema } from "../train.js";
-import { count, label, name, rowFields, sign } from "./common.js";
+import { count, label, name, oneSource, rowFields, sign } from "./common.js";
 import { checkRatings, checkScorerEndpoint, ratingFields, scorerEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
@@ -95,10 +95,7 @@ const preferences = {
           ),
         limit: count.optional().describe("rows to use, chosen by the seed; all by default"),
       })
-      .refine(
-        ({ file, dataset }) => (file === undefined) !== (dataset === undefined),
-        "needs file or dataset, one of them",
-      )
+      .refine(...oneSource)
       .describe("preferences that a score model is trained on, as a stage of the run"),
     objective: z
       .enum(["reward", "cost"])
