@@ -55,14 +55,11 @@ export async function startFrom(start: Start, manner: Manner, only?: readonly St
   const { folder, set = [], method } = start;
   const { recipe, text } = readRecipe(start.recipe, set, method);
   if (manner.fresh) setAside(folder);
-  if (!only) {
-    const reporter = makeReporter({ json: manner.json ?? false, quiet: manner.quiet });
-    await checkFirst(recipe, folder, { device: manner.device, onEvent: (event) => reporter.emit(event) });
-  }
-  const { json = false, quiet } = manner;
-  const run = await startOrChange(folder, { recipe, text }, (message) =>
-    makeReporter({ json, quiet }).emit({ event: "notice", message }),
-  );
+  const { json = false, quiet, device } = manner;
+  const reporter = makeReporter({ json, quiet });
+  if (!only) await checkFirst(recipe, folder, { device, onEvent: (event) => reporter.emit(event) });
+  const notice = (message: string) => reporter.emit({ event: "notice", message });
+  const run = await startOrChange(folder, { recipe, text }, notice);
   await proceed(run, folder, manner, { stages: only, mayChange: true });
 }
 

@@ -27,7 +27,7 @@ import { scorerOpener } from "./scorers.js";
 import { shortfall } from "./shortfall.js";
 
 /** Name of a policy's samples at a strength, `aligned*1.5`; it has the policy's own name in the run, whichever attempt made it. */
-export const atStrengthName = (run: RunStore, policy: string, strength: number): string =>
+const atStrengthName = (run: RunStore, policy: string, strength: number): string =>
   `${run.rowName(policy)}*${strength}`;
 
 /** Training prompts and standard errors by which the start of a sequence is found. */

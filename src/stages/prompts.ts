@@ -36,7 +36,7 @@ function unreadVariables({ prompts }: Recipe, rows: readonly PromptRow[]): strin
 }
 
 /** Sentence on calibration prompts that are fewer than a confidence calls for; undefined where they are enough. */
-export function tooFew(recipe: Recipe, rows: readonly PromptRow[]): string | undefined {
+function tooFew(recipe: Recipe, rows: readonly PromptRow[]): string | undefined {
   const asked = confidenceOf(recipe);
   if (!asked) return undefined;
   const count = (of: Split) => rows.filter(({ split }) => split === of).length;

@@ -43,17 +43,16 @@ export async function trainScorers(context: Context): Promise<void> {
   }
 }
 
+/** Scorer that can be opened, with the margin of the one that it stands for. */
+type Ready<S extends ScorerSpec> = ReadyScorerSpec & Pick<S, Extract<keyof S, "margin">>;
+
 /** Scorer as it can be opened: one that the run has trained lies in the run's folder. */
-export async function readyScorer<S extends ScorerSpec>(
-  run: RunStore,
-  spec: S,
-): Promise<Omit<ReadyScorerSpec, "margin"> & ReadyScorerSpec & Pick<S, Extract<keyof S, "margin">>> {
-  type Ready = ReadyScorerSpec & Pick<S, Extract<keyof S, "margin">>;
-  if (spec.kind !== "preferences") return spec as unknown as Ready;
+export async function readyScorer<S extends ScorerSpec>(run: RunStore, spec: S): Promise<Ready<S>> {
+  if (spec.kind !== "preferences") return spec as unknown as Ready<S>;
   const { preferences: _, objective: __, train, model = run.recipe.model, ...rest } = spec as TrainedScorerSpec;
   const folder = `${run.path}/${(await run.training(spec.name))!.path}`;
   const place = train.use_peft ? { model, adapter: folder } : { model: folder };
-  return { ...rest, kind: "model", ...place } as unknown as Ready;
+  return { ...rest, kind: "model", ...place } as unknown as Ready<S>;
 }
 
 /** Opener of a recipe's scorer, for when its first score is asked. */

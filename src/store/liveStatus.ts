@@ -53,7 +53,7 @@ export class LiveStatus {
 }
 
 /** Live state that a run's process wrote last; undefined where there is none. */
-export function readLive(run: string): Live | undefined {
+function readLive(run: string): Live | undefined {
   try {
     return JSON.parse(readFileSync(file(run), "utf8"));
   } catch {

@@ -11,10 +11,13 @@ export interface Terminal {
 }
 
 /** Draft with what was left open asked; an empty answer leaves a placeholder. */
-export async function askMissing(draft: Draft, { methodGiven }: { methodGiven: boolean }, terminal: Terminal) {
+export async function askMissing(
+  draft: Draft,
+  { methodGiven }: { methodGiven: boolean },
+  terminal: Terminal,
+): Promise<Draft> {
   const asked: Draft = { ...draft };
-  const hints = [...(asked.model ? [] : ["Enter alone leaves a part open, to be filled in by hand."])];
-  for (const hint of hints) terminal.say(hint);
+  if (!asked.model) terminal.say("Enter alone leaves a part open, to be filled in by hand.");
   asked.model ??= await until(terminal, "Model (a folder, or a hub id): ", (text) => foundModel("the model", text));
   if (!asked.prompts) {
     const file = await until(terminal, "Prompts (a file, or a dataset on the hub): ", async (text) => {

@@ -118,7 +118,7 @@ export function checkScorerEndpoint(given: object, context: z.RefinementCtx): vo
 }
 
 /** Ways to read a rating out of a chat model's answer. */
-export const ratingReads = ["number", "expectation"] as const;
+const ratingReads = ["number", "expectation"] as const;
 
 /** Fields of a chat model that rates. */
 export const ratingFields = {

@@ -33,13 +33,13 @@ export const samplerPart: Part = { noun: "sampler", kinds: [embedded, endpoint, 
 export const trainerPart: Part = { noun: "trainer", kinds: [embedded, trl] };
 
 /** Schema of a sampler. */
-export const samplerSchema = z.discriminatedUnion("kind", [
+const samplerSchema = z.discriminatedUnion("kind", [
   objectOf(embedded, {}),
   objectOf(endpoint, {}),
   objectOf(bulk, {}),
 ]);
 /** Schema of a trainer. */
-export const trainerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(trl, {})]);
+const trainerSchema = z.discriminatedUnion("kind", [objectOf(embedded, {}), objectOf(trl, {})]);
 
 /** Schema of a recipe's `engine`: which engine does which work; the embedded one by default. */
 export const engineSchema = z

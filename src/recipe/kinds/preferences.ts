@@ -1,6 +1,5 @@
 /** Kinds of preferences: data to train a model on, or a model that was trained on such. */
-import type { z } from "zod";
-import { z as schema } from "zod";
+import { z } from "zod";
 import { count, label, name, rowFields } from "./common.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
@@ -32,7 +31,4 @@ export const preferencePart: Part = { noun: "source of preferences", kinds: [dat
 
 /** Schema of preferences, with the keys of the place where they stand. */
 export const preferenceSchema = <More extends z.ZodRawShape>(more: More) =>
-  schema.discriminatedUnion("kind", [
-    objectOf(data, { name: label, ...more }),
-    objectOf(model, { name: label, ...more }),
-  ]);
+  z.discriminatedUnion("kind", [objectOf(data, { name: label, ...more }), objectOf(model, { name: label, ...more })]);
