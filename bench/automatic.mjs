@@ -30,6 +30,7 @@ const { values: flags } = parseArgs({
 ready({ build: true });
 const { runRecipe } = await import("../dist/index.js");
 const { lineChart } = await import("../dist/report/charts/lines.js");
+const { standaloneSvg } = await import("../dist/report/standalone.js");
 
 const inTrain = (keys) => keys.map((one) => `train.${one}`);
 const variants = {
@@ -87,15 +88,6 @@ if (flags.figure) {
   const label =
     "Share of the way to the optimum's loss, on pairs held back, by optimizer steps, those of the search included";
   const axes = { x: "optimizer steps, the search's included", y: "share of the way, pairs held back" };
-  const svg = lineChart(label, { ...axes, lines, wholeX: true, percentY: true }).markup;
-  // A page's variables are not there in a file of its own.
-  const colours = { reference: "#6b7280", accent: "#0f766e", paper: "#ffffff", rule: "#e5e7eb", text: "#1f2937" };
-  const drawn = svg
-    .replace(/var\(--(\w+)\)/g, (_, name) => colours[name] ?? "#1f2937")
-    .replace(
-      "<svg",
-      '<svg xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="11" color="#1f2937"',
-    )
-    .replace(/(<svg[^>]*>)/, '$1<rect width="100%" height="100%" fill="#ffffff"/>');
-  writeFileSync(flags.figure, `${drawn}\n`);
+  const drawn = lineChart(label, { ...axes, lines, wholeX: true, percentY: true });
+  writeFileSync(flags.figure, standaloneSvg(drawn, { width: 660, height: 405 }));
 }

@@ -3,8 +3,8 @@ import * as Plot from "@observablehq/plot";
 import { axes, chart, gridY, halo, ink, marker } from "./charts/chart.js";
 import { number as figure } from "./format.js";
 import type { Html } from "./html.js";
+import { standaloneSvg } from "./standalone.js";
 import { isNumber } from "./statistics.js";
-import { lightColours } from "./style.js";
 
 /** Point of a frontier: a margin that is in reach, and the reward that is predicted at it. */
 export interface FrontierPoint {
@@ -28,17 +28,11 @@ export interface Frontier {
 /** Inks of the lines, by their order. */
 const inks = [ink.aligned, ink.asked, ink.reference];
 
-/** Frontier as an SVG file's text: it needs no style sheet, and its colours are those of the report on white. */
-export function frontierSvg(frontier: Frontier): string {
-  const { markup } = frontierChart(frontier);
-  return `${markup
-    .replace(
-      /^<svg /,
-      '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="400" font-family="sans-serif" font-size="12" color="#5c5953" ',
-    )
-    .replace(/(<svg [^>]*>)/, `$1<rect width="100%" height="100%" fill="var(--paper)"/>`)
-    .replace(/var\(--(\w+)\)/g, (_, name: string) => lightColours.get(name) ?? "currentColor")}\n`;
-}
+/** Size of the figure in pixels. */
+const size = { width: 640, height: 400 };
+
+/** Frontier as an SVG file's text. */
+export const frontierSvg = (frontier: Frontier): string => standaloneSvg(frontierChart(frontier), size);
 
 function frontierChart({ constraint, reward, asked, lines, largest }: Frontier): Html {
   const scales = axes(`margin of ${constraint}`, `predicted gain in ${reward}`);
@@ -50,8 +44,7 @@ function frontierChart({ constraint, reward, asked, lines, largest }: Frontier):
     return `at β ${figure(beta)} the reward changes by ${figure(first.reward)} at a margin of ${figure(first.margin)} and by ${figure(last.reward)} at ${figure(last.margin)}`;
   });
   return chart(`Predicted gain in ${reward} by the margin of ${constraint}: ${says.join("; ")}.`, {
-    width: 640,
-    height: 400,
+    ...size,
     marginTop: 44,
     marginRight: lines.length > 1 ? 84 : 28,
     x: { ...scales.x, domain: [from, to] },
