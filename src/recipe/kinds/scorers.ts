@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { scorerTrainSchema } from "../train.js";
 import { count, label, name, rowFields, sign } from "./common.js";
-import { checkRatings, ratingFields, scorerEndpointFields } from "./endpoints.js";
+import { checkRatings, checkScorerEndpoint, ratingFields, scorerEndpointFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
 /** Text with places for prompt and response. */
@@ -147,6 +147,6 @@ export const scorerSchema = <More extends z.ZodRawShape>(more: More) =>
     objectOf(guard, { ...common, ...more }),
     objectOf(classifier, { ...common, ...more }),
     objectOf(preferences, { ...common, ...more }),
-    objectOf(endpoint, { ...common, ...more }),
+    objectOf(endpoint, { ...common, ...more }).superRefine(checkScorerEndpoint),
     objectOf(rating, { ...common, ...more }).superRefine(checkRatings),
   ]);
