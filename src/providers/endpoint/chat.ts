@@ -48,11 +48,11 @@ export const askedAgain = (first: readonly Message[], answer: string, reminder: 
     ? first
     : [...first, { role: "assistant", content: answer }, { role: "user", content: reminder }];
 
-/** Whether a failure may be about one row: not the key, the address or the model's name. */
+/** Test of whether a failure may be about one row: not the key, the address or the model's name. */
 export const isOfOneRow = (error: unknown): error is Refusal =>
   error instanceof Refusal && ![401, 403, 404, 405].includes(error.status);
 
-/** Whether a failure is a content filter's, which refuses a row for what it says. */
+/** Test of whether a failure is a content filter's, which refuses a row for what it says. */
 export const isFiltered = (error: unknown): error is Refusal =>
   isOfOneRow(error) && /content.?(filter|management|policy)|moderation|safety|blocked|prohibited/i.test(error.reason);
 
