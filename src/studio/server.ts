@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Device } from "../cli/jobOptions.js";
 import { InputError } from "../errors.js";
 import { methodOf } from "../methods/methods.js";
+import { nextAttempt } from "../store/namedRows.js";
 import type { ApiError, ChatRequest, TrainRequest } from "./api.js";
 import { Chats } from "./chat.js";
 import {
@@ -249,7 +250,7 @@ const writes: Readonly<Record<string, Action>> = {
         if (recipe.method === "compare")
           throw new InputError("a comparison asks one question of all its methods: ask another in a run of its own");
         return {
-          file: writeQuestion(path, recipe, (await run.attempts()).length + 1, asked),
+          file: writeQuestion(path, recipe, await nextAttempt(run), asked),
           method: recipe.method,
         };
       },
