@@ -14,8 +14,16 @@ const [gaining, losing] = [3, 2];
 
 type Order = "moved" | "still" | "sampled";
 
+interface ResponsesProps {
+  readonly run: RunFigures;
+  /** Number of the attempt that the scores are of. */
+  readonly attempt: number;
+  readonly scores: RunScores;
+  readonly answer: Answer;
+}
+
 /** List of prompts with the reference's responses by their weights. */
-export function Responses({ run, scores, answer }: { run: RunFigures; scores: RunScores; answer: Answer }) {
+export function Responses({ run, attempt, scores, answer }: ResponsesProps) {
   const [order, setOrder] = useState<Order>("moved");
   const [words, setWords] = useState("");
   const [page, setPage] = useState(0);
@@ -39,7 +47,7 @@ export function Responses({ run, scores, answer }: { run: RunFigures; scores: Ru
   const at = Math.min(page, Math.max(0, Math.ceil(sorted.length / size) - 1));
   const shown = sorted.slice(at * size, (at + 1) * size);
   const numbers = shown.map((x) => scores.prompts[x]!);
-  const texts = useLoaded(() => api.texts(run.id, numbers), [run.id, ...numbers]);
+  const texts = useLoaded(() => api.texts(run.id, attempt, numbers), [run.id, attempt, ...numbers]);
   if (!answer.weights) return null;
   const { weights } = answer.weights;
   const storeAll = () => {
