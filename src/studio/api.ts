@@ -126,6 +126,9 @@ export interface PromptTexts {
   readonly responses: readonly string[];
 }
 
+/** Most prompts that a search finds. */
+export const mostFound = 2000;
+
 /** Section of a run's report, drawn, with its data. */
 export interface DrawnSection {
   readonly id: string;

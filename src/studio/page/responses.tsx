@@ -1,7 +1,7 @@
 /** The sampled responses, prompt by prompt: which gain and which lose weight at the margins asked. */
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { number, signed } from "../../report/format.js";
-import type { PromptTexts, RunFigures } from "../api.js";
+import { count as counted, number, signed } from "../../report/format.js";
+import { mostFound, type PromptTexts, type RunFigures } from "../api.js";
 import { api, type RunScores } from "./client.js";
 import { csv, save } from "./download.js";
 import { type Answer, useLoaded } from "./hooks.js";
@@ -102,6 +102,9 @@ export function Responses({ run, attempt, scores, answer }: ResponsesProps) {
         </button>
       </div>
       <Trouble text={found.error ?? texts.error} />
+      {rested.trim() !== "" && found.value?.length === mostFound && (
+        <p class="note">Only the first {counted(mostFound)} prompts with these words are listed.</p>
+      )}
       {sorted.length === 0 && <p role="status">No prompt has these words.</p>}
       {shown.map((x) => {
         const text = texts.value?.find(({ prompt }) => prompt === scores.prompts[x]);
