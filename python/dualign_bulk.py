@@ -105,9 +105,11 @@ class Vllm:
             return LoRARequest(path, 1 + self.lora.index(path), path) if path else None
 
         # With LoRA on, vLLM on the CPU (0.32) ends when log-probabilities of given texts are computed beside another sequence.
-        alone = [r for r in requests if r["kind"] == "logprobs"] if self.lora else []
-        groups = [[r] for r in alone] + [[r for r in requests if not any(r is one for one in alone)]]
-        for group in groups:
+        def is_alone(request):
+            return bool(self.lora) and request["kind"] == "logprobs"
+
+        together = [r for r in requests if not is_alone(r)]
+        for group in [*([r] for r in requests if is_alone(r)), together]:
             if not group:
                 continue
             outputs = self.llm.generate(
@@ -174,13 +176,11 @@ class Transformers:
         generator = torch.Generator().manual_seed(request["seed"] % 2**63)
         prompt, ids, values = list(request["prompt_token_ids"]), [], []
         stops = set(request["stop_token_ids"])
+        if request["repetition_penalty"] != 1:
+            raise SystemExit("repetition_penalty is for --engine vllm: leave it out")
         while len(ids) < request["max_tokens"] and (not ids or ids[-1] not in stops):
             raw = self.logprobs(request["adapter"], prompt + ids)[-1].cpu()
             chosen = raw.clone()
-            seen = torch.tensor(sorted(set(prompt + ids)))
-            penalty = request["repetition_penalty"]
-            if penalty != 1:
-                raise SystemExit("repetition_penalty is for --engine vllm: leave it out")
             chosen /= request["temperature"]
             if request["top_k"]:
                 chosen[chosen < chosen.topk(request["top_k"]).values[-1]] = -torch.inf

@@ -1,6 +1,5 @@
 /** JSON Schema of recipes, by which editors complete and check them. */
 import { z } from "zod";
-import { marginFields } from "../recipe/margins.js";
 import { recipeMethods } from "./recipe.js";
 
 /** JSON Schema value: the part of the standard (draft 2020-12) that is used here. */
@@ -18,37 +17,39 @@ const schemaOf = (schema: z.ZodType): JsonSchema => {
   return withShortForms(rest) as JsonSchema;
 };
 
-const marginKeys = Object.keys(marginFields);
+/** Schema of an object: the part that is read here. */
+interface ObjectSchema {
+  readonly properties?: JsonSchema;
+  readonly required?: readonly string[];
+}
 
-/** A part's `kind` may be left out: its other keys tell it. */
+/**
+ * Schemas as JSON Schema has them: a part's `kind` may be left out, as its other keys tell it, and a union marked with
+ * `someOf` has one at least of those keys.
+ */
 function withShortForms(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withShortForms);
   if (typeof value !== "object" || value === null) return value;
-  const found = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withShortForms(inner)])) as {
-    oneOf?: unknown;
-    required?: string[];
-    properties?: { kind?: { const?: unknown } };
-  };
-  const { oneOf, ...rest } = found;
-  const { margin, share, categories } = (rest.properties ?? {}) as JsonSchema;
-  const required =
-    rest.properties?.kind?.const === undefined ? rest.required : rest.required?.filter((key) => key !== "kind");
+  const { oneOf, someOf, ...rest } = Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, withShortForms(inner)]),
+  ) as ObjectSchema & { oneOf?: readonly ObjectSchema[]; someOf?: readonly string[] };
+  const kind = rest.properties?.kind as JsonSchema | undefined;
   return {
     ...rest,
-    ...(required && { required }),
-    ...(oneOf !== undefined && { anyOf: oneOf }),
-    // A safety scorer has a margin of one sort at least.
-    ...(margin && share && categories
-      ? {
-          anyOf: marginKeys.map((key) => ({
-            type: "object",
-            properties: { [key]: rest.properties?.[key as "kind"] },
-            required: [key],
-          })),
-        }
-      : {}),
+    ...(kind?.const !== undefined && { required: rest.required?.filter((key) => key !== "kind") }),
+    ...(oneOf && { anyOf: someOf ? oneOf.map((one) => withSome(one, someOf)) : oneOf }),
   };
 }
+
+/** Schema of an object that has one at least of some keys. */
+const withSome = (schema: ObjectSchema, keys: readonly string[]) => ({
+  ...schema,
+  anyOf: keys.map((key) => ({
+    type: "object",
+    properties: { [key]: schema.properties?.[key] },
+    required: [key],
+  })),
+});
 
 /**
  * JSON Schema of every recipe. As in a run, the key that only one method has decides which method a recipe is for; the

@@ -1,6 +1,6 @@
 /** Encoders with a classification head: config.json read, and the graph from token ids to logits. */
 import { input, isOp, mulDims, reachable, type StoredTensor, type Tensor } from "../graph/index.js";
-import { asks, ConfigReader, type RawConfig } from "./configReader.js";
+import { ConfigReader, type RawConfig, refuseForms } from "./configReader.js";
 import type { Encoder, EncoderInputs } from "./encoders/encoder.js";
 import { ENCODERS } from "./encoders/index.js";
 import { type Labels, readLabels } from "./labels.js";
@@ -45,9 +45,8 @@ export function readClassifier(
   const name = familyName(raw);
   if (name === undefined)
     return c.fail(`${architecture ?? "no class"} is no classifier: supported are ${classifierClasses.join(", ")}`);
-  if (asks(c.get("quantization_config")))
-    c.fail(`"quantization_config": a quantized checkpoint has to be dequantized first`);
-  for (const key of ["is_decoder", "add_cross_attention", "is_encoder_decoder"]) c.only(key, false);
+  refuseForms(c);
+  c.only("is_decoder", false);
   const labels = readLabels(c);
   const encoder = ENCODERS[name]!(c, labels.names.length);
   return { architecture: architecture!, encoder, labels, unused: c.unused() };

@@ -1,5 +1,5 @@
 /** What a model's config.json says, in one form for every family. */
-import type { LabelActivation, Labels } from "./labels.js";
+import type { Labels } from "./labels.js";
 import type { RopeConfig } from "./rope.js";
 
 /** Shape of a model: sizes, and what the families' blocks differ in. Data only, so that it can be hashed and compared. */
@@ -50,10 +50,7 @@ export interface ModelConfig {
 
 /** Head of a score model: where its weight lies, and what becomes of its output. */
 export interface ScoreHeadConfig {
-  /** Labels of a classification head; undefined where it has one nameless output. */
-  readonly labels?: Labels;
-  /** Label that is the score, and what becomes of its logit; undefined: the only one as it is. */
-  readonly reads?: { readonly index: number; readonly activation: LabelActivation };
+  readonly labels: Labels;
   /** Name of the head's weight without ".weight": "score" in transformers, "score_head" in Safe-RLHF. */
   readonly module: string;
   /** Safe-RLHF, when the checkpoint asks for it: rewards become (score − mean) / std, costs keep their sign as score / std. */

@@ -104,6 +104,12 @@ export class ConfigReader {
     return value;
   }
 
+  /** A size that may be nothing: a whole number from `least` on. Throws InputError where it is something else. */
+  countOrNone(key: string, fallback: number, least = 0): number {
+    const value = this.get(key) ?? fallback;
+    return typeof value === "number" && Number.isInteger(value) && value >= least ? value : this.refuse(key, value);
+  }
+
   /** A positive number, or undefined where it is null: absent is the fallback. Throws InputError on anything else. */
   optional(key: string, fallback?: number): number | undefined {
     this.seen.add(key);
@@ -135,4 +141,18 @@ export class ConfigReader {
   fail(message: string): never {
     throw new InputError(`${this.where}: ${message}`);
   }
+}
+
+/** Refuses checkpoints in forms that no graph here computes. Throws InputError with the key. */
+export function refuseForms(c: ConfigReader): void {
+  if (asks(c.get("quantization_config")))
+    c.fail(`"quantization_config": a quantized checkpoint has to be dequantized first`);
+  for (const key of ["add_cross_attention", "is_encoder_decoder"]) c.only(key, false);
+}
+
+/** Width of each attention head. Throws InputError where the heads do not divide the hidden size. */
+export function headWidth(c: ConfigReader, hiddenSize: number, heads: number): number {
+  if (hiddenSize % heads !== 0)
+    c.fail(`a hidden size of ${hiddenSize} cannot be parted among ${heads} attention heads`);
+  return hiddenSize / heads;
 }

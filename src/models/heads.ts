@@ -3,7 +3,6 @@ import { InputError } from "../errors.js";
 import {
   add,
   concat,
-  constant,
   div,
   gather,
   gatherElements,
@@ -13,14 +12,12 @@ import {
   matmul,
   mul,
   reshape,
-  sigmoid,
-  softmax,
   sqrt,
   sub,
   type Tensor,
   tokenLogprob,
 } from "../graph/index.js";
-import type { ModelConfig } from "./config.js";
+import type { ModelConfig, ScoreHeadConfig } from "./config.js";
 import { labelIndex } from "./labels.js";
 import type { Model } from "./model.js";
 import type { PackedBatch } from "./packing.js";
@@ -119,41 +116,34 @@ export function completionFeeds(batch: PackedBatch, chunks: number): Record<stri
   return feeds;
 }
 
+/** Head of a score model. Throws InputError where the model has none. */
+export function scoreHead({ score, architecture }: ModelConfig, where: string): ScoreHeadConfig {
+  if (score) return score;
+  throw new InputError(
+    `${where}: ${architecture} gives no scores; a score model is …ForSequenceClassification, or LlamaForScore`,
+  );
+}
+
 /** Outputs of a score model's head at each sequence's last token that is no padding: [S, labels]. */
 export function labelLogits(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
-  if (!config.score)
-    throw new InputError(
-      `${where}: ${config.architecture} gives no scores; a score model is …ForSequenceClassification, or LlamaForScore`,
-    );
-  const { module, labels } = config.score;
-  const count = labels?.names.length ?? 1;
+  const { module, labels, normalize } = scoreHead(config, where);
+  const count = labels.names.length;
   const h = gather(hidden, input("last_rows", "int32", ["S"]));
-  const logits = matmul(h, p.tensor(`${module}.weight`, [count, config.hiddenSize]), { transB: true });
-  return p.has(`${module}.bias`) ? add(logits, p.tensor(`${module}.bias`, [count])) : logits;
-}
-
-/** Scores of sequences [S]. Throws InputError where the head has several labels and none is read. */
-export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
-  const logits = labelLogits(config, p, hidden, where);
-  const { normalize, labels, reads } = config.score!;
-  const count = labels?.names.length ?? 1;
-  const { index, activation } = reads ?? {
-    index: labels ? labelIndex(labels, undefined, where) : 0,
-    activation: "none",
-  };
-  const values = activation === "softmax" ? softmax(logits) : activation === "sigmoid" ? sigmoid(logits) : logits;
-  const chosen = constant(
-    Float32Array.from({ length: count }, (_, i) => +(i === index)),
-    [count, 1],
-  );
-  let scores = reshape(count === 1 ? values : matmul(values, chosen), ["S"]);
-  if (!normalize) return scores;
+  let logits = matmul(h, p.tensor(`${module}.weight`, [count, config.hiddenSize]), { transB: true });
+  if (p.has(`${module}.bias`)) logits = add(logits, p.tensor(`${module}.bias`, [count]));
+  if (!normalize) return logits;
   // Safe-RLHF keeps statistics of its scores beside the weights.
-  if (normalize === "affine") scores = sub(scores, p.tensor("normalizer.mean", [1]));
-  return div(scores, sqrt(p.tensor("normalizer.var", [1])));
+  if (normalize === "affine") logits = sub(logits, p.tensor("normalizer.mean", [1]));
+  return div(logits, sqrt(p.tensor("normalizer.var", [1])));
 }
 
-/** The feed of `sequenceScores` for a batch. */
+/** Scores of sequences [S]. Throws InputError where the head has several labels. */
+export function sequenceScores(config: ModelConfig, p: Parameters, hidden: Tensor, where: string): Tensor {
+  labelIndex(scoreHead(config, where).labels, undefined, where);
+  return reshape(labelLogits(config, p, hidden, where), ["S"]);
+}
+
+/** The feed of `labelLogits` for a batch. */
 export const scoreFeeds = (batch: PackedBatch): Record<string, HostTensor> => ({
   last_rows: { dtype: "int32", dims: [batch.scoredRows.length], data: Int32Array.from(batch.scoredRows) },
 });

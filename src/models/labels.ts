@@ -13,11 +13,17 @@ export interface Labels {
   readonly problem?: (typeof PROBLEMS)[number];
 }
 
-/** Functions that a label's score may come from: its logit, σ of it, or its share in the softmax over all labels. */
-export const activations = ["none", "sigmoid", "softmax"] as const;
+/** Labels of a head that has one output without a name, as Safe-RLHF's. */
+export const NAMELESS: Labels = { names: ["score"] };
 
-/** Function that a label's score comes from. */
-export type LabelActivation = (typeof activations)[number];
+/** Function that a label's score comes from: its logit as it is, σ of it, or its share in the softmax over all labels. */
+export type LabelActivation = "none" | "sigmoid" | "softmax";
+
+/** Reading of a head: the label whose value is the score, and what becomes of its logit. */
+export interface LabelReading {
+  readonly index: number;
+  readonly activation: LabelActivation;
+}
 
 /** Labels as config.json has them; transformers takes two where it says nothing. Throws InputError on ids with gaps. */
 export function readLabels(c: ConfigReader): Labels {
@@ -61,7 +67,7 @@ export function labelIndex({ names }: Labels, asked: string | undefined, where: 
  * Activation of a head where none is asked for: what it was trained with by "problem_type", else a single label's own value,
  * as a reward or a regression is, and the softmax over several, as in transformers' pipeline.
  */
-export function activationOf(labels: Labels, asked: LabelActivation | undefined, where: string): LabelActivation {
+function activationOf(labels: Labels, asked: LabelActivation | undefined, where: string): LabelActivation {
   if (asked === "softmax" && labels.names.length === 1)
     throw new InputError(`${where} has one label: a softmax over it is 1 whatever it reads; take none or sigmoid`);
   if (asked !== undefined) return asked;
@@ -70,8 +76,22 @@ export function activationOf(labels: Labels, asked: LabelActivation | undefined,
   return labels.names.length === 1 ? "none" : "softmax";
 }
 
+/**
+ * Reading of a head by what is asked for.
+ * @throws InputError, beginning with `where`, for a label that it does not have or that has to be named, or an activation
+ * that says nothing.
+ */
+export const readingOf = (
+  labels: Labels,
+  asked: { readonly label?: string; readonly activation?: LabelActivation },
+  where: string,
+): LabelReading => ({
+  index: labelIndex(labels, asked.label, where),
+  activation: activationOf(labels, asked.activation, where),
+});
+
 /** Value of one label from the logits of all. */
-export function labelValue(logits: ArrayLike<number>, index: number, activation: LabelActivation): number {
+export function labelValue(logits: ArrayLike<number>, { index, activation }: LabelReading): number {
   const logit = logits[index]!;
   if (activation === "none") return logit;
   if (activation === "sigmoid") return 1 / (1 + Math.exp(-logit));

@@ -1,4 +1,4 @@
-/** Memory that a model takes, estimated from its shape: rules of thumb beside measurements (docs/scale.md). */
+/** Memory that a model takes, estimated from its shape: rules of thumb, that of training beside measured peaks. */
 import type { ModelConfig } from "./config.js";
 import { LOGIT_BYTES } from "./heads.js";
 import { linearModules } from "./transformer.js";
@@ -22,11 +22,12 @@ export interface MemoryEstimate {
 export interface MemoryWork {
   /** Sequences decoded at a time. */
   readonly sequences: number;
-  /** Tokens of each, the prompt included. */
-  readonly tokens: number;
-  /** Pairs in one pass of a training, of twice so many sequences of `tokens`. */
+  /** Tokens of each one's prompt. */
+  readonly prompt: number;
+  /** Tokens of each response. */
+  readonly response: number;
+  /** Pairs in one pass of a training: a prompt with two responses, whose tokens of the prompt are there once. */
   readonly pairs: number;
-  readonly checkpointing: boolean;
 }
 
 const FLOAT = 4;
@@ -41,22 +42,21 @@ export function countParameters(config: ModelConfig): number {
   return blocks + vocabSize * hiddenSize * (tiedHead || score ? 1 : 2);
 }
 
-/**
- * Estimate for a model, at sizes that stand for all of a work's.
- */
+/** Estimate for a model, at sizes that stand for all of a work's. */
 export function estimateMemory(
   config: ModelConfig,
   parameters: number,
-  { sequences, tokens, pairs, checkpointing }: MemoryWork,
+  { sequences, prompt, response, pairs }: MemoryWork,
 ): MemoryEstimate {
   const { layers, keyValueHeads, headDim, vocabSize } = config;
   const weights = FLOAT * parameters;
   const cachePerToken = FLOAT * 2 * layers * keyValueHeads * headDim;
   // The cache grows by copies: measured, three of them are there together.
-  const sample = PROCESS + weights + 3 * sequences * tokens * cachePerToken + 3 * FLOAT * sequences * vocabSize;
-  const rows = 2 * pairs * tokens;
-  const pass = { rows, trees: pairs, longest: 2 * tokens, answered: rows, checkpointing };
-  const train = trainingMemory(config, parameters, pass);
+  const cache = 3 * sequences * (prompt + response) * cachePerToken;
+  const sample = PROCESS + weights + cache + 3 * FLOAT * sequences * vocabSize;
+  const longest = prompt + 2 * response;
+  const pass = { rows: pairs * longest, trees: pairs, longest, answered: 2 * pairs * response };
+  const train = trainingMemory(config, parameters, { ...pass, checkpointing: needsCheckpointing(config, pass) });
   return { parameters, weights, cachePerToken, sample, train, served: 2 * parameters };
 }
 
@@ -92,3 +92,10 @@ export function trainingMemory(
   const logits = 3 * Math.min(answered * vocabSize, LOGIT_FLOATS);
   return TRAINER + FLOAT * (parameters + rows * kept + attention + logits);
 }
+
+/** Memory in bytes that a training may take before layers are computed again in the backward pass. The bits stay the same. */
+const CHECKPOINT_ABOVE = 6 * 2 ** 30;
+
+/** Answer to whether a training computes layers again where its options leave that open. */
+export const needsCheckpointing = (config: ModelConfig, pass: Omit<TrainingPass, "checkpointing">): boolean =>
+  trainingMemory(config, countParameters(config), { ...pass, checkpointing: false }) > CHECKPOINT_ABOVE;

@@ -1,8 +1,8 @@
 /** From config.json to a `ModelConfig`: the class that it names decides the family, the family reads the rest. */
 import type { ModelConfig, ScoreHeadConfig } from "./config.js";
-import { asks, ConfigReader, type RawConfig } from "./configReader.js";
+import { ConfigReader, type RawConfig, refuseForms } from "./configReader.js";
 import { FAMILIES } from "./families/index.js";
-import { readLabels } from "./labels.js";
+import { NAMELESS, readLabels } from "./labels.js";
 
 const TASKS = ["ForCausalLM", "LMHeadModel", "ForSequenceClassification", "ForScore", "ModelForScore"];
 
@@ -29,10 +29,7 @@ export function readModelConfig(raw: RawConfig, where: string): ReadConfig {
     return c.fail(
       `architecture ${architecture} is not supported; supported are the ${Object.keys(FAMILIES).join(", ")} causal and score models`,
     );
-  if (asks(c.get("quantization_config")))
-    c.fail(`"quantization_config": a quantized checkpoint has to be dequantized first`);
-  c.only("add_cross_attention", false);
-  c.only("is_encoder_decoder", false);
+  refuseForms(c);
   const family = architecture.slice(0, architecture.length - task.length);
   const score = ["", "ForCausalLM", "LMHeadModel"].includes(task) ? undefined : readScoreHead(c, task);
   const config = { architecture, family, ...FAMILIES[family].readConfig(c), score };
@@ -49,6 +46,6 @@ function readScoreHead(c: ConfigReader, task: string): ScoreHeadConfig {
   for (const key of ["mean", "var", "momentum", "normalizer_type", "score_type", "score_bias", "bias"]) c.get(key);
   const width = c.get("score_dim") ?? 1;
   if (width !== 1) c.fail(`a score model has "score_dim" 1, this one has ${width}`);
-  if (c.get("do_normalize") !== true) return { module: "score_head" };
-  return { module: "score_head", normalize: c.get("score_type") === "cost" ? "scale" : "affine" };
+  if (c.get("do_normalize") !== true) return { module: "score_head", labels: NAMELESS };
+  return { module: "score_head", labels: NAMELESS, normalize: c.get("score_type") === "cost" ? "scale" : "affine" };
 }

@@ -108,8 +108,8 @@ export function transformer(config: ModelConfig, p: Parameters, x: TransformerIn
   return family.norm(config, p, hidden, names.finalNorm);
 }
 
-/** Turns queries or keys [N, n·headDim] by the angles of their positions. */
-function rotation(
+/** Turn of queries or keys [N, n·headDim] by the angles of their positions. */
+export function rotation(
   rope: RopeConfig,
   headDim: number,
   { positions, maxLength }: Pick<TransformerInputs, "positions" | "maxLength">,

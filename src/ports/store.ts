@@ -12,6 +12,7 @@ import type {
   SampleRow,
   ScoreRow,
   ScoreTable,
+  ShareRow,
   SolveRow,
   Split,
   TrainingRow,
@@ -150,6 +151,8 @@ export interface RunStore {
   training(policy: string): Promise<TrainingRow | undefined>;
   setEvaluations(policy: string, rows: readonly EvaluationRow[]): Promise<void>;
   evaluations(policy: string): Promise<EvaluationRow[]>;
+  setShares(policy: string, rows: readonly ShareRow[]): Promise<void>;
+  shares(policy: string): Promise<ShareRow[]>;
   addVerdicts(rows: readonly VerdictRow[]): Promise<void>;
   verdicts(judge: string, policy: string): Promise<VerdictRow[]>;
   setWinRates(policy: string, rows: readonly WinRateRow[]): Promise<void>;

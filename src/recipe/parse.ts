@@ -134,7 +134,7 @@ export function parseRecipeOf(methods: RecipeMethods, text: string, options: Par
         throw new InputError(
           `${place(key)}: '${dotted(key)}' is not read by a ${of.part.noun} of the kind '${of.value.kind}', only by ${others.join(", ")}: leave it out`,
         );
-      const near = nearest(unknown, knownKeys(schema, path, of?.value.kind));
+      const near = nearest(unknown, knownKeys(schema, raw, path));
       throw new InputError(
         `${place(key)}: unknown key '${dotted(key)}'${near ? `; did you mean '${dotted([...path, near])}'?` : ""}`,
       );
@@ -348,18 +348,24 @@ const kinds: Partial<Record<string, string>> = {
   object: "a group of keys",
 };
 
-/** The keys that a schema knows at a path. */
-function knownKeys(schema: z.ZodType, path: KeyPath, kind?: unknown): string[] {
-  let inner = unwrap(schema);
-  for (const key of path) {
-    if (inner instanceof z.ZodObject) inner = unwrap(inner.shape[String(key)]);
-    else if (inner instanceof z.ZodArray) inner = unwrap(inner.element as z.ZodType);
-  }
-  if (inner instanceof z.ZodDiscriminatedUnion) {
-    const options = inner.options as readonly z.ZodObject[];
-    inner = options.find((option) => option.shape.kind?.safeParse(kind).success) ?? options[0]!;
+/** The keys that a schema knows at a path of a value; of a part that comes in kinds, those of the kind that it is of. */
+function knownKeys(schema: z.ZodType, raw: unknown, path: KeyPath): string[] {
+  let inner = ofKind(schema, raw);
+  for (const [i, key] of path.entries()) {
+    if (inner instanceof z.ZodObject) inner = inner.shape[String(key)];
+    else if (inner instanceof z.ZodArray) inner = inner.element as z.ZodType;
+    else return [];
+    inner = ofKind(inner, at(raw, path.slice(0, i + 1)));
   }
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
+/** Schema without its wrappings; of a union, the kind that a value is of. */
+function ofKind(schema: z.ZodType, value: unknown): z.ZodType {
+  const inner = unwrap(schema);
+  if (!(inner instanceof z.ZodDiscriminatedUnion)) return inner;
+  const options = inner.options as readonly z.ZodObject[];
+  return options.find((option) => option.shape.kind?.safeParse(at(value, ["kind"])).success) ?? options[0]!;
 }
 
 function unwrap(schema: z.ZodType): z.ZodType {

@@ -58,7 +58,7 @@ interface Categorised {
 
 /** Check that categories are named where margins are asked on them, and nowhere else. */
 export function checkCategories({ prompts, evaluate, safety }: Categorised, fail: Fail): void {
-  const asked = safety.some((spec) => spec.kind === "part" && spec.category !== undefined);
+  const asked = safety.some((spec) => askedCategory(spec) !== undefined);
   const sources = [[["prompts"], prompts] as const, [["evaluate", "prompts"], evaluate.prompts] as const];
   for (const [path, source] of sources) {
     if (!source || asked === (source.category !== undefined)) continue;
@@ -74,6 +74,10 @@ export function checkCategories({ prompts, evaluate, safety }: Categorised, fail
 /** Test of whether a constraint is on a part of a scorer's scores. */
 export const isPart = <Spec extends { readonly kind: string }>(spec: Spec | PartSpec): spec is PartSpec =>
   spec.kind === "part";
+
+/** Category of prompts that a constraint is on; undefined where it is on all of them. */
+export const askedCategory = (spec: { readonly kind: string }): string | undefined =>
+  isPart(spec) ? spec.category : undefined;
 
 /** Scorers behind constraints, each once. */
 export function scorersBehind(constraints: readonly (ScorerSpec | PartSpec)[]): ScorerSpec[] {

@@ -45,7 +45,8 @@ const trainPrompts = z
   })
   .refine(oneSource, oneSourceMessage);
 
-const askedScorer = scorerSchema(marginFields);
+/** Safety scorer; that one of the keys for margins is there, `constraintsOf` checks, and editors by the mark. */
+const askedScorer = scorerSchema(marginFields).meta({ someOf: Object.keys(marginFields) });
 const preferences = preferenceSchema({});
 const preferenceConstraint = preferenceSchema({
   margin: z.number().describe("in units of β times the log-ratio of the safety model to the reference"),

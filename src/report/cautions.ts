@@ -3,7 +3,7 @@ import type { Arrival } from "../stages/arrival.js";
 import { type Condition, distinct, type PolicyFigures, type RunCounts } from "./figures.js";
 import { count, number, percent, plural, signed } from "./format.js";
 import { isNumber } from "./statistics.js";
-import type { Priced } from "./study/problems.js";
+import { aimsBeyond, type Priced } from "./study/problems.js";
 
 /** Data of the verdict. */
 export interface VerdictData {
@@ -93,10 +93,10 @@ function onProblem(problem: VerdictData["problems"][number], data: VerdictData):
     found.push(
       `For half of the prompts no more than ${number(ess)} of ${count(data.counts.responses)} responses carry ${isMany(data) ? whose(data, algorithm) : "the "}prediction: it is optimistic. A larger β or more responses would steady it.`,
     );
-  for (const { name, margin, largestMargin } of conditions)
+  for (const { name, margin, asked, largestMargin } of conditions)
     if (isNumber(largestMargin) && margin > nearLimit * largestMargin)
       found.push(
-        `The margin of ${name} is ${percent(margin / largestMargin)} of the largest gain that the samples reach (${number(largestMargin)}): near the limit λ* is unsteady.`,
+        `The ${aimsBeyond({ margin, asked }) ? `margin that the solve aims at in ${name}` : `margin of ${name}`} is ${percent(margin / largestMargin)} of the largest gain that the samples reach (${number(largestMargin)}): near the limit λ* is unsteady.`,
       );
   if (infeasibleResamples > 0)
     found.push(

@@ -1,7 +1,8 @@
 /** Logits of given texts by a classifier, in batches of like length. */
 import { InputError } from "../errors.js";
-import { type HostTensor, int64, type Runtime } from "../graph/index.js";
+import { float32, type HostTensor, int64, type Runtime } from "../graph/index.js";
 import { type Classifier, classifierGraph } from "../models/classifier.js";
+import { batchesByLength, requireFinite } from "./batches.js";
 
 /** Text as a classifier's tokenizer gives it. */
 export interface EncodedText {
@@ -16,24 +17,8 @@ export interface TextLogits {
   readonly logits: Float32Array;
 }
 
-/** Tokens of a batch, padding included; a longer text comes alone. */
-const TOKENS_PER_BATCH = 2048;
-
 /** What is added to the attention scores of tokens that are not seen. */
 const HIDDEN = -1e9;
-
-/** Indexes of texts in batches: longest first, so that those of a batch are of like length. */
-function batchesOf(texts: readonly EncodedText[]): number[][] {
-  const order = [...texts.keys()].sort((a, b) => texts[b]!.ids.length - texts[a]!.ids.length || a - b);
-  const batches: number[][] = [];
-  for (const index of order) {
-    const batch = batches.at(-1);
-    const longest = batch && texts[batch[0]!]!.ids.length;
-    if (batch && longest! * (batch.length + 1) <= TOKENS_PER_BATCH) batch.push(index);
-    else batches.push([index]);
-  }
-  return batches;
-}
 
 /** Feeds of every input that some encoder reads, for a batch padded to its longest text. */
 function feedsOf({ encoder }: Classifier, texts: readonly EncodedText[]): Record<string, HostTensor> {
@@ -58,7 +43,6 @@ function feedsOf({ encoder }: Classifier, texts: readonly EncodedText[]): Record
       local?.fill(0, row + first, row + Math.min(length, near + (encoder.window ?? 0) + 1));
     }
   }
-  const float = (data: Float32Array, dims: number[]): HostTensor => ({ dtype: "float32", dims, data });
   const places = Object.entries(encoder.relativePlaces?.(T) ?? {}).map(
     ([name, table]) => [name, int64(table, [1, 1, T, T])] as const,
   );
@@ -66,10 +50,10 @@ function feedsOf({ encoder }: Classifier, texts: readonly EncodedText[]): Record
     ids: int64(ids!, [B * T]),
     positions: int64(positions!, [B * T]),
     types: int64(types!, [B * T]),
-    mask: float(mask, [B, 1, T, T]),
-    ...(local && { local_mask: float(local, [B, 1, T, T]) }),
+    mask: float32(mask, [B, 1, T, T]),
+    ...(local && { local_mask: float32(local, [B, 1, T, T]) }),
     first_rows: { dtype: "int32", dims: [B], data: Int32Array.from({ length: B }, (_, b) => b * T) },
-    mean_weights: float(means, [B, 1, T]),
+    mean_weights: float32(means, [B, 1, T]),
     ...Object.fromEntries(places),
   };
 }
@@ -92,7 +76,7 @@ export async function* classify(
   const executable = await runtime.load({ outputs: { logits } });
   const width = labels.names.length;
   try {
-    for (const batch of batchesOf(texts)) {
+    for (const batch of batchesByLength(texts.map(({ ids }) => ids.length))) {
       const feeds = feedsOf(
         classifier,
         batch.map((index) => texts[index]!),
@@ -101,11 +85,7 @@ export async function* classify(
       const out = await executable.run(Object.fromEntries(read));
       for (const [i, index] of batch.entries()) {
         const found = (out.logits!.data as Float32Array).slice(i * width, (i + 1) * width);
-        const wrong = found.find((value) => !Number.isFinite(value));
-        if (wrong !== undefined)
-          throw new InputError(
-            `${where}: a text of ${texts[index]!.ids.length} tokens gets the logit ${wrong}: a weight of the model is NaN or infinite, or its activations overflow`,
-          );
+        requireFinite(found, { where, what: "logit", ids: () => texts[index]!.ids });
         yield { index, logits: found };
       }
     }

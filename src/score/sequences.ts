@@ -1,18 +1,20 @@
 /** Log-probabilities of given responses, and scores of given sequences. */
-import { InputError } from "../errors.js";
 import type { Executable, float32, Runtime } from "../graph/index.js";
 import {
   completionFeeds,
   completionLogprobs,
   headChunks,
+  labelLogits,
   scoreFeeds,
+  scoreHead,
   sequenceLogprobs,
-  sequenceScores,
 } from "../models/heads.js";
+import { type LabelReading, labelIndex, labelValue } from "../models/labels.js";
 import { type Model, requireLength } from "../models/model.js";
 import { pack, type TokenTree } from "../models/packing.js";
 import { Parameters } from "../models/parameters.js";
 import { packedInputs, transformer } from "../models/transformer.js";
+import { batchesByLength, requireFinite } from "./batches.js";
 
 /** Options of scoring sequences. */
 export interface SequenceOptions {
@@ -31,7 +33,6 @@ export interface SequenceValue {
   readonly value: number;
 }
 
-const TOKENS_PER_BATCH = 2048;
 interface Batch {
   readonly trees: readonly TokenTree[];
   /** Where each completion of the batch stands among the caller's. */
@@ -44,33 +45,29 @@ const treeLength = (tree: TokenTree): number => tree.completions.reduce((n, c) =
  * Trees of like length together, at most `tokensPerBatch` tokens each (a longer tree comes alone). Completions are
  * numbered through all trees in order.
  */
-export function batchTrees(trees: readonly TokenTree[], tokensPerBatch = TOKENS_PER_BATCH): Batch[] {
+export function batchTrees(trees: readonly TokenTree[], tokensPerBatch?: number): Batch[] {
   let next = 0;
-  const numbered = trees.map((tree) => {
-    const first = next;
-    next += tree.completions.length;
-    return { tree, first, length: treeLength(tree) };
-  });
-  numbered.sort((a, b) => b.length - a.length || a.first - b.first);
-  const batches: { trees: TokenTree[]; indexes: number[]; longest: number }[] = [];
-  for (const { tree, first, length } of numbered) {
-    let batch = batches.at(-1);
-    if (!batch || batch.longest * (batch.trees.length + 1) > tokensPerBatch) {
-      batch = { trees: [], indexes: [], longest: length };
-      batches.push(batch);
-    }
-    batch.trees.push(tree);
-    batch.indexes.push(...tree.completions.map((_, i) => first + i));
-  }
-  return batches;
+  const numbered = trees.map((tree) => ({ tree, indexes: tree.completions.map(() => next++) }));
+  return batchesByLength(trees.map(treeLength), tokensPerBatch).map((batch) => ({
+    trees: batch.map((at) => numbered[at]!.tree),
+    indexes: batch.flatMap((at) => numbered[at]!.indexes),
+  }));
+}
+
+/** Graph of values, and how a completion's is read. */
+interface Evaluation {
+  /** Name of the values, for messages. */
+  readonly what: string;
+  readonly load: (maxLength: number, chunks: number) => Promise<Executable>;
+  readonly feedsOf: (batch: ReturnType<typeof pack>, chunks: number) => Record<string, ReturnType<typeof float32>>;
+  /** Value of a completion from what the graph gives for it. */
+  readonly read: (row: Float32Array) => number;
 }
 
 async function* evaluate(
   model: Model,
   trees: readonly TokenTree[],
-  what: string,
-  load: (maxLength: number, chunks: number) => Promise<Executable>,
-  feedsOf: (batch: ReturnType<typeof pack>, chunks: number) => Record<string, ReturnType<typeof float32>>,
+  { what, load, feedsOf, read }: Evaluation,
   { tokensPerBatch }: SequenceOptions,
 ): AsyncGenerator<SequenceValue> {
   if (trees.length === 0) return;
@@ -92,23 +89,17 @@ async function* evaluate(
     for (const batch of batches) {
       const packed = pack(model.config, batch.trees);
       const { values } = await executable.run({ ...packed.feeds, ...feedsOf(packed, chunks) });
+      const data = values!.data as Float32Array;
+      const width = data.length / batch.indexes.length;
       for (const [i, index] of batch.indexes.entries()) {
-        const value = Number(values!.data[i]);
-        if (!Number.isFinite(value)) throw notFinite(model, what, value, completionOf(trees, index));
-        yield { index, value };
+        const row = data.subarray(i * width, (i + 1) * width);
+        requireFinite(row, { where: model.where, what, ids: () => completionOf(trees, index) });
+        yield { index, value: read(row) };
       }
     }
   } finally {
     await executable.release();
   }
-}
-
-/** The fault of a value that is NaN or infinite, with the model and the sequence it belongs to. */
-function notFinite(model: Model, what: string, value: number, ids: readonly number[]): InputError {
-  const begin = ids.slice(0, 8).join(", ");
-  return new InputError(
-    `${model.where}: the ${what} of a sequence of ${ids.length} tokens (${begin}${ids.length > 8 ? ", …" : ""}) is ${value}: a weight of the model is NaN or infinite, or its activations overflow`,
-  );
 }
 
 /** The whole sequence of a completion, numbered through the trees in order. */
@@ -142,19 +133,29 @@ export function treeLogprobs(
     const { p, hidden } = frozenTransformer(model, maxLength, options);
     return runtime.load({ outputs: { values: sequenceLogprobs(completionLogprobs(model, p, hidden, chunks)) } });
   };
-  return evaluate(model, trees, "log-probability", load, completionFeeds, options);
+  const read = ([value]: Float32Array) => value!;
+  return evaluate(model, trees, { what: "log-probability", load, feedsOf: completionFeeds, read }, options);
+}
+
+/** Options of scores. */
+export interface ScoreOptions extends SequenceOptions {
+  /** Label that is the score, and what becomes of its logit; by default the only one as it is. */
+  readonly reads?: LabelReading;
 }
 
 /** Scores of every completion of the trees after its prompt, as `treeLogprobs`. */
-export function treeScores(
+export async function* treeScores(
   runtime: Runtime,
   model: Model,
   trees: readonly TokenTree[],
-  options: SequenceOptions = {},
+  options: ScoreOptions = {},
 ): AsyncGenerator<SequenceValue> {
+  const { labels } = scoreHead(model.config, model.where);
+  const reads = options.reads ?? { index: labelIndex(labels, undefined, model.where), activation: "none" };
   const load = (maxLength: number) => {
     const { p, hidden } = frozenTransformer(model, maxLength, options);
-    return runtime.load({ outputs: { values: sequenceScores(model.config, p, hidden, model.where) } });
+    return runtime.load({ outputs: { values: labelLogits(model.config, p, hidden, model.where) } });
   };
-  return evaluate(model, trees, "score", load, scoreFeeds, options);
+  const read = (logits: Float32Array) => labelValue(logits, reads);
+  yield* evaluate(model, trees, { what: "score", load, feedsOf: scoreFeeds, read }, options);
 }

@@ -12,6 +12,7 @@ import { lookLevels } from "../evaluate/sequential.js";
 import { snakeRow } from "../ports/columns.js";
 import type { CalibrationRow, Split, StrengthRow } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
+import { askedCategory } from "../recipe/parts.js";
 import { keepForecast } from "./aim.js";
 import { billed } from "./bill.js";
 import { collectSamples, collectScores, type Task } from "./collect.js";
@@ -19,7 +20,7 @@ import { type Confidence, confidenceOf } from "./confidence.js";
 import type { Context, Problem } from "./context.js";
 import { evaluationRounds } from "./evaluate.js";
 import { errorSquared, gainsOn, meanOf, roundsOf, safetyGains } from "./gains.js";
-import { promptsOf } from "./parts.js";
+import { withinCategory } from "./parts.js";
 import { atStrength, withOpened } from "./policies.js";
 import { trainScores } from "./score.js";
 import { scorerOpener } from "./scorers.js";
@@ -132,7 +133,8 @@ async function testAt(
   const { run, emit } = context;
   const { evaluate } = run.recipe;
   const rounds = roundsOf(evaluate.num_samples, looks);
-  const heldOut = await Promise.all(problem.safety.map((spec) => promptsOf(run, "held-out", spec)));
+  const all = await run.prompts("held-out");
+  const heldOut = problem.safety.map((spec) => withinCategory(all, askedCategory(spec)).size);
   const chanceOf = verdictChance(heldOut, evaluate.num_samples, asked.confidence);
   const at = (round: number, gains: readonly Gain[]) => {
     const fractions = rounds.slice(0, round + 1).map((responses) => responses / evaluate.num_samples);

@@ -51,7 +51,7 @@ export async function checkRecipe(recipe: Recipe, world: World): Promise<CheckEv
       () => world.openSampler(ref),
       async (open) => {
         const rows = await choosePrompts(recipe, world, open);
-        checkPromptCategories(recipe.safety, rows);
+        checkPromptCategories(recipe, rows);
         const train = rows.filter(({ split }) => split === "train");
         const sampler = await open();
         return { rows, train, ...(await trySampling(sampler, train.slice(0, TRIED.prompts), recipe)) };

@@ -82,7 +82,7 @@ export async function evaluatePolicy(
   const rows = await evaluate(run, reference, policy, problem, scorers);
   await run.setEvaluations(policy, rows);
   const shares = await unsafeShares(run, policy, unsafeBy(recipe, scorers), options.confidence);
-  await run.replace("shares", { policy }, shares);
+  await run.setShares(policy, shares);
   if (shares.length > 0) emit({ event: "shares", rows: shares.map(snakeRow) });
   emit({ event: "evaluation", rows: rows.map(snakeRow) });
   // Verdicts on the margins do not wait for judges, who may fail.

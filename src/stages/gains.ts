@@ -4,7 +4,7 @@ import type { Gain } from "../evaluate/fixedSequence.js";
 import { pairedDifferences } from "../evaluate/improvement.js";
 import type { Split } from "../ports/rows.js";
 import type { RunStore } from "../ports/store.js";
-import { isPart, type PartSpec } from "../recipe/parts.js";
+import { askedCategory, type PartSpec } from "../recipe/parts.js";
 import { reference } from "./collect.js";
 import { isShare, shareRange, withinCategory } from "./parts.js";
 
@@ -49,21 +49,20 @@ export async function safetyGains(
 ): Promise<Gain[]> {
   const names = safety.map(({ name }) => name);
   const { prompts, gains } = await gainsByPrompt(run, of, names);
-  const total = (await run.prompts(of.split)).length;
-  return Promise.all(
-    safety.map(async (spec, j): Promise<Gain> => {
-      const { name, margin } = spec;
-      if (!isPart(spec) || spec.category === undefined)
-        return { name, margin, differences: gains[j], ...(isShare(spec) && { range: shareRange }) };
-      const inside = await withinCategory(run, of.split, spec.category);
-      const share = inside.size / total;
-      return {
-        name,
-        margin,
-        differences: gains[j].filter((_, x) => inside.has(prompts[x])).map((gain) => gain * share),
-      };
-    }),
-  );
+  const all = await run.prompts(of.split);
+  return safety.map((spec, j): Gain => {
+    const { name, margin } = spec;
+    const category = askedCategory(spec);
+    if (category === undefined)
+      return { name, margin, differences: gains[j], ...(isShare(spec) && { range: shareRange }) };
+    const inside = withinCategory(all, category);
+    const share = inside.size / all.length;
+    return {
+      name,
+      margin,
+      differences: gains[j].filter((_, x) => inside.has(prompts[x])).map((gain) => gain * share),
+    };
+  });
 }
 
 /** Mean of a list. */

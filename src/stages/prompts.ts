@@ -5,7 +5,7 @@ import type { GivenPrompt, Sampler } from "../ports/policy.js";
 import type { PromptRow, Split } from "../ports/rows.js";
 import type { World } from "../ports/world.js";
 import { Random } from "../random.js";
-import type { PromptSource, Recipe } from "../recipe/parse.js";
+import { nearest, type PromptSource, type Recipe } from "../recipe/parse.js";
 import { templateVariables } from "../text/messages.js";
 import type { Row, Text } from "../text/rows.js";
 import { confidenceOf, fewestPrompts, wantedPrompts } from "./confidence.js";
@@ -19,7 +19,7 @@ export async function ensurePrompts({ run, world, emit }: Context, open: () => P
   for (const message of [
     tooFew(run.recipe, rows),
     unreadVariables(run.recipe, rows),
-    checkPromptCategories(run.recipe.safety, rows),
+    checkPromptCategories(run.recipe, rows),
   ])
     if (message) emit({ event: "notice", message });
   await run.addPrompts(rows);
@@ -131,11 +131,13 @@ function otherColumns(row: Row, prompt: Text, column: string): Row | undefined {
 /** @throws InputError for a row without its category. */
 function categoryOf(row: Row, column: string, where: string): string {
   const value = row[column];
-  if (value === undefined || value === null)
-    throw new InputError(
-      `${where}: no column '${column}', which prompts.category names (it has ${Object.keys(row).join(", ")})`,
-    );
-  return String(value);
+  if (value !== undefined && value !== null) return String(value);
+  const columns = Object.keys(row);
+  if (columns.includes(column)) throw new InputError(`${where}: '${column}', which 'category' names, holds nothing`);
+  const near = nearest(column, columns);
+  throw new InputError(
+    `${where}: no column '${column}', which 'category' names${near ? `; did you mean '${near}'?` : ""} (it has ${columns.join(", ")})`,
+  );
 }
 
 /** Mark of what a model is given: the prompt, and what its row says to the chat template. */

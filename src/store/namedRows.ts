@@ -11,6 +11,7 @@ import type {
   SampleRow,
   ScoreRow,
   ScoreTable,
+  ShareRow,
   SolveRow,
   Split,
   TrainingRow,
@@ -272,6 +273,15 @@ export abstract class NamedRows implements RunStore {
 
   evaluations(policy: string): Promise<EvaluationRow[]> {
     return this.select("evaluations", { policy });
+  }
+
+  async setShares(policy: string, rows: readonly ShareRow[]): Promise<void> {
+    for (const { scorer } of await this.shares(policy)) await this.replace("shares", { policy, scorer }, []);
+    await this.add("shares", rows);
+  }
+
+  shares(policy: string): Promise<ShareRow[]> {
+    return this.select("shares", { policy });
   }
 
   addVerdicts(rows: readonly VerdictRow[]): Promise<void> {

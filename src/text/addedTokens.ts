@@ -44,12 +44,11 @@ export function extraNamedTokens(tokenizerConfig: Json): Record<string, string> 
  * The contents of tokenizer.json with the tokens of tokenizer_config.json: those of `added_tokens_decoder` by their
  * ids' order, then the named ones, then the additional ones. A new token gets the next free id, whatever id the
  * config gives it; a known one takes the config's flags.
+ * @throws InputError for tokens of tokenizer.json that are not those of a tokenizer.
  */
 export function withAddedTokens(tokenizerJson: Json, tokenizerConfig: Json): Json {
-  const listed = tokenizerJson.added_tokens ?? [];
-  if (!Array.isArray(listed)) throw new InputError("tokenizer.json cannot be read: added_tokens is no list");
-  const added: AddedToken[] = [...listed];
-  const vocabulary = vocabularyOf(tokenizerJson);
+  const vocabulary = vocabularyOf(tokenizerJson.model);
+  const added = addedOf(tokenizerJson.added_tokens);
   let next = vocabulary.size;
   for (const id of vocabulary.values()) next = Math.max(next, id + 1);
   for (const { id } of added) next = Math.max(next, id + 1);
@@ -84,15 +83,47 @@ function flagsOf(token: unknown): Json {
   return Object.fromEntries(Object.entries(flags).filter(([, flag]) => typeof flag === "boolean"));
 }
 
-/** The ids of the model's own tokens. */
-function vocabularyOf(tokenizerJson: Json): ReadonlyMap<string, number> {
-  const vocab = (tokenizerJson.model as { vocab?: unknown } | undefined)?.vocab;
-  if (Array.isArray(vocab))
-    return new Map(
-      vocab.map((entry: unknown, id) => {
-        if (Array.isArray(entry) && typeof entry[0] === "string") return [entry[0], id];
-        throw new InputError(`tokenizer.json cannot be read: entry ${id} of its vocabulary is no token with a score`);
-      }),
-    );
-  return new Map(Object.entries((vocab ?? {}) as Record<string, number>));
+/** Largest id that a token may have: the encoder lists every id up to the largest. */
+const MOST_TOKENS = 10_000_000;
+
+const unreadable = (what: string): InputError => new InputError(`tokenizer.json cannot be read: ${what}`);
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Id of a token. Throws InputError where it is no whole number, or beyond all bounds. */
+function idOf(token: string, id: unknown): number {
+  if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= MOST_TOKENS) return id;
+  throw unreadable(
+    `the id of the token ${JSON.stringify(token)} is ${JSON.stringify(id)}, which is no whole number up to ${MOST_TOKENS}`,
+  );
+}
+
+/** Ids of the model's own tokens. Throws InputError for a vocabulary of another form. */
+function vocabularyOf(model: unknown): ReadonlyMap<string, number> {
+  if (!isObject(model)) throw unreadable(`"model" must be an object`);
+  const { vocab = {} } = model;
+  const ids = new Map<string, number>();
+  if (Array.isArray(vocab)) {
+    // A unigram model lists pairs of a token and its score, whose place is the id.
+    for (const [id, pair] of vocab.entries()) {
+      if (!Array.isArray(pair) || typeof pair[0] !== "string")
+        throw unreadable(`"vocab" must be an object of ids by token, or a list of pairs of a token and its score`);
+      ids.set(pair[0], id);
+    }
+    return ids;
+  }
+  if (!isObject(vocab)) throw unreadable(`"vocab" must be an object of ids by token`);
+  // The vocabulary is walked this once: it is as long as the opening of a tokenizer is slow.
+  for (const token of Object.keys(vocab)) ids.set(token, idOf(token, vocab[token]));
+  return ids;
+}
+
+/** Added tokens of tokenizer.json, in a list of its own. Throws InputError for a list of another form. */
+function addedOf(listed: unknown): AddedToken[] {
+  const added = listed ?? [];
+  if (!Array.isArray(added) || !added.every((token) => isObject(token) && typeof token.content === "string"))
+    throw unreadable(`"added_tokens" must be a list of objects with "content" and "id"`);
+  for (const { content, id } of added) idOf(content, id);
+  return [...added];
 }

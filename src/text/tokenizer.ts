@@ -61,7 +61,6 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
   const tokenizerConfig = (files.tokenizerConfig ?? {}) as Json;
   const config = (files.config ?? {}) as Json;
   const generationConfig = (files.generationConfig ?? {}) as Json;
-  requireTokens(files.tokenizerJson as Json);
   const exact = exactJson(withAddedTokens(files.tokenizerJson as Json, tokenizerConfig), tokenizerConfig);
   const encoder = makeEncoder(exact, tokenizerConfig);
   let layout: PairLayout | undefined;
@@ -150,35 +149,6 @@ export function makeTokenizer(files: TokenizerFiles): Tokenizer {
       }
     },
   };
-}
-
-/** Largest id that a token may have: the encoder lists every id up to the largest. */
-const MOST_TOKENS = 10_000_000;
-
-/**
- * Refuses a tokenizer.json whose tokens are not those of a tokenizer.
- * @throws InputError for lists of another form, and for a token whose id is no whole number or beyond all bounds.
- */
-function requireTokens({ model, added_tokens }: Json): void {
-  const refuse = (what: string) => new InputError(`tokenizer.json cannot be read: ${what}`);
-  const isObject = (value: unknown): value is Json =>
-    typeof value === "object" && value !== null && !Array.isArray(value);
-  if (!isObject(model)) throw refuse(`"model" must be an object`);
-  const { vocab = {} } = model;
-  // A unigram model lists pairs of a token and its score, whose place is the id.
-  if (Array.isArray(vocab)) {
-    if (!vocab.every((pair) => Array.isArray(pair) && typeof pair[0] === "string"))
-      throw refuse(`"vocab" must be an object of ids by token, or a list of pairs of a token and its score`);
-  } else if (!isObject(vocab)) throw refuse(`"vocab" must be an object of ids by token`);
-  const added = added_tokens ?? [];
-  if (!Array.isArray(added) || !added.every((token) => isObject(token) && typeof token.content === "string"))
-    throw refuse(`"added_tokens" must be a list of objects with "content" and "id"`);
-  const ids = [...(isObject(vocab) ? Object.entries(vocab) : []), ...added.map(({ content, id }) => [content, id])];
-  for (const [token, id] of ids)
-    if (!Number.isInteger(id) || id < 0 || id > MOST_TOKENS)
-      throw refuse(
-        `the id of the token ${JSON.stringify(token)} is ${JSON.stringify(id)}, which is no whole number up to ${MOST_TOKENS}`,
-      );
 }
 
 function makeEncoder(exact: Json, tokenizerConfig: Json): Encoder {

@@ -2,7 +2,7 @@
 import { InputError } from "../errors.js";
 import type { Runtime } from "../graph/index.js";
 import { headChunks } from "../models/heads.js";
-import { countParameters, trainingMemory } from "../models/memory.js";
+import { needsCheckpointing } from "../models/memory.js";
 import { type Model, requireLength } from "../models/model.js";
 import { Random } from "../random.js";
 import type { Example } from "./objectives/objective.js";
@@ -105,8 +105,8 @@ export class Stepper {
     const widest = widestBatch(all, options.batchSize);
     const graph = {
       maxLength: longest,
-      chunks: recordOf(objective).values === "scores" ? 1 : headChunks(widest.completionTokens, model.config.vocabSize),
-      checkpointing: options.checkpointing ?? memoryOf(model, widest) > CHECKPOINT_ABOVE,
+      chunks: recordOf(objective).values === "scores" ? 1 : headChunks(widest.answered, model.config.vocabSize),
+      checkpointing: options.checkpointing ?? needsCheckpointing(model.config, widest),
     };
     const step = await StepGraph.load(runtime, model, trainable, objective, { ...graph, gradient: true });
     const evaluator = evaluation.length
@@ -252,8 +252,8 @@ function widestBatch(examples: readonly Example[], batchSize: number) {
       .slice(0, batchSize)
       .reduce((a, b) => a + b, 0);
   return {
-    tokens: top(exampleTokens),
-    completionTokens: top((e) => exampleTokens(e) - e.prompt.length),
+    rows: top(exampleTokens),
+    answered: top((e) => exampleTokens(e) - e.prompt.length),
     trees: Math.min(batchSize, examples.length),
     longest: examples.reduce((most, e) => Math.max(most, exampleTokens(e)), 0),
   };
@@ -265,12 +265,4 @@ function decayed({ layout }: Trainable): Uint8Array {
   for (const { name, shape, offset, size } of layout.entries)
     if (shape.length < 2 || name.endsWith(".bias")) mask.fill(0, offset, offset + size);
   return mask;
-}
-
-/** Memory in bytes that a training may take before layers are computed again in the backward pass. The bits stay the same. */
-const CHECKPOINT_ABOVE = 6 * 2 ** 30;
-
-function memoryOf({ config }: Model, widest: ReturnType<typeof widestBatch>): number {
-  const { tokens: rows, completionTokens: answered, trees, longest } = widest;
-  return trainingMemory(config, countParameters(config), { rows, answered, trees, longest, checkpointing: false });
 }

@@ -1,5 +1,5 @@
 /** Commands that work on a server: a double of vLLM's protocol. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -64,6 +64,15 @@ test("generate and logprobs on a server that breaks off: given again, they ask f
     ...["generate", ...(await serve()), ...sampling, "--seed", "6", "--prompts", prompts, "--output", output],
   );
   expect(other.status).not.toBe(0);
+  await server.close();
+  // Answers are tokens: those of another tokenizer are not these.
+  cpSync(llama, join(folder, "tokenizer"), { recursive: true });
+  const foreign = await dualign(
+    ...["generate", ...(await serve()), ...sampling, "--tokenizer", join(folder, "tokenizer")],
+    ...["--prompts", prompts, "--output", output],
+  );
+  expect(foreign.stderr).toMatch(/\.partial holds the answers to another command/);
+  expect(foreign.status).not.toBe(0);
   await server.close();
 
   expect((await ask()).status).toBe(0);

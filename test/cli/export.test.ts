@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
-import { trainerExports } from "../../src/files/exports/index.js";
+import { trainerExports, writeExport } from "../../src/files/exports/index.js";
 import { drawLabels, type PairsExport } from "../../src/files/exports/pairs.js";
 import { runMethod } from "../../src/methods/methods.js";
 import type { LabelledPair } from "../../src/ports/trainer.js";
@@ -146,4 +146,17 @@ test("prompts that a trainer has no form for are refused", () => {
   expect(() => trainerExports.llamafactory.files(mixed)).toThrow(/one or the other/);
   const tools = given([pair(1, [...user, { role: "tool", content: "5" }])]);
   expect(() => trainerExports.llamafactory.files(tools)).toThrow(/pair 1: its prompt has the roles user, tool/);
+});
+
+test("what a trainer does not take as it is, is told", () => {
+  const tools = [{ type: "function", function: { name: "f" } }];
+  const [plain, called] = [pair(1, user), pair(1, user)];
+  const withTools = given([plain, { ...called, chosen: { ...called.chosen, row: { tools } } }], { lora_alpha: 16.5 });
+  expect(withTools.drawn.templated).toBe(1);
+  for (const trainer of ["trl", "openrlhf", "llamafactory"] as const) {
+    const { notes } = trainerExports[trainer].files(withTools);
+    expect(notes.filter((note) => note.includes("16.5"))).toHaveLength(1);
+    const out = join(folder, `told-${trainer}`);
+    expect(writeExport(out, trainer, withTools).notes.filter((note) => note.includes("tools"))).toHaveLength(1);
+  }
 });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { openModelFolder } from "../../src/files/modelFolder.js";
 import { type Classifier, classifierFlops, readClassifier } from "../../src/models/classifier.js";
+import type { RawConfig } from "../../src/models/configReader.js";
 import { bucketOf } from "../../src/models/encoders/debertaV2.js";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { classify } from "../../src/score/classify.js";
@@ -64,6 +65,18 @@ describe("classifiers compute what transformers computes", () => {
       expect(buckets.map((_, distance) => bucketOf(distance, { size, far }))).toEqual(buckets);
       expect(bucketOf(-40, { size, far })).toBe(-buckets[40]!);
     }
+  });
+
+  test.each([
+    ["bert", { num_hidden_layers: 2.5 }, /"num_hidden_layers"/],
+    ["bert", { num_hidden_layers: 1e9 }, /"num_hidden_layers"/],
+    ["distilbert", { dim: 32.5 }, /"dim"/],
+    ["modernbert", { global_attn_every_n_layers: 1.5 }, /"global_attn_every_n_layers"/],
+    ["deberta-v3", { position_buckets: "8" }, /"position_buckets"/],
+    ["deberta-v3", { max_relative_positions: 0.5 }, /"max_relative_positions"/],
+  ])("a size of %s that is no whole number, or beyond all bounds, is named: %o", (name, changes, message) => {
+    const config = { ...goldenJson<RawConfig>(`classifiers/${name}/config.json`), ...changes };
+    expect(() => readClassifier(config, "config.json")).toThrow(message);
   });
 
   test("a token costs two operations for each weight that it is multiplied with", async () => {

@@ -18,7 +18,7 @@ const QWEN = { architectures: ["Qwen2ForCausalLM"], sliding_window: 16, use_slid
 describe("what config.json leaves out", () => {
   test("labels: transformers means two", () => {
     const labels = (more: object) =>
-      read({ architectures: ["LlamaForSequenceClassification"], ...more }).score?.labels?.names;
+      read({ architectures: ["LlamaForSequenceClassification"], ...more }).score?.labels.names;
     expect(labels({})).toEqual(["LABEL_0", "LABEL_1"]);
     expect(labels({ num_labels: 1 })).toEqual(["LABEL_0"]);
     expect(labels({ id2label: { 1: "bad", 0: "good" }, num_labels: 2 })).toEqual(["good", "bad"]);

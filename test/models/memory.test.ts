@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ModelConfig } from "../../src/models/config.js";
-import { countParameters, trainingMemory } from "../../src/models/memory.js";
+import { countParameters, estimateMemory, needsCheckpointing, trainingMemory } from "../../src/models/memory.js";
 import { readModelConfig } from "../../src/models/readConfig.js";
 
 /** SmolLM2-135M's shape. */
@@ -30,4 +30,27 @@ test.each([
 ])("training takes the memory that is estimated: %o", (pass, measured) => {
   const estimate = trainingMemory(config, countParameters(config), pass) / 2 ** 30;
   expect(Math.abs(estimate / measured - 1)).toBeLessThan(0.15);
+});
+
+test("an estimate is of the passes that the trainer makes: prompts once in a pair, layers computed again above 6 GiB", () => {
+  const work = { sequences: 64, prompt: 128, response: 128, pairs: 4 };
+  const pass = { rows: 4 * (128 + 256), trees: 4, longest: 128 + 256, answered: 8 * 128 };
+  const large: ModelConfig = {
+    ...config,
+    layers: 24,
+    hiddenSize: 2048,
+    intermediateSize: 8192,
+    heads: 32,
+    headDim: 64,
+  };
+  for (const [one, checkpointing] of [
+    [config, false],
+    [large, true],
+  ] as const) {
+    const parameters = countParameters(one);
+    expect(needsCheckpointing(one, pass)).toBe(checkpointing);
+    expect(estimateMemory(one, parameters, work).train).toBe(
+      trainingMemory(one, parameters, { ...pass, checkpointing }),
+    );
+  }
 });

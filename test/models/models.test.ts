@@ -67,16 +67,14 @@ describe("score models compute what transformers and Safe-RLHF's layout compute"
     const cases = goldenJson<{ ids: number[]; logits: number[] }[]>("score-labels/qwen2/cases.json");
     const trees = cases.map(({ ids }) => ({ prompt: ids.slice(0, 2), completions: [ids.slice(2)] }));
     const model = await openGolden("score-labels/qwen2");
-    const score = model.config.score!;
-    expect(score.labels?.names).toEqual(["safe", "borderline", "unsafe"]);
+    expect(model.config.score?.labels.names).toEqual(["safe", "borderline", "unsafe"]);
     const share = (x: number[], i: number) => Math.exp(x[i]!) / x.reduce((sum, v) => sum + Math.exp(v), 0);
     for (const [activation, right] of [
       ["none", (x: number[]) => x[2]!],
       ["sigmoid", (x: number[]) => 1 / (1 + Math.exp(-x[2]!))],
       ["softmax", (x: number[]) => share(x, 2)],
     ] as const) {
-      const reading = { ...model, config: { ...model.config, score: { ...score, reads: { index: 2, activation } } } };
-      for await (const { index, value } of treeScores(runtime, reading, trees))
+      for await (const { index, value } of treeScores(runtime, model, trees, { reads: { index: 2, activation } }))
         expect(Math.abs(value - right(cases[index]!.logits)), activation).toBeLessThan(CLOSE);
     }
     await expect(treeScores(runtime, model, trees).next()).rejects.toThrow(/has 3 labels: give the one .*"unsafe"/);

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { openTokenizer } from "../../src/files/modelFolder.js";
+import { parseRecipe } from "../../src/methods/recipe.js";
 import { type EndpointScorerOptions, openEndpointScorer } from "../../src/providers/endpoint/scorer.js";
 import { tokenizeScored } from "../../src/text/rows.js";
 
@@ -132,4 +133,18 @@ test.each<[string, unknown, RegExp]>([
 ])("refused at opening: %s", async (_, json, message) => {
   const { url } = await serve(() => ({ json }));
   await expect(scores({ endpoint: url, api: "classify", tokenizer: llama })).rejects.toThrow(message);
+});
+
+test.each<[Parameters<typeof scores>[0], string]>([
+  [{ endpoint: "http://127.0.0.1:9/v1", api: "classify" }, "tokenizer"],
+  [{ endpoint: "http://127.0.0.1:9/v1", api: "pooling", tokenizer: llama, text: "response" }, "text"],
+  [{ endpoint: "http://127.0.0.1:9/v1", api: "predict", model: "reward" }, "model"],
+  [{ endpoint: "http://127.0.0.1:9/v1", api: "predict", tokenizer: llama, text: "response" }, "tokenizer"],
+  [{ endpoint: "http://127.0.0.1:9/v1", api: "moderations", tokenizer: llama }, "tokenizer"],
+])("what a protocol needs or would not read is named before anything is asked: %o", async (options, key) => {
+  await expect(scores(options)).rejects.toThrow(`scorer 'reward': '${key}' is `);
+  const { endpoint, ...rest } = options;
+  const recipe = { model: "toy", prompts: { file: "p.jsonl" }, safety: [{ module: "s.mjs", margin: 1 }] };
+  const given = JSON.stringify({ ...recipe, reward: { ...rest, endpoint } });
+  expect(() => parseRecipe(given, { source: "r.yaml" })).toThrow(new RegExp(`reward\\.${key}`));
 });

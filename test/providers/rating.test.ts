@@ -14,8 +14,8 @@ interface Body {
   messages: { role: string; content: string }[];
   [field: string]: unknown;
 }
-/** Text of an answer, or its tokens with the likely ones of each place. */
-type Answer = string | { token: string; top: Record<string, number> }[];
+/** Text of an answer, or its tokens with the likely ones of each place, or words with which it is refused. */
+type Answer = string | { token: string; top: Record<string, number> }[] | { refuse: string };
 
 type Reply = (reply: string, body: Body, number: number) => Answer;
 
@@ -25,8 +25,14 @@ async function serve(answer: Reply) {
     let text = "";
     for await (const piece of request.setEncoding("utf8")) text += piece;
     const body = JSON.parse(text) as Body;
-    const reply = /<<<reply>>>\n([\s\S]*)\n<<<end of reply>>>/.exec(body.messages[1]!.content)![1]!;
+    const reply = /<<<reply>>>\n([\s\S]*)\n<<<end of reply>>>/.exec(
+      body.messages.map(({ content }) => content).join("\n"),
+    )![1]!;
     const said = answer(reply, body, asked.push(body) - 1);
+    if (typeof said === "object" && "refuse" in said) {
+      response.writeHead(400).end(JSON.stringify({ error: { message: said.refuse } }));
+      return;
+    }
     const content = typeof said === "string" ? said : said.map(({ token }) => token).join("");
     const logprobs = typeof said === "string" ? null : { content: said.map(place) };
     response.end(JSON.stringify({ choices: [{ message: { role: "assistant", content }, logprobs }] }));
@@ -89,6 +95,17 @@ test("an answer without a rating is asked for again; one that never has any coun
   await expect(ratings(options(url))).rejects.toThrow(/no rating from 1 to 9 3 times.*rather not.*'unreadable'/);
 });
 
+test("a server without a system role reads the rubric in the first turn, from then on at once", async () => {
+  const { asked, url } = await serve((_, { messages }) =>
+    messages[0]!.role === "system" ? { refuse: "System role not supported" } : "Rating: 6",
+  );
+  const { values } = await ratings(options(url));
+  expect(values).toEqual([6, 6, 6, 6]);
+  // The three replies of the probe, which go out together, are refused once each.
+  expect(asked.filter(({ messages }) => messages[0]!.role === "system")).toHaveLength(3);
+  expect(asked.at(-1)!.messages[0]!.content).toContain("Rate its manners.");
+});
+
 test("a model that never rates is refused before anything is sampled", async () => {
   const { url } = await serve(() => "no comment");
   await expect(openRating(options(url, { unreadable: 1 }))).rejects.toThrow(/any of three replies/);
@@ -115,6 +132,8 @@ test.each<[string, number | undefined]>([
   ["Rating: 3/10", undefined],
   ["8", 8],
   ["<think>Rating: 2</think>\nRating: 6", 6],
+  ["Thoughts that a template opened.\nRating: 2</think>", undefined],
+  ["<think>cut off before its end.\nRating: 2", undefined],
   ["Rating: 5\nNo, wait.\nRating: 6", 6],
   ["Rating: 12", undefined],
   ["Rating: -3", undefined],

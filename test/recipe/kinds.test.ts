@@ -47,6 +47,14 @@ test.each([
     /'safety\.0\.max_length' is not read by a scorer of the kind 'module', only by 'model'/,
   ],
   ["model: m, max_lenght: 4", /unknown key 'safety\.0\.max_lenght'; did you mean 'safety\.0\.max_length'/],
+  [
+    "model: m, share: { margin: 0.1, treshold: 1 }",
+    /unknown key 'safety\.0\.share\.treshold'; did you mean 'safety\.0\.share\.threshold'/,
+  ],
+  [
+    "preferences: { file: p.jsonl }, train: { max_stepz: 3 }",
+    /unknown key 'safety\.0\.train\.max_stepz'; did you mean 'safety\.0\.train\.max_steps'/,
+  ],
   ["model: m, max_length: 0", /'safety\.0\.max_length' must be above 0/],
 ])("a scorer {%s} is refused with its place", (scorer, message) => {
   expect(() => mocan(scorer)).toThrow(message);

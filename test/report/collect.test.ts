@@ -316,6 +316,35 @@ test("a run that has only solved reports its prediction; one that has not says w
   await again.close();
 });
 
+test("with a confidence the page has the margin that was asked and the forecast of the delivered policy", async () => {
+  const folder = join(parent, "confident");
+  const recipe = parseRecipe(
+    recipeText
+      .replace("confidence: none", "confidence: 0.9\ncalibrate: { num_prompts: 60 }")
+      .replace("held_out: 12, limit: 24", "held_out: 60, limit: 40"),
+    { source: "toy.yaml" },
+  );
+  const many: World = {
+    ...world,
+    readPrompts: async () => Array.from({ length: 160 }, (_, i) => ({ prompt: `plain ${i}`, row: {} })),
+  };
+  const started = await startRun(folder, { recipe, recipeText: "", versions: {} });
+  await runMethod({ run: started, world: many, emit: () => {} });
+  const { headline, verdict } = await gatherPage(started, { date });
+  const [aim] = await started.select("aims", { policy: "aligned" });
+  const forecast = (await started.prediction("aligned"))!;
+  await started.close();
+  const asked = recipe.safety.map(({ margin }) => margin);
+  const [policy] = verdict.policies;
+  expect(policy.safety.map(({ margin }) => margin)).toEqual(asked);
+  expect(headline.conditions.map(({ margin }) => margin)).toEqual(asked);
+  expect(aim.aimed[0]).toBeGreaterThan(asked[0]!);
+  expect(verdict.problems[0].conditions[0].margin).toBeGreaterThan(asked[0]!);
+  expect(policy.safety.map(({ predicted }) => predicted)).toEqual([...forecast.safetyGain]);
+  expect(policy.safety[0].predictedInterval).toEqual([forecast.safetyLow[0], forecast.safetyHigh[0]]);
+  expect([policy.reward.predicted, policy.kl.predicted]).toEqual([forecast.rewardGain, forecast.kl]);
+});
+
 test("a run from preferences alone says what its margins ask for, and bills the models it trained first", async () => {
   const folder = join(parent, "preferences");
   const recipe = toyPecanRecipe();

@@ -50,6 +50,7 @@ function fakeProblem(constraints: number, repeats?: number) {
 const priced = ({ conditions, solution }: ReturnType<typeof fakeProblem>, meaning?: string) =>
   conditions.map((condition, j) => ({
     ...condition,
+    asked: condition.margin,
     lambda: solution.lambda[j],
     lambdaInterval: [solution.lambda[j] * 0.86, solution.lambda[j] * 1.17] as const,
     meaning: meaning && `${condition.name}: margin ${condition.margin} asks for so much`,

@@ -149,6 +149,15 @@ describe("a recipe that cannot be meant is refused", () => {
     expect(error(safety, options)).toMatch(message);
   });
 
+  test("a column of categories that is not there names its row and the nearest; a long list of them is cut", async () => {
+    const mistyped = recipeOf(parts, { category: ", category: kid" });
+    await expect(finish(await RunMemory.start(mistyped, { path: folder }))).rejects.toThrow(/no column 'kid'.*'kind'/);
+    const all = recipeOf(parts, { category: ", category: prompt" });
+    const error = await finish(await RunMemory.start(all, { path: folder })).catch(String);
+    expect(error).toMatch(/toy\.jsonl: .*'risky', which has 0 .*prompt 0, .* \(\d+ in all\)/);
+    expect(error).not.toContain("prompt 99");
+  });
+
   test("a category without prompts, before anything is sampled", async () => {
     const run = await RunMemory.start(recipeOf("  - { name: h, model: safety, categories: { rysky: 0 } }"), {
       path: folder,

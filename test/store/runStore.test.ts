@@ -158,6 +158,30 @@ describe.each(Object.entries(stores))("the run in %s", (_, open) => {
     expect((await run.evaluations("aligned")).map(({ scorer }) => scorer)).toEqual(["z", "kl", "b"]);
   });
 
+  test("keeps what another attempt measured of the same policy by a scorer that is another one since", async () => {
+    const evaluation = (aligned: number): RowOf<"evaluations"> => ({
+      ...{ policy: "aligned", scorer: "witness", role: "safety", reference: 0, aligned, predicted: null, measured: 1 },
+      ...{ low: 0, high: 2, margin: null, verdict: null },
+    });
+    const share = (after: number): RowOf<"shares"> => ({
+      ...{ policy: "aligned", scorer: "witness", threshold: 0, before: 0.5, beforeLow: 0, beforeHigh: 1 },
+      ...{ after, afterLow: 0, afterHigh: 1, change: 0, changeLow: -1, changeHigh: 1 },
+    });
+    const measure = async (at: RunStore, value: number) => {
+      await at.setEvaluations("aligned", [evaluation(value)]);
+      await at.setShares("aligned", [share(value)]);
+    };
+    const rowNames = { witness: "witness@2" };
+    await measure(run, 0.25);
+    const next = await run.begin({ recipe: toyRecipe(), recipeText: "", takenOver: [], rowNames });
+    await measure(next, 0.5);
+    await measure(next, 0.75);
+    for (const [at, value] of [[run, 0.25] as const, [next, 0.75] as const]) {
+      expect(await at.evaluations("aligned")).toEqual([evaluation(value)]);
+      expect(await at.shares("aligned")).toEqual([share(value)]);
+    }
+  });
+
   test("adds up the costs of the same work", async () => {
     const cost = { policy: "reference", activity: "sample", flopsPerToken: null, peakMemoryBytes: null };
     await run.addCost({ ...cost, seconds: 1 });

@@ -557,16 +557,16 @@ export const targets = {
   },
 
   async journal(random, dir, load) {
-    const { Journal } = await load("cli/jobs/journal");
+    const { AnswerJournal } = await load("cli/jobs/answerJournal");
     const output = join(dir, "out.jsonl");
-    const first = new Journal(output, { job: 1 });
+    const first = new AnswerJournal(output, { job: 1 });
     const coming = async function* () {
       for (let index = 0; index < 4; index++) yield { index, value: index / 3 };
     };
     await all(first.keep(coming()));
     const file = `${output}.partial`;
     writeFileSync(file, mutateBytes(read(file), random, { most: 1 }));
-    const { kept } = new Journal(output, { job: 1 });
+    const { kept } = new AnswerJournal(output, { job: 1 });
     // A line too many is taken for an answer where it is whole; what is asked again is no loss.
     if (kept.length > 5) throw new Wrong(`kept ${JSON.stringify(kept)}`);
   },

@@ -4,7 +4,7 @@ import type { PlacedRow } from "../../files/rows/placedRow.js";
 import { writeRows } from "../../files/rows/write.js";
 import type { RowValue } from "../../ports/policy.js";
 import type { CommandEvent } from "../progress.js";
-import type { Journal } from "./journal.js";
+import type { AnswerJournal } from "./answerJournal.js";
 
 /** Seconds since a time of `performance.now()`. */
 export const secondsSince = (start: number): number => (performance.now() - start) / 1000;
@@ -31,7 +31,7 @@ export class Notices {
 
 /** Values of rows from a server, each kept in a journal; those that an earlier call got are not asked for again. */
 export async function* journaled<R>(
-  journal: Journal<RowValue>,
+  journal: AnswerJournal<RowValue>,
   rows: readonly R[],
   ask: (rows: readonly R[]) => AsyncIterable<RowValue>,
 ): AsyncGenerator<RowValue> {

@@ -33,8 +33,8 @@ export interface DoctorJob {
   readonly ray?: string;
 }
 
-/** Work that memory is estimated for: the defaults of recipes. */
-const WORK = { sequences: 64, tokens: 256, pairs: 4, checkpointing: false };
+/** Work that memory is estimated for: the defaults of recipes, with prompts as long as the longest response. */
+const WORK = { sequences: 64, prompt: 128, response: 128, pairs: 4 };
 
 /** Events of an examination: notices, then the findings. */
 export async function* runDoctor(job: DoctorJob): AsyncGenerator<CommandEvent> {
@@ -134,11 +134,10 @@ function cudaLibrary(): boolean {
 async function examineModel(model: string): Promise<{ detail: string; value: DoctorEvent["memory"] }> {
   const { path, config: raw } = await openConfig(model);
   const { config } = readModelConfig(raw, join(path, "config.json"));
-  const here = existsSync(path) && !existsSync(join(path, "model.safetensors.index.json"));
-  const parameters =
-    here && existsSync(join(path, "model.safetensors"))
-      ? [...(await openModelFolder(model)).weights.values()].reduce((sum, { shape }) => sum + product(shape), 0)
-      : countParameters(config);
+  const whole = existsSync(join(path, "model.safetensors")) && !existsSync(join(path, "model.safetensors.index.json"));
+  const parameters = whole
+    ? [...(await openModelFolder(model)).weights.values()].reduce((sum, { shape }) => sum + product(shape), 0)
+    : countParameters(config);
   const estimate = estimateMemory(config, parameters, WORK);
   return {
     detail: `${config.architecture}, ${figureOf(parameters)} parameters`,

@@ -8,8 +8,8 @@ import { asUserTurn, type Row } from "../../text/rows.js";
 import type { GenerateJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
+import { AnswerJournal } from "./answerJournal.js";
 import { all, Notices, peakMemory, secondsSince } from "./common.js";
-import { Journal } from "./journal.js";
 
 /** Events of sampling: progress, then `done`. Rows come out in the order of the prompts. */
 export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEvent> {
@@ -32,7 +32,16 @@ export async function* runGenerate(job: GenerateJob): AsyncGenerator<CommandEven
       : await openServedPolicy({ spec: server, ref: model, needs, notice: notices.hear });
   // What a server has answered is kept until the output is written.
   const { batch_size: _, ...choosing } = sampling;
-  const journal = server && new Journal<PolicySample>(output, { prompts, choosing, seed, served: server.model, model });
+  const journal =
+    server &&
+    new AnswerJournal<PolicySample>(output, {
+      prompts,
+      choosing,
+      seed,
+      served: server.model,
+      tokenizer: server.tokenizer,
+      model,
+    });
   const kept = new Map<number, Set<number>>();
   for (const { promptIndex, sampleIndex } of journal?.kept ?? [])
     kept.set(promptIndex, (kept.get(promptIndex) ?? new Set()).add(sampleIndex));

@@ -6,8 +6,8 @@ import { asChat } from "../../text/rows.js";
 import type { LogprobsJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
+import { AnswerJournal } from "./answerJournal.js";
 import { journaled, Notices, writeFound } from "./common.js";
-import { Journal } from "./journal.js";
 import { givenResponse } from "./responses.js";
 
 /** Events of log-probabilities: progress, then `done`. */
@@ -22,7 +22,14 @@ export async function* runLogprobs(job: LogprobsJob): AsyncGenerator<CommandEven
     server === undefined
       ? await openWorld(job.device, notices.hear).openLogprobs(job.model)
       : await openServedPolicy({ spec: server, ref: job.model, needs, notice: notices.hear });
-  const journal = server && new Journal<RowValue>(output, { responses, served: server.model, model: job.model });
+  const journal =
+    server &&
+    new AnswerJournal<RowValue>(output, {
+      responses,
+      served: server.model,
+      tokenizer: server.tokenizer,
+      model: job.model,
+    });
   const found = journal ? journaled(journal, responses, model.logprobs) : model.logprobs(responses);
   const values = new Float64Array(rows.length);
   let done = 0;

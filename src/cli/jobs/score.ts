@@ -7,8 +7,8 @@ import { asChat } from "../../text/rows.js";
 import type { ScoreJob } from "../jobOptions.js";
 import type { CommandEvent } from "../progress.js";
 import { openWorld } from "../world.js";
+import { AnswerJournal } from "./answerJournal.js";
 import { journaled, Notices, writeFound } from "./common.js";
-import { Journal } from "./journal.js";
 import { givenResponse } from "./responses.js";
 
 /** Events of scoring: progress, then `done`. */
@@ -26,7 +26,7 @@ export async function* runScore(job: ScoreJob): AsyncGenerator<CommandEvent> {
   // What a server has answered is kept until the output is written.
   const journal =
     spec.kind === "endpoint" || spec.kind === "rating"
-      ? new Journal<RowValue>(job.output, { responses, ...scored(spec) })
+      ? new AnswerJournal<RowValue>(job.output, { responses, ...scored(spec) })
       : undefined;
   const found = journal ? journaled(journal, responses, scorer.score) : scorer.score(responses);
   const values = new Float64Array(rows.length);

@@ -2,7 +2,16 @@
 import { stringify } from "yaml";
 import { InputError } from "../../errors.js";
 import { contentText, type Message } from "../../text/messages.js";
-import type { PairsExport, TrainerFiles } from "./pairs.js";
+import {
+  alphaNotes,
+  hardLoss,
+  type PairsExport,
+  perDeviceNote,
+  type TrainerFiles,
+  takesMessages,
+  trainingArguments,
+  wholeAlpha,
+} from "./pairs.js";
 
 /** Names of messages' keys and roles, as its form `sharegpt` can read OpenAI's. */
 const tags = {
@@ -18,12 +27,7 @@ const tags = {
  * @throws InputError for prompts that its templates cannot write: messages other than turns of user and assistant.
  */
 export function llamaFactoryFiles({ model, beta, options, seed, drawn }: PairsExport): TrainerFiles {
-  const chat = drawn.pairs.map(({ prompt }) => typeof prompt !== "string");
-  if (chat.some((one) => one !== chat[0]))
-    throw new InputError(
-      "some prompts are texts and some are messages, and LLaMA-Factory takes one or the other: export for trl, or give the prompts one form",
-    );
-  const messages = chat[0] ?? false;
+  const messages = takesMessages(drawn, "LLaMA-Factory");
   const rows = drawn.pairs.map(({ prompt, chosen, rejected }, i) =>
     typeof prompt === "string"
       ? { instruction: prompt, input: "", chosen, rejected }
@@ -48,7 +52,6 @@ export function llamaFactoryFiles({ model, beta, options, seed, drawn }: PairsEx
           columns: { prompt: "instruction", query: "input", chosen: "chosen", rejected: "rejected" },
         },
   };
-  const { loss_type } = options;
   const config = {
     stage: "dpo",
     do_train: true,
@@ -63,31 +66,15 @@ export function llamaFactoryFiles({ model, beta, options, seed, drawn }: PairsEx
     ...(options.use_peft
       ? {
           lora_rank: options.lora_r,
-          lora_alpha: Math.round(options.lora_alpha),
+          lora_alpha: wholeAlpha(options),
           lora_dropout: options.lora_dropout,
           lora_target: options.lora_target_modules.join(","),
         }
       : {}),
     pref_beta: beta,
-    pref_loss: loss_type === "ipo" || loss_type === "hinge" ? loss_type : "sigmoid",
-    learning_rate: options.learning_rate,
-    lr_scheduler_type: options.lr_scheduler_type,
-    warmup_steps: options.warmup_steps,
-    weight_decay: options.weight_decay,
-    adam_beta1: options.adam_beta1,
-    adam_beta2: options.adam_beta2,
-    adam_epsilon: options.adam_epsilon,
-    max_grad_norm: options.max_grad_norm,
-    per_device_train_batch_size: options.per_device_train_batch_size,
-    gradient_accumulation_steps: options.gradient_accumulation_steps,
-    num_train_epochs: options.num_train_epochs,
-    max_steps: options.max_steps,
+    pref_loss: hardLoss(options),
+    ...trainingArguments(options, seed),
     disable_gradient_checkpointing: !options.gradient_checkpointing,
-    seed,
-    logging_steps: options.logging_steps,
-    save_strategy: options.save_steps > 0 ? "steps" : "no",
-    save_steps: Math.max(1, options.save_steps),
-    report_to: "none",
   };
   return {
     files: {
@@ -97,7 +84,8 @@ export function llamaFactoryFiles({ model, beta, options, seed, drawn }: PairsEx
     },
     command: "llamafactory-cli train config.yaml",
     notes: [
-      "Rows of a step are per device: on N devices divide gradient_accumulation_steps by N.",
+      perDeviceNote,
+      ...alphaNotes(options),
       messages
         ? "It reads the model's chat template into a template of its own, from a trial of a few messages. Where that differs (a default system prompt, another end), name one of its templates in config.yaml."
         : "Plain prompts go through its template empty, which puts no end token after responses.",

@@ -1,23 +1,21 @@
 /** Export for OpenRLHF's DPO (0.11): text and hard labels, and its command line. */
-import { InputError } from "../../errors.js";
-import { answer, jsonLines, type PairsExport, rowsOfStep, type TrainerFiles } from "./pairs.js";
+import {
+  alphaNotes,
+  jsonLines,
+  type PairsExport,
+  preferenceRows,
+  rowsOfStep,
+  type TrainerFiles,
+  takesMessages,
+  wholeAlpha,
+} from "./pairs.js";
 
 /**
  * Files that `openrlhf.cli.train_dpo` reads.
  * @throws InputError where some prompts are texts and others messages: it takes one or the other.
  */
 export function openRlhfFiles({ model, beta, options, seed, drawn }: PairsExport): TrainerFiles {
-  const chat = drawn.pairs.map(({ prompt }) => typeof prompt !== "string");
-  if (chat.some((one) => one !== chat[0]))
-    throw new InputError(
-      "some prompts are texts and some are messages, and OpenRLHF takes one or the other: export for trl, or give the prompts one form",
-    );
-  const messages = chat[0] ?? false;
-  const rows = drawn.pairs.map(({ prompt, chosen, rejected }) => ({
-    prompt,
-    chosen: answer(prompt, chosen),
-    rejected: answer(prompt, rejected),
-  }));
+  const messages = takesMessages(drawn, "OpenRLHF");
   const steps =
     options.max_steps > 0
       ? options.max_steps
@@ -51,7 +49,7 @@ export function openRlhfFiles({ model, beta, options, seed, drawn }: PairsExport
     ...(options.use_peft
       ? [
           ["--ds.lora.rank", options.lora_r],
-          ["--ds.lora.alpha", Math.round(options.lora_alpha)],
+          ["--ds.lora.alpha", wholeAlpha(options)],
           ["--ds.lora.dropout", options.lora_dropout],
           ["--ds.lora.target_modules", ...options.lora_target_modules],
         ]
@@ -66,7 +64,7 @@ deepspeed --module openrlhf.cli.train_dpo \\
   ${lines.join(" \\\n  ")} "$@"
 `;
   return {
-    files: { "pairs.jsonl": jsonLines(rows), "train.sh": script },
+    files: { "pairs.jsonl": jsonLines(preferenceRows(drawn)), "train.sh": script },
     command: "bash train.sh",
     notes: [
       "Every weight and gradient is bf16 or fp16 there: its DPO has no float32.",
@@ -84,6 +82,7 @@ deepspeed --module openrlhf.cli.train_dpo \\
             `Its length is whole epochs: ${epochs}, where the run's is ${options.max_steps > 0 ? `${options.max_steps} steps` : `${options.num_train_epochs} epochs`}.`,
           ]
         : []),
+      ...alphaNotes(options),
       "Warm-up is a share of the steps there: the ratio is the run's warmup_steps by its steps.",
     ],
   };

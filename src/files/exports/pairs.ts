@@ -1,4 +1,5 @@
 /** Pairs as trainers of others read them: text, and hard labels drawn by their probabilities. */
+import { InputError } from "../../errors.js";
 import type { LabelledPair } from "../../ports/trainer.js";
 import { Random } from "../../random.js";
 import type { DpoOptions, Training } from "../../recipe/options.js";
@@ -20,6 +21,8 @@ export interface DrawnPairs {
   readonly unfinished: number;
   /** Pairs whose probability left [0, 1] when the flips that `robust` takes for granted were taken out of it. */
   readonly clipped: number;
+  /** Pairs whose prompt comes with `tools` or `chat_template_kwargs`, which text does not carry. */
+  readonly templated: number;
 }
 
 /** Training that is exported. */
@@ -70,12 +73,15 @@ export function drawLabels(pairs: readonly LabelledPair[], options: DpoOptions, 
     const [better, worse] = kept ? [chosen, rejected] : [rejected, chosen];
     return { prompt, chosen: better.response, rejected: worse.response };
   });
-  return { pairs: drawn, flipped, unfinished, clipped };
+  const templated = pairs.filter(
+    ({ chosen: { row } }) => row?.tools != null || row?.chat_template_kwargs != null,
+  ).length;
+  return { pairs: drawn, flipped, unfinished, clipped, templated };
 }
 
 /** Sentences on what no trainer of text and hard labels keeps. */
 export function commonNotes({ adapter, temperature, options, guessed, drawn }: PairsExport): string[] {
-  const { pairs, flipped, unfinished, clipped } = drawn;
+  const { pairs, flipped, unfinished, clipped, templated } = drawn;
   const { loss_type } = options;
   return [
     `Labels are hard: each of the ${pairs.length} pairs has one label drawn by its probability, label_smoothing included. ${flipped} went to the less likely response. On average the gradient is that of soft labels; its variance is larger.`,
@@ -93,6 +99,11 @@ export function commonNotes({ adapter, temperature, options, guessed, drawn }: P
           `${unfinished} of ${2 * pairs.length} responses were cut at sampling.max_new_tokens. An end token is put after them, which the run does not do.`,
         ]
       : []),
+    ...(templated > 0
+      ? [
+          `${templated} of ${pairs.length} prompts come with tools or chat_template_kwargs, which the run's chat template read; they are not written.`,
+        ]
+      : []),
     ...(temperature === 1
       ? []
       : [`The run's policies are decoded at temperature ${temperature}; this training is at temperature 1.`]),
@@ -105,6 +116,63 @@ export function commonNotes({ adapter, temperature, options, guessed, drawn }: P
     "The order of the pairs is the trainer's own.",
   ];
 }
+
+/** Loss of trainers that know the sigmoid loss, ipo and hinge. Smoothing is in the drawn labels. */
+export const hardLoss = ({ loss_type }: DpoOptions): "sigmoid" | "ipo" | "hinge" =>
+  loss_type === "ipo" || loss_type === "hinge" ? loss_type : "sigmoid";
+
+/**
+ * Form of the prompts: true for messages, false for texts.
+ * @param trainer that takes one or the other, for the error.
+ * @throws InputError where some are of each form.
+ */
+export function takesMessages({ pairs }: DrawnPairs, trainer: string): boolean {
+  const chat = pairs.map(({ prompt }) => typeof prompt !== "string");
+  if (chat.some((one) => one !== chat[0]))
+    throw new InputError(
+      `some prompts are texts and some are messages, and ${trainer} takes one or the other: export for trl, or give the prompts one form`,
+    );
+  return chat[0] ?? false;
+}
+
+/** Rows of prompt, chosen and rejected, the answers in the prompt's form. */
+export const preferenceRows = ({ pairs }: DrawnPairs) =>
+  pairs.map(({ prompt, chosen, rejected }) => ({
+    prompt,
+    chosen: answer(prompt, chosen),
+    rejected: answer(prompt, rejected),
+  }));
+
+/** LoRA's scale as a whole number, the only form that these trainers take. */
+export const wholeAlpha = ({ lora_alpha }: Training): number => Math.round(lora_alpha);
+
+/** Sentence on a scale that {@link wholeAlpha} changes; none where it does not. */
+export const alphaNotes = ({ lora_alpha, use_peft }: Training): string[] =>
+  use_peft && !Number.isInteger(lora_alpha) ? [`lora_alpha ${lora_alpha} is rounded: whole ones are taken.`] : [];
+
+/** Arguments under the names of transformers' TrainingArguments, which TRL and LLaMA-Factory read alike. */
+export const trainingArguments = (options: Training, seed: number) => ({
+  learning_rate: options.learning_rate,
+  lr_scheduler_type: options.lr_scheduler_type,
+  warmup_steps: options.warmup_steps,
+  weight_decay: options.weight_decay,
+  adam_beta1: options.adam_beta1,
+  adam_beta2: options.adam_beta2,
+  adam_epsilon: options.adam_epsilon,
+  max_grad_norm: options.max_grad_norm,
+  per_device_train_batch_size: options.per_device_train_batch_size,
+  gradient_accumulation_steps: options.gradient_accumulation_steps,
+  num_train_epochs: options.num_train_epochs,
+  max_steps: options.max_steps,
+  seed,
+  logging_steps: options.logging_steps,
+  save_strategy: options.save_steps > 0 ? "steps" : "no",
+  save_steps: Math.max(1, options.save_steps),
+  report_to: "none",
+});
+
+/** Sentence on {@link trainingArguments}. */
+export const perDeviceNote = "Rows of a step are per device: on N devices divide gradient_accumulation_steps by N.";
 
 /** Effective rows of a step. */
 export const rowsOfStep = (options: Training): number =>

@@ -1,18 +1,9 @@
 /** BERT and RoBERTa: learned positions and token types, blocks with their norms at the end, a head on the first token. */
 import { add, gather, type Tensor, tanh } from "../../graph/index.js";
-import type { ConfigReader } from "../configReader.js";
+import { type ConfigReader, headWidth } from "../configReader.js";
 import type { Parameters } from "../parameters.js";
 import type { Encoder, EncoderFamily, EncoderInputs } from "./encoder.js";
-import {
-  attendAll,
-  BERT_BLOCK,
-  type BlockSizes,
-  headWidth,
-  lookUp,
-  norm,
-  postNormBlock,
-  readActivation,
-} from "./layers.js";
+import { attendAll, BERT_BLOCK, type BlockSizes, lookUp, norm, postNormBlock, readActivation } from "./layers.js";
 
 /** Dropouts and switches of training or decoding, which scoring does not read. */
 const OF_TRAINING = ["hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"];
@@ -32,21 +23,19 @@ export function readBertConfig(
   defaults: { vocabSize: number; normEpsilon: number; tokenTypes: number },
 ): BertConfig {
   for (const key of [...OF_TRAINING, "tie_word_embeddings"]) c.get(key);
-  const hiddenSize = c.number("hidden_size", 768);
-  const heads = c.number("num_attention_heads", 12);
-  const types = c.get("type_vocab_size") ?? defaults.tokenTypes;
-  if (typeof types !== "number" || types < 0) c.refuse("type_vocab_size", types);
+  const hiddenSize = c.count("hidden_size", 768);
+  const heads = c.count("num_attention_heads", 12);
   return {
-    vocabSize: c.number("vocab_size", defaults.vocabSize),
+    vocabSize: c.count("vocab_size", defaults.vocabSize),
     hiddenSize,
-    intermediateSize: c.number("intermediate_size", 3072),
-    layers: c.number("num_hidden_layers", 12),
+    intermediateSize: c.count("intermediate_size", 3072),
+    layers: c.count("num_hidden_layers", 12),
     heads,
     headDim: headWidth(c, hiddenSize, heads),
     normEpsilon: c.number("layer_norm_eps", defaults.normEpsilon),
     activation: readActivation(c, "hidden_act", "gelu"),
-    positionRows: c.number("max_position_embeddings", 512),
-    tokenTypes: types as number,
+    positionRows: c.count("max_position_embeddings", 512),
+    tokenTypes: c.countOrNone("type_vocab_size", defaults.tokenTypes),
   };
 }
 
@@ -98,8 +87,8 @@ export const bert: EncoderFamily = (c, labels): Encoder => {
 export const roberta: EncoderFamily = (c, labels): Encoder => {
   const config = readBertConfig(c, { vocabSize: 50265, normEpsilon: 1e-12, tokenTypes: 2 });
   refuseUnusual(c, config.tokenTypes);
-  const pad = c.get("pad_token_id") ?? 1;
-  if (typeof pad !== "number" || pad < 0 || pad >= config.positionRows) return c.refuse("pad_token_id", pad);
+  const pad = c.countOrNone("pad_token_id", 1);
+  if (pad >= config.positionRows) return c.refuse("pad_token_id", pad);
   const h = config.hiddenSize;
   return {
     vocabSize: config.vocabSize,

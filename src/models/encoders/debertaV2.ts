@@ -60,7 +60,8 @@ interface Relative {
 function readConfig(c: ConfigReader): DebertaConfig {
   for (const key of ["pooler_dropout", "cls_dropout", "legacy", "z_steps"]) c.get(key);
   const config = readBertConfig(c, { vocabSize: 128100, normEpsilon: 1e-7, tokenTypes: 0 });
-  if (Number(c.get("conv_kernel_size") ?? 0) > 0) c.refuse("conv_kernel_size", c.get("conv_kernel_size"));
+  const convolution = c.countOrNone("conv_kernel_size", 0);
+  if (convolution > 0) c.refuse("conv_kernel_size", convolution);
   for (const key of ["conv_act", "conv_groups"]) c.get(key);
   c.only("attention_head_size", config.headDim);
   c.only("pooler_hidden_size", config.hiddenSize);
@@ -73,12 +74,13 @@ function readConfig(c: ConfigReader): DebertaConfig {
   const terms = 1 + Number(contentToPosition) + Number(positionToContent);
   const shared = {
     ...config,
-    embeddingSize: c.number("embedding_size", config.hiddenSize),
+    embeddingSize: c.count("embedding_size", config.hiddenSize),
     positionsInInput: c.flag("position_biased_input", true),
     terms,
   };
-  const given = Number(c.get("max_relative_positions") ?? -1);
-  const buckets = Number(c.get("position_buckets") ?? -1);
+  // -1 stands for none of them.
+  const given = c.countOrNone("max_relative_positions", -1, -1);
+  const buckets = c.countOrNone("position_buckets", -1, -1);
   const normed = String(c.get("norm_rel_ebd") ?? "none").toLowerCase();
   const sharedProjections = c.flag("share_att_key", false);
   if (!c.flag("relative_attention", false)) return shared;

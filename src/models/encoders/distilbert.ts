@@ -1,7 +1,8 @@
 /** DistilBERT: BERT without token types and pooler, under names of its own. */
 import { add, gather } from "../../graph/index.js";
+import { headWidth } from "../configReader.js";
 import type { Encoder, EncoderFamily } from "./encoder.js";
-import { attendAll, type BlockNames, headWidth, lookUp, norm, postNormBlock, readActivation, relu } from "./layers.js";
+import { attendAll, type BlockNames, lookUp, norm, postNormBlock, readActivation, relu } from "./layers.js";
 
 const NAMES: BlockNames = {
   query: "attention.q_lin",
@@ -23,14 +24,14 @@ const OF_TRAINING = ["dropout", "attention_dropout", "qa_dropout", "seq_classif_
 /** Family of DistilBERT. */
 export const distilbert: EncoderFamily = (c, labels): Encoder => {
   for (const key of [...OF_TRAINING, "tie_weights_", "tie_word_embeddings"]) c.get(key);
-  const h = c.number("dim", 768);
-  const heads = c.number("n_heads", 12);
-  const layers = c.number("n_layers", 6);
-  const vocabSize = c.number("vocab_size", 30522);
-  const positionRows = c.number("max_position_embeddings", 512);
+  const h = c.count("dim", 768);
+  const heads = c.count("n_heads", 12);
+  const layers = c.count("n_layers", 6);
+  const vocabSize = c.count("vocab_size", 30522);
+  const positionRows = c.count("max_position_embeddings", 512);
   const sizes = {
     hiddenSize: h,
-    intermediateSize: c.number("hidden_dim", 4 * 768),
+    intermediateSize: c.count("hidden_dim", 4 * 768),
     heads,
     headDim: headWidth(c, h, heads),
     normEpsilon: EPSILON,

@@ -24,7 +24,7 @@ import type { Parameters } from "../parameters.js";
 export type Activation = (x: Tensor) => Tensor;
 
 /** GELU by the error function, x·Φ(x). */
-export const exactGelu: Activation = (x) => mul(mul(x, add(erf(div(x, Math.SQRT2)), 1)), 0.5);
+const exactGelu: Activation = (x) => mul(mul(x, add(erf(div(x, Math.SQRT2)), 1)), 0.5);
 
 /** Elementwise larger of x and 0. */
 export const relu: Activation = (x) => maximum(x, 0);
@@ -48,13 +48,6 @@ export function readActivation(c: ConfigReader, key: string, fallback: string): 
   const name = c.get(key) ?? fallback;
   const found = typeof name === "string" ? ACTIVATIONS[name] : undefined;
   return found ?? c.refuse(key, name);
-}
-
-/** Width of each head. Throws InputError where the heads do not divide the hidden size. */
-export function headWidth(c: ConfigReader, hiddenSize: number, heads: number): number {
-  if (hiddenSize % heads !== 0)
-    c.fail(`a hidden size of ${hiddenSize} cannot be parted among ${heads} attention heads`);
-  return hiddenSize / heads;
 }
 
 /** Layer normalisation by the module of that name; its bias may be left out of the model. */
@@ -87,7 +80,7 @@ export const asRows = (x: Tensor, { heads, headDim }: Heads): Tensor =>
   reshape(transpose(x, [0, 2, 1, 3]), [mulDims("B", "T"), heads * headDim]);
 
 /** Attention in which every token sees what the mask [B, 1, T, T] leaves: q, k, v [B·T, heads·d] → the same. */
-export function attendAll(heads: Heads, mask: Tensor): (q: Tensor, k: Tensor, v: Tensor) => Tensor {
+export function attendAll(heads: Heads, mask: Tensor): BlockAttention {
   return (q, k, v) => {
     const [queries, keys, values] = [byHead(q, heads), byHead(k, heads), byHead(v, heads)];
     return asRows(attention(queries, keys, values, mask, heads.heads, 1 / Math.sqrt(heads.headDim)), heads);

@@ -1,11 +1,12 @@
 /** ModernBERT: norms before each part, rotary positions, a gated feed-forward, and most layers that see near tokens only. */
-import { add, constant, gather, matmul, mul, reshape, rotary, split, type Tensor } from "../../graph/index.js";
-import type { ConfigReader, RawConfig } from "../configReader.js";
+import { add, gather, matmul, mul, reshape, split, type Tensor } from "../../graph/index.js";
+import { type ConfigReader, headWidth, type RawConfig } from "../configReader.js";
 import type { Parameters } from "../parameters.js";
 import { ropeOf } from "../readRope.js";
-import { type RopeConfig, ropeTables } from "../rope.js";
+import type { RopeConfig } from "../rope.js";
+import { rotation } from "../transformer.js";
 import type { Encoder, EncoderFamily, EncoderInputs } from "./encoder.js";
-import { type Activation, attendAll, headWidth, lookUp, norm, readActivation } from "./layers.js";
+import { type Activation, attendAll, lookUp, norm, readActivation } from "./layers.js";
 
 /** Config of a ModernBERT. */
 interface Config {
@@ -36,13 +37,13 @@ const INERT = [
 
 function readConfig(c: ConfigReader): Config {
   for (const key of INERT) c.get(key);
-  const hiddenSize = c.number("hidden_size", 768);
-  const heads = c.number("num_attention_heads", 12);
+  const hiddenSize = c.count("hidden_size", 768);
+  const heads = c.count("num_attention_heads", 12);
   const headDim = headWidth(c, hiddenSize, heads);
   c.only("head_dim", headDim);
-  const maxPositions = c.number("max_position_embeddings", 8192);
-  const layers = c.number("num_hidden_layers", 22);
-  const every = c.number("global_attn_every_n_layers", 3);
+  const maxPositions = c.count("max_position_embeddings", 8192);
+  const layers = c.count("num_hidden_layers", 22);
+  const every = c.count("global_attn_every_n_layers", 3);
   const kinds = c.get("layer_types");
   if (kinds !== undefined && (!Array.isArray(kinds) || kinds.length !== layers))
     return c.fail(`"layer_types" must be a list with an entry for each of the ${layers} layers`);
@@ -56,9 +57,9 @@ function readConfig(c: ConfigReader): Config {
     ropeOf(c, { rope_theta: theta, ...given[kind], ...scaling }, { headDim, maxPositions });
   const [globalTheta, localTheta] = [c.get("global_rope_theta"), c.get("local_rope_theta")];
   return {
-    vocabSize: c.number("vocab_size", 50368),
+    vocabSize: c.count("vocab_size", 50368),
     hiddenSize,
-    intermediateSize: c.number("intermediate_size", 1152),
+    intermediateSize: c.count("intermediate_size", 1152),
     heads,
     headDim,
     maxPositions,
@@ -73,19 +74,11 @@ function readConfig(c: ConfigReader): Config {
   };
 }
 
-/** Turn of queries and keys [B·T, hiddenSize] by the angles of their positions. */
-function rotation(rope: RopeConfig, { positions, maxLength }: EncoderInputs): (x: Tensor) => Tensor {
-  const { cos, sin } = ropeTables(rope, maxLength);
-  const shape = [maxLength, rope.width / 2];
-  const [cosTable, sinTable] = [constant(cos, shape), constant(sin, shape)];
-  return (x) => rotary(x, positions, cosTable, sinTable);
-}
-
 /** Hidden states after the last norm: [B·T, hiddenSize]. */
 function hiddenStates(config: Config, p: Parameters, x: EncoderInputs): Tensor {
   const { hiddenSize: h, intermediateSize: m, normEpsilon, normBias, attentionBias, mlpBias, activation } = config;
   const normed = (t: Tensor, module: string) => norm(p, t, module, normEpsilon, normBias);
-  const [turnFar, turnNear] = [rotation(config.rope, x), rotation(config.localRope, x)];
+  const [turnFar, turnNear] = [config.rope, config.localRope].map((rope) => rotation(rope, config.headDim, x));
   const [attendFar, attendNear] = [attendAll(config, x.mask), attendAll(config, x.localMask)];
   let hidden = normed(
     lookUp(p, "model.embeddings.tok_embeddings", config.vocabSize, h, x.ids),
@@ -119,7 +112,7 @@ export const modernbert: EncoderFamily = (c, labels): Encoder => {
     maxTokens: config.maxPositions,
     tokenTypes: 0,
     positions: (ids) => ids.map((_, i) => i),
-    window: Math.floor(c.number("local_attention", 128) / 2),
+    window: Math.floor(c.count("local_attention", 128) / 2),
     logits(p, x) {
       const hidden = hiddenStates(config, p, x);
       const pooled =

@@ -1,5 +1,6 @@
 /** GPT-2: LayerNorm, learned positions, one product for queries, keys and values, and GELU. */
 import { add, gelu, layerNorm, split } from "../../graph/index.js";
+import { headWidth } from "../configReader.js";
 import type { ModelFamily } from "./family.js";
 
 /** Linear modules as GPT-2 has them: with a bias, and the weight stored [in, out]. */
@@ -13,8 +14,6 @@ export const gpt2: ModelFamily = {
     c.only("scale_attn_weights", true);
     const hiddenSize = c.count("n_embd");
     const heads = c.count("n_head");
-    if (hiddenSize % heads !== 0)
-      c.fail(`a hidden size of ${hiddenSize} cannot be parted among ${heads} attention heads`);
     return {
       vocabSize: c.count("vocab_size"),
       hiddenSize,
@@ -22,7 +21,7 @@ export const gpt2: ModelFamily = {
       layers: c.count("n_layer"),
       heads,
       keyValueHeads: heads,
-      headDim: hiddenSize / heads,
+      headDim: headWidth(c, hiddenSize, heads),
       normEpsilon: c.number("layer_norm_epsilon", 1e-5),
       maxPositions: c.count("n_positions", 1024),
       tiedHead: c.flag("tie_word_embeddings", true),

@@ -38,11 +38,11 @@ export class BulkExchange {
   }
 
   /**
-   * Answers to those of the requests that have some, each once. Rows that answer nothing that was ever asked for, and
-   * repeated ones, are counted and said.
+   * Answers to those of the requests, named by their ids, that have some, each once. Rows that answer nothing that was
+   * ever asked for, and repeated ones, are counted and said.
    * @throws InputError where one request has two different answers, or no row answers anything that was asked for.
    */
-  async *answers(requests: ReadonlyMap<string, BulkRequest>): AsyncGenerator<PlacedAnswer> {
+  async *answers(requests: ReadonlySet<string>): AsyncGenerator<PlacedAnswer> {
     const seen = new Map<string, string>();
     let [rows, foreign, repeated] = [0, 0, 0];
     for (const file of this.importFiles())

@@ -56,8 +56,7 @@ export function openBulkPolicy({ ref, tokenizer, exchange }: BulkPolicyOptions):
           wanted.set(request.request_id, { request, promptIndex, sampleIndex });
         }
       }
-      const requests = new Map([...wanted].map(([id, { request }]) => [id, request]));
-      for await (const answer of exchange.answers(requests)) {
+      for await (const answer of exchange.answers(new Set(wanted.keys()))) {
         const { promptIndex, sampleIndex, request } = wanted.get(answer.id)!;
         wanted.delete(answer.id);
         const { ids, logprob, finishReason } = readSample(tokenizer, request, answer);
@@ -83,8 +82,7 @@ export function openBulkPolicy({ ref, tokenizer, exchange }: BulkPolicyOptions):
         if (same) same.indexes.push(index);
         else wanted.set(request.request_id, { request, indexes: [index] });
       }
-      const requests = new Map([...wanted].map(([id, { request }]) => [id, request]));
-      for await (const answer of exchange.answers(requests)) {
+      for await (const answer of exchange.answers(new Set(wanted.keys()))) {
         const { indexes, request } = wanted.get(answer.id)!;
         wanted.delete(answer.id);
         const value = readLogprob(answer, request.response_token_ids!.length);

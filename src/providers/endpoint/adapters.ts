@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
-import { type Client, Passing, Refusal } from "./client.js";
+import { type Client, failedStatus } from "./client.js";
 import type { Dialect } from "./dialects/dialect.js";
 import type { ServedModel } from "./served.js";
 
@@ -66,7 +66,7 @@ export async function adapterLoading(
     });
     return undefined;
   } catch (error) {
-    const status = error instanceof Refusal ? error.status : statusOf(error);
+    const status = failedStatus(error);
     const words = error instanceof Error ? error.message : "";
     if (status === undefined) throw error;
     // Without the setting there is no such route; with it, the adapter is looked for.
@@ -75,8 +75,3 @@ export async function adapterLoading(
     return `vLLM was started without ${lacks}, and cannot load the trained adapter: start it with that, ${byHand}`;
   }
 }
-
-const statusOf = (error: unknown): number | undefined => {
-  const { cause } = error as { cause?: unknown };
-  return cause instanceof Passing ? cause.status : undefined;
-};

@@ -74,6 +74,13 @@ export class Refusal extends InputError {
   }
 }
 
+/** HTTP status with which a request failed for good; undefined where no answer came, or the failure is another. */
+export function failedStatus(error: unknown): number | undefined {
+  if (error instanceof Refusal) return error.status;
+  const { cause } = error as { cause?: unknown };
+  return cause instanceof Passing ? cause.status : undefined;
+}
+
 /** No wait is longer, whatever the server asks for, in seconds. */
 const longestWait = 120;
 const passingStatus = (status: number) => [408, 409, 425, 429].includes(status) || status >= 500;
@@ -198,9 +205,9 @@ export function openClient(options: ClientOptions): Client {
           return { status, answer: parsed(text) ?? text };
         });
       } catch (error) {
-        const { cause } = error as { cause?: unknown };
-        if (cause instanceof Passing && cause.status !== undefined) return { status: cause.status, answer: undefined };
-        throw error;
+        const status = failedStatus(error);
+        if (status === undefined) throw error;
+        return { status, answer: undefined };
       }
     },
     close() {

@@ -4,7 +4,7 @@ import type { Notice } from "../../ports/events.js";
 import { adapterLoading } from "./adapters.js";
 import { chatContent } from "./chat.js";
 import { openClient } from "./client.js";
-import { type EndpointPolicyOptions, openEndpointPolicy } from "./policy.js";
+import { type EndpointPolicyOptions, type Needs, openEndpointPolicy } from "./policy.js";
 import { dialectOf, namedModel, servedModels } from "./served.js";
 
 /** Ability of a server: there, or the reason why it is not. */
@@ -34,14 +34,14 @@ export async function examineEndpoint(options: EndpointPolicyOptions, notice: No
         found.push({ name, fit: false, detail: error.message.replace(`${options.name}: `, "") });
       }
     };
-    const open = async (needs: { sample: boolean; logprobs: boolean }) =>
-      (await openEndpointPolicy(options, {}, needs, notice)).close();
+    const open = async (needs: Needs, hear?: Notice) => (await openEndpointPolicy(options, {}, needs, hear)).close();
     const who = model === undefined ? "" : `${dialectOf(client, model).server} with '${model.id}'`;
+    // What is odd about sampling is heard beside the log-probabilities, which are compared with those of samples.
     await attempt("sample", `${who}: token ids in and out, with their log-probabilities`, () =>
       open({ sample: true, logprobs: false }),
     );
     await attempt("log-probabilities", `${who}: of given responses, as PeCAN and the KL need them`, () =>
-      open({ sample: found[0]!.fit, logprobs: true }),
+      open({ sample: found[0]!.fit, logprobs: true }, notice),
     );
     if (model !== undefined) {
       await attempt("adapters", "loads the trained adapter while it runs", async () => {

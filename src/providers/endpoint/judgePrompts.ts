@@ -2,8 +2,8 @@
 
 import type { Preference } from "../../evaluate/winRate.js";
 import type { Comparison, Question } from "../../ports/judge.js";
-import { contentText } from "../../text/messages.js";
 import type { Message } from "../../text/rows.js";
+import { answerAfterThoughts } from "./chat.js";
 import { marked, markedOff, plainPrompt } from "./material.js";
 
 const criteria: Record<Question, string> = {
@@ -40,13 +40,6 @@ export function judgeMessages(question: Question, { prompt, first, second }: Com
 export const askAgain =
   "Your answer has no verdict that I can read. Reply with one line only: Verdict: A, Verdict: B or Verdict: tie.";
 
-/** Messages for a server or a template that has no system role: what it would say goes before the first turn. */
-export function withoutSystem([system, first, ...rest]: readonly Message[]): Message[] {
-  if (system?.role !== "system" || first === undefined)
-    return [system, first, ...rest].filter((one) => one !== undefined);
-  return [{ ...first, content: `${contentText(system)}\n\n${contentText(first)}` }, ...rest];
-}
-
 /** Words for a reply, before its letter. */
 const reply = String.raw`(?:(?:reply|response|answer|assistant|option)\s+)?`;
 const choice = String.raw`(a|b|(?:a\s+)?(?:tie|draw))`;
@@ -57,17 +50,6 @@ const statedVerdict = new RegExp(
 const wholeVerdict = new RegExp(String.raw`^\W*${reply}${choice}\W*$`, "i");
 /** MT-Bench's form; its C is a tie. */
 const bracketed = /\[\[\s*(a|b|c|tie)\s*\]\]/gi;
-
-/**
- * Answer of a judge without what it thought before: the part between `<think>` and `</think>`, which a template may have
- * opened. Thoughts that were cut off before their end leave nothing.
- */
-function answerAfterThoughts(text: string): string {
-  const end = text.lastIndexOf("</think>");
-  const answer = end < 0 ? text : text.slice(end + "</think>".length);
-  const open = answer.indexOf("<think>");
-  return open < 0 ? answer : answer.slice(0, open);
-}
 
 /**
  * The verdict in a judge's answer: its last `Verdict:` line, or else its last `[[A]]`, or an answer that is nothing but

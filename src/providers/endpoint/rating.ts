@@ -5,8 +5,16 @@ import type { GivenResponse, RowValue } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
 import type { Rating } from "../../recipe/kinds/endpoints.js";
 import type { Message } from "../../text/rows.js";
-import { chatContent, type LikelyTokens, likelyTokens } from "./chat.js";
-import { type Client, openClient } from "./client.js";
+import {
+  answerAfterThoughts,
+  askedAgain,
+  type Chat,
+  chatContent,
+  type LikelyTokens,
+  likelyTokens,
+  openChat,
+} from "./chat.js";
+import { openClient } from "./client.js";
 import { marked, markedOff, plainPrompt } from "./material.js";
 import { tokenFor } from "./token.js";
 import { scoreUnique } from "./uniqueRows.js";
@@ -33,7 +41,9 @@ export async function openRating(options: RatingOptions, notice: Notice = () => 
     key: tokenFor(name, options),
     kept: "what it rated is kept, go on later",
   });
-  const asked = { name, client, options };
+  const digits = options.read === "expectation" ? { max_tokens: 8, logprobs: true, top_logprobs: 20 } : {};
+  const chat = openChat({ client, model: options.model, parameters: { ...digits, ...options.parameters } });
+  const asked = { name, where: client.where, chat, options };
   try {
     await probe(asked);
   } catch (error) {
@@ -69,36 +79,32 @@ export async function openRating(options: RatingOptions, notice: Notice = () => 
 
 interface Asked {
   readonly name: string;
-  readonly client: Client;
+  readonly where: string;
+  readonly chat: Chat;
   readonly options: RatingOptions;
 }
 
 /** Rating of a reply, asked for again where none can be read; undefined where none comes. */
 async function rate(
-  { name, client, options }: Asked,
+  { name, where, chat, options }: Asked,
   rated: Rated,
   signal?: AbortSignal,
 ): Promise<{ rating?: number; answer: string }> {
-  const { parameters, model, retries, read } = options;
-  const digits = read === "expectation" ? { max_tokens: 8, logprobs: true, top_logprobs: 20 } : {};
+  const { retries, read } = options;
   const first = ratingMessages(options, rated);
-  let messages = first;
+  let messages: readonly Message[] = first;
   let answer = "";
   for (let attempt = 0; attempt <= retries; attempt++) {
-    const body = { ...digits, ...parameters, model, messages };
-    const given = await client.post("chat/completions", body, (json) => ({ text: chatContent(json), json }), {
-      signal,
-    });
+    const given = await chat(messages, (json) => ({ text: chatContent(json), json }), signal);
     answer = given.text;
     const likely = read === "expectation" ? likelyTokens(given.json) : undefined;
     if (read === "expectation" && likely === undefined)
       throw new InputError(
-        `${name}: ${client.where} gives no log-probabilities ("top_logprobs"), which 'read: expectation' needs: set 'read: number'`,
+        `${name}: ${where} gives no log-probabilities ("top_logprobs"), which 'read: expectation' needs: set 'read: number'`,
       );
     const rating = likely ? expectedRating(likely, options) : readRating(answer, options);
     if (rating !== undefined) return { rating, answer };
-    const said: Message[] = answer.trim() === "" ? [] : [{ role: "assistant", content: answer }];
-    messages = [...first, ...said, { role: "user", content: again(options) }];
+    messages = askedAgain(first, answer, again(options));
   }
   return { answer };
 }
@@ -110,13 +116,13 @@ export interface RatingRange {
 }
 
 /** Messages that put a reply to the model that rates it. */
-export function ratingMessages(
+function ratingMessages(
   { rubric, lowest, highest, read }: RatingRange & Pick<RatingOptions, "rubric" | "read">,
   { prompt, response }: Rated,
 ): Message[] {
   const ending =
     read === "expectation"
-      ? `Answer with one whole number from ${lowest} to ${highest} and nothing else.`
+      ? numberOnly({ lowest, highest })
       : `You may give a reason in one sentence. End with one line of exactly this form, with a number from ${lowest} to ${highest}: Rating: ${highest}`;
   return [
     { role: "system", content: `You rate a reply to a request. ${markedOff}\n\n${rubric.trim()}\n\n${ending}` },
@@ -124,9 +130,12 @@ export function ratingMessages(
   ];
 }
 
+const numberOnly = ({ lowest, highest }: RatingRange) =>
+  `Answer with one whole number from ${lowest} to ${highest} and nothing else.`;
+
 const again = ({ lowest, highest, read }: RatingRange & Pick<RatingOptions, "read">) =>
   read === "expectation"
-    ? `Answer with one whole number from ${lowest} to ${highest} and nothing else.`
+    ? numberOnly({ lowest, highest })
     : `Your answer has no rating that I can read. Reply with one line only, with a number from ${lowest} to ${highest}: Rating: ${highest}`;
 
 /**
@@ -135,7 +144,7 @@ const again = ({ lowest, highest, read }: RatingRange & Pick<RatingOptions, "rea
  */
 export function readRating(answer: string, { lowest, highest }: RatingRange): number | undefined {
   // A model that thinks aloud weighs several numbers.
-  const said = answer.replace(/<think>[\s\S]*?<\/think>/g, "");
+  const said = answerAfterThoughts(answer);
   const number = "(-?\\d+(?:\\.\\d+)?)(?:\\s*(?:/|out of)\\s*(\\d+))?";
   const stated = [...said.matchAll(new RegExp(`\\brating\\W{0,8}?\\s*${number}[\\s*_.]*$`, "gim"))].at(-1);
   const found = stated ?? new RegExp(`^[\\s*_]*${number}[\\s*_.]*$`).exec(said);
@@ -168,13 +177,13 @@ export function expectedRating(places: readonly LikelyTokens[], { lowest, highes
 
 /** Probe: of three replies, at least one is rated; each answer costs as a row does. */
 async function probe(asked: Asked): Promise<void> {
-  const { name, client, options } = asked;
+  const { name, where, options } = asked;
   const replies = ["Paris.", "I do not know.", "Go away."];
   const answers = await Promise.all(
     replies.map((response) => rate(asked, { prompt: "What is the capital of France?", response })),
   );
   if (answers.some(({ rating }) => rating !== undefined)) return;
   throw new InputError(
-    `${name}: ${client.where} gave no rating from ${options.lowest} to ${options.highest} for any of three replies, at last ${JSON.stringify(answers[2]!.answer.slice(0, 80))}: take a larger model, or another rubric`,
+    `${name}: ${where} gave no rating from ${options.lowest} to ${options.highest} for any of three replies, at last ${JSON.stringify(answers[2]!.answer.slice(0, 80))}: take a larger model, or another rubric`,
   );
 }

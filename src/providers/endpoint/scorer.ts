@@ -4,11 +4,11 @@ import { openTokenizer } from "../../files/modelFolder.js";
 import type { Notice } from "../../ports/events.js";
 import type { GivenResponse, RowValue } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
-import type { ScorerEndpoint } from "../../recipe/kinds/endpoints.js";
-import { contentText } from "../../text/messages.js";
+import { type ScorerEndpoint, scorerContradiction, textRead } from "../../recipe/kinds/endpoints.js";
 import { tokenizeScored } from "../../text/rows.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { type Client, openClient, Passing } from "./client.js";
+import { plainPrompt } from "./material.js";
 import { type ApiOptions, type Input, type ScorerProtocol, scorerProtocols } from "./scorerApis.js";
 import { tokenFor } from "./token.js";
 import { scoreUnique } from "./uniqueRows.js";
@@ -24,8 +24,8 @@ export async function openEndpointScorer(options: EndpointScorerOptions, notice:
   const { api, label, model, concurrency, batch_size: batchSize, max_length: maxLength } = options;
   const protocol = scorerProtocols[api];
   const name = `scorer '${options.name}'`;
-  if (protocol.input === "ids" && options.tokenizer === undefined)
-    throw new InputError(`${name}: ${api} needs 'tokenizer', the folder or hub id of the served model's tokenizer`);
+  const against = scorerContradiction(options);
+  if (against) throw new InputError(`${name}: '${against.key}' ${against.message}`);
   const tokenizer = options.tokenizer === undefined ? undefined : await openTokenizer(options.tokenizer);
   const client = openClient({
     ...options,
@@ -48,8 +48,7 @@ export async function openEndpointScorer(options: EndpointScorerOptions, notice:
     },
     async *score(rows): AsyncGenerator<RowValue> {
       const inputs = rows.map((row, i): Input => {
-        if (protocol.input === "text")
-          return textOf(row, options.text ?? (api === "moderations" ? "response" : "conversation"), tokenizer);
+        if (protocol.input === "text") return textOf(row, textRead(options), tokenizer);
         const given = { ...row.row, prompt: row.prompt, response: row.response };
         const ids = tokenizeScored(tokenizer!, given, row.where ?? `row ${i + 1}`);
         if (ids.length <= maxLength) return ids;
@@ -126,8 +125,6 @@ function textOf(
 ): string {
   if (which === "response") return response;
   if (typeof prompt === "string") return prompt + response;
-  if (tokenizer?.hasChatTemplate)
-    return tokenizer.applyChatTemplate([...prompt, { role: "assistant", content: response }]);
-  const turns = prompt.map((message) => `${message.role}: ${contentText(message)}`);
-  return [...turns, `assistant: ${response}`].join("\n\n");
+  const turns = [...prompt, { role: "assistant", content: response }];
+  return tokenizer?.hasChatTemplate ? tokenizer.applyChatTemplate(turns) : plainPrompt(turns);
 }

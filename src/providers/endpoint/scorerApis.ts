@@ -27,21 +27,24 @@ export interface ScorerProtocol {
   read(answer: unknown, options: ApiOptions): unknown[];
 }
 
+/** Requests of vLLM's protocols. */
+const ofVllm: Pick<ScorerProtocol, "input" | "activates" | "body"> = {
+  input: "ids",
+  activates: true,
+  body: (input, { model, activated = false }) => ({ model, input, use_activation: activated }),
+};
+
 /** Protocols by the name that recipes give them. */
 export const scorerProtocols: Readonly<Record<ScorerApi, ScorerProtocol>> = {
   classify: {
     path: "/classify",
-    input: "ids",
-    activates: true,
-    body: (input, { model, activated = false }) => ({ model, input, use_activation: activated }),
+    ...ofVllm,
     read: (answer, { label }) =>
       inOrder(fields(answer).data).map((one) => oneOf(list(one.probs), label, "probabilities")),
   },
   pooling: {
     path: "/pooling",
-    input: "ids",
-    activates: true,
-    body: (input, { model, activated = false }) => ({ model, input, use_activation: activated }),
+    ...ofVllm,
     // A reward for every token where the model gives such: the last one is the response's.
     read: (answer, { label }) =>
       inOrder(fields(answer).data).map(({ data }) => {

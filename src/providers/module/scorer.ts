@@ -29,7 +29,8 @@ export async function openModuleScorer(
     async *score(rows: readonly GivenResponse[]): AsyncGenerator<RowValue> {
       for (let start = 0; start < rows.length; start += batchSize) {
         const batch = rows.slice(start, start + batchSize).map(({ prompt, response, row }) => ({
-          ...{ prompt, response },
+          prompt,
+          response,
           ...(row && { row }),
         }));
         const shown = { items: "scores", first: show(batch[0]) };

@@ -10,7 +10,7 @@ import {
   isClassifier,
   readClassifier,
 } from "../../models/classifier.js";
-import { activationOf, type LabelActivation, labelIndex, labelValue } from "../../models/labels.js";
+import { type LabelActivation, labelValue, readingOf } from "../../models/labels.js";
 import type { Notice } from "../../ports/events.js";
 import type { GivenResponse } from "../../ports/policy.js";
 import type { Scorer } from "../../ports/scorer.js";
@@ -47,7 +47,7 @@ const USUAL_LENGTH = 512;
  */
 export async function openClassifier(
   runtime: Runtime,
-  { name, model, label, activation: asked, text = "response", template, maxLength }: ClassifierRef,
+  { name, model, label, activation, text = "response", template, maxLength }: ClassifierRef,
   notice: Notice = () => {},
 ): Promise<Scorer> {
   const folder = await openModelFolder(model);
@@ -64,8 +64,7 @@ export async function openClassifier(
     notice(message);
   const { labels, encoder } = classifier;
   const where = `scorer '${name}': ${folder.path}`;
-  const index = labelIndex(labels, label, where);
-  const activation = activationOf(labels, asked, where);
+  const reads = readingOf(labels, { label, activation }, where);
   if (maxLength !== undefined && maxLength > encoder.maxTokens)
     throw new InputError(`${where} has ${encoder.maxTokens} positions: max_length ${maxLength} is more`);
   const most = maxLength ?? Math.min(USUAL_LENGTH, encoder.maxTokens);
@@ -83,8 +82,8 @@ export async function openClassifier(
         if (encoded.cut) cutRows++;
         return encoded;
       });
-      for await (const { index: row, logits } of classify(runtime, classifier, texts))
-        yield { index: row, value: labelValue(logits, index, activation) };
+      for await (const { index, logits } of classify(runtime, classifier, texts))
+        yield { index, value: labelValue(logits, reads) };
     },
     async close() {},
   };

@@ -6,6 +6,7 @@ import { type ModelFolder, openModelFolder } from "../../files/modelFolder.js";
 import { readTensor } from "../../files/safetensors.js";
 import { familyOf } from "../../models/families/index.js";
 import { LM_HEAD } from "../../models/heads.js";
+import { NAMELESS } from "../../models/labels.js";
 import { type LoraOptions, usedWeights } from "../../models/lora.js";
 import type { Model } from "../../models/model.js";
 import { type Adapter, loraA, loraB, ParameterLayout } from "../../models/parameters.js";
@@ -121,20 +122,20 @@ export function asScoreModel(model: OpenModel): OpenModel {
       `${model.where}: a ${model.config.architecture} cannot be made a score model; take a …ForCausalLM of the family`,
     );
   const architecture = model.config.architecture.replace(/ForCausalLM|LMHeadModel/, "ForSequenceClassification");
-  const score = { module: "score", padId: model.tokenizer.padId };
+  const score = { module: "score", labels: NAMELESS, padId: model.tokenizer.padId };
   return { ...model, config: { ...model.config, architecture, score } };
 }
 
 /** Model whose score is trained: TRL sets a score model's padding to the tokenizer's before it trains it. */
 export function asTrainedScoreModel(model: OpenModel): OpenModel {
   const { config, ...rest } = asScoreModel(model);
-  const labels = config.score?.labels?.names.length ?? 1;
+  const labels = config.score!.labels.names.length;
   if (labels !== 1)
     throw new InputError(
       `${model.where} has ${labels} labels: a score is trained on a head with one, or on a causal model`,
     );
-  if (config.score?.module !== "score") return { config, ...rest };
-  return { ...rest, config: { ...config, score: { ...config.score, padId: model.tokenizer.padId } } };
+  if (config.score!.module !== "score") return { config, ...rest };
+  return { ...rest, config: { ...config, score: { ...config.score!, padId: model.tokenizer.padId } } };
 }
 
 /** Writes an adapter as PEFT loads it. */

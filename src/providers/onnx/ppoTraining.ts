@@ -131,7 +131,7 @@ export async function* trainSafeRlhf(
     opened.push(scorer);
     const model = spec.kind === "model" ? await openModel(spec.model, spec.adapter) : undefined;
     // A critic grows from a head with one output that is the score as it is.
-    const single = (model?.config.score?.labels?.names.length ?? 1) === 1;
+    const single = model?.config.score?.labels.names.length === 1;
     return { scorer, factor: spec.sign * spec.scale, model: single ? model : undefined };
   };
   try {

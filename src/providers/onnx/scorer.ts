@@ -2,13 +2,13 @@
 
 import { InputError } from "../../errors.js";
 import type { Runtime } from "../../graph/index.js";
-import { activationOf, type LabelActivation, labelIndex } from "../../models/labels.js";
+import { type LabelActivation, readingOf } from "../../models/labels.js";
 import type { TokenTree } from "../../models/packing.js";
 import type { Notice } from "../../ports/events.js";
 import type { Scorer } from "../../ports/scorer.js";
 import { treeScores } from "../../score/sequences.js";
 import { tokenizeScored } from "../../text/rows.js";
-import { type OpenModel, openModel } from "./openModel.js";
+import { openModel } from "./openModel.js";
 import { flopsPerToken } from "./policy.js";
 
 /** Reference to a score model. */
@@ -34,13 +34,13 @@ export async function openModelScorer(
   { name, model: path, adapter, label, activation, maxLength }: ScorerRef,
   notice: Notice = () => {},
 ): Promise<Scorer> {
-  const opened = await openModel(path, adapter);
-  for (const message of opened.notices) notice(message);
-  if (!opened.config.score)
+  const model = await openModel(path, adapter);
+  for (const message of model.notices) notice(message);
+  if (!model.config.score)
     throw new InputError(
-      `scorer '${name}': ${opened.where} is a ${opened.config.architecture}, which gives no scores; give a …ForSequenceClassification, or LlamaForScore`,
+      `scorer '${name}': ${model.where} is a ${model.config.architecture}, which gives no scores; give a …ForSequenceClassification, or LlamaForScore`,
     );
-  const model = readingLabel(opened, { where: `scorer '${name}': ${opened.where}`, label, activation });
+  const reads = readingOf(model.config.score.labels, { label, activation }, `scorer '${name}': ${model.where}`);
   let cutRows = 0;
   return {
     flopsPerToken: flopsPerToken(model),
@@ -57,22 +57,11 @@ export async function openModelScorer(
         return ids.slice(-maxLength);
       });
       const { trees, order } = shareBeginnings(sequences);
-      for await (const { index, value } of treeScores(runtime, model, trees)) yield { index: order[index], value };
+      for await (const { index, value } of treeScores(runtime, model, trees, { reads }))
+        yield { index: order[index], value };
     },
     async close() {},
   };
-}
-
-/** Score model that reads one label of its head. Throws InputError where it has no such label, or several and none is asked. */
-function readingLabel(
-  model: OpenModel,
-  { where, label, activation }: { where: string; label?: string; activation?: LabelActivation },
-): OpenModel {
-  const score = model.config.score!;
-  // Safe-RLHF's head has one output without a name.
-  const labels = score.labels ?? { names: ["score"] };
-  const reads = { index: labelIndex(labels, label, where), activation: activationOf(labels, activation, where) };
-  return { ...model, config: { ...model.config, score: { ...score, reads } } };
 }
 
 /** Tokens of one tree: what several responses to a prompt have in common is computed once. */

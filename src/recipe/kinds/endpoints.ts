@@ -33,6 +33,21 @@ export const policyEndpointFields = {
 /** Server that samples and gives log-probabilities. */
 export type PolicyEndpoint = z.infer<z.ZodObject<typeof policyEndpointFields>>;
 
+/** Fields of a chat model that judges or rates. @param unread what an answer may lack: "a verdict". */
+export const chatFields = (unread: string) => ({
+  endpoint: name.describe("base URL of an OpenAI-compatible chat endpoint"),
+  model: name.describe("the endpoint's model"),
+  parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
+  key: connectionFields.key,
+  concurrency: count.default(4).describe("requests at a time"),
+  retries: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(6)
+    .describe(`of a request that fails, or of an answer without ${unread}`),
+});
+
 /** Protocols of servers that score. */
 export const scorerApis = ["classify", "pooling", "predict", "moderations"] as const;
 
@@ -47,8 +62,12 @@ export const scorerEndpointFields = {
     .describe(
       "its protocol: vLLM's classify or pooling (a reward model, by token ids), text-embeddings-inference's predict, or OpenAI's moderations",
     ),
-  model: name.optional().describe("the endpoint's model"),
-  tokenizer: name.optional().describe("of classify and pooling: folder or hub id of the served model's tokenizer"),
+  model: name.optional().describe("the endpoint's model; predict has but one, and takes no name"),
+  tokenizer: name
+    .optional()
+    .describe(
+      "folder or hub id of the served model's tokenizer: classify and pooling need it; elsewhere its chat template makes a text of a conversation",
+    ),
   label: name
     .optional()
     .describe("which of several labels or moderation categories is the score; max takes the largest category"),
@@ -64,14 +83,48 @@ export const scorerEndpointFields = {
 /** Server that scores. */
 export type ScorerEndpoint = z.infer<z.ZodObject<typeof scorerEndpointFields>>;
 
+/** Options of a server that scores which must fit together. */
+type ScorerParts = Pick<ScorerEndpoint, "api" | "model" | "tokenizer" | "text">;
+
+/**
+ * Contradiction within the options of a server that scores, as the key and what to do about it; undefined where there is
+ * none. What its protocol would not read is one.
+ */
+export function scorerContradiction(spec: ScorerParts): { key: keyof ScorerParts; message: string } | undefined {
+  const { api, model, tokenizer, text } = spec;
+  if (api === "classify" || api === "pooling") {
+    if (tokenizer === undefined)
+      return { key: "tokenizer", message: `is needed by ${api}: the folder or hub id of the served model's tokenizer` };
+    if (text !== undefined)
+      return { key: "text", message: `is not read by ${api}, which gets token ids: leave it out` };
+  } else if (api === "predict" && model !== undefined)
+    return { key: "model", message: "is not read by predict, whose server has one model: leave it out" };
+  else if (tokenizer !== undefined && textRead(spec) === "response")
+    return {
+      key: "tokenizer",
+      message: "is not read where the response alone is: leave it out, or set text to conversation",
+    };
+  return undefined;
+}
+
+/** Text that a server of texts reads: moderations the response by default, the others all of it. */
+export const textRead = ({ api, text }: Pick<ScorerEndpoint, "api" | "text">): "conversation" | "response" =>
+  text ?? (api === "moderations" ? "response" : "conversation");
+
+/** Check of the options of a server that scores. */
+export function checkScorerEndpoint(given: object, context: z.RefinementCtx): void {
+  const against = scorerContradiction(given as ScorerEndpoint);
+  if (against) context.addIssue({ code: "custom", path: [against.key], message: against.message });
+}
+
 /** Ways to read a rating out of a chat model's answer. */
 export const ratingReads = ["number", "expectation"] as const;
 
 /** Fields of a chat model that rates. */
 export const ratingFields = {
   rubric: name.describe("text that says what is rated and what the numbers mean; the model reads it with each reply"),
-  endpoint: name.describe("base URL of an OpenAI-compatible chat endpoint"),
-  model: name.describe("the endpoint's model"),
+  ...chatFields("a rating"),
+  timeout: connectionFields.timeout,
   lowest: z.number().int().default(1).describe("lowest rating"),
   highest: z.number().int().default(9).describe("highest rating"),
   read: z
@@ -84,15 +137,6 @@ export const ratingFields = {
     .number()
     .optional()
     .describe("score of a row whose rating cannot be read; without it such a row ends the run"),
-  parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
-  ...connectionFields,
-  concurrency: count.default(4).describe("requests at a time"),
-  retries: z
-    .number()
-    .int()
-    .nonnegative()
-    .default(6)
-    .describe("of a request that fails, or of an answer without a rating"),
 };
 
 /** Chat model that rates. */

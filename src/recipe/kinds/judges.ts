@@ -1,7 +1,7 @@
 /** Kinds of judges. A new one is a record here, in both lists below, and an opener in `providers/kinds.ts`. */
 import { z } from "zod";
 import { count, label, name, sign } from "./common.js";
-import { connectionFields } from "./endpoints.js";
+import { chatFields } from "./endpoints.js";
 import { type Kind, objectOf, type Part } from "./kind.js";
 
 const endpoint = {
@@ -9,18 +9,8 @@ const endpoint = {
   marks: ["endpoint"],
   paths: [],
   shape: {
-    endpoint: name.describe("base URL of an OpenAI-compatible chat endpoint"),
-    model: name.describe("the endpoint's model"),
-    key: connectionFields.key,
-    parameters: z.record(z.string(), z.unknown()).default({ temperature: 0 }).describe("sent along with every request"),
-    concurrency: count.default(4).describe("requests at a time"),
+    ...chatFields("a verdict"),
     timeout: z.number().positive().default(60).describe("seconds for each request"),
-    retries: z
-      .number()
-      .int()
-      .nonnegative()
-      .default(6)
-      .describe("of a request that fails, or of an answer without a verdict"),
   },
 } as const satisfies Kind;
 

@@ -8,7 +8,7 @@ import { figure, figures } from "../pieces.js";
 import type { Section } from "../section.js";
 import type { ConstraintSeries, DualSeries } from "../series.js";
 import { extent, type Histogram, histogram, isNumber, mean } from "../statistics.js";
-import { type Priced, pricedConditions } from "../study/problems.js";
+import { aimsBeyond, type Priced, pricedConditions } from "../study/problems.js";
 
 /** Data of the section. */
 export interface DualData {
@@ -82,24 +82,26 @@ function underReference(values: Float64Array, margin: number) {
 }
 
 /** A safety score under the reference, and where its mean has to go. */
-function referenceFigure({ name, margin, scores }: DualData["problems"][number]["conditions"][number]): Html | null {
+function referenceFigure(condition: DualData["problems"][number]["conditions"][number]): Html | null {
+  const { name, margin, scores } = condition;
   if (!scores?.domain.every(isNumber)) return null;
   const { domain, histogram, aim, below } = scores;
   const { mean } = histogram;
+  const beyond = aimsBeyond(condition);
   const [left, right] = margin < 0 ? (["top right", "top left"] as const) : (["top left", "top right"] as const);
   return figure(
     `${name} under the reference`,
     histogramChart(
-      `Distribution of ${name} under the reference: its mean is ${number(mean)}, and is asked to become ${number(aim)}.`,
+      `Distribution of ${name} under the reference: its mean is ${number(mean)}, and ${beyond ? "the solve aims at" : "is asked to become"} ${number(aim)}.`,
       {
         ...{ name, of: "responses", domain, histogram },
         marks: [
           marker(mean, `mean ${number(mean)}`, ink.text, left),
-          marker(aim, `asked ${number(aim)}`, ink.asked, right),
+          marker(aim, `${beyond ? "aim" : "asked"} ${number(aim)}`, ink.asked, right),
         ],
       },
     ),
-    html`The responses that the solve reweights. Their mean is ${number(mean)}; the margin asks that it become ${number(aim)} or more. ${percent(below)} of the responses score less than that.`,
+    html`The responses that the solve reweights. Their mean is ${number(mean)}; ${beyond ? "the solve aims" : "the margin asks"} that it become ${number(aim)} or more${beyond ? ", beyond the margin asked" : null}. ${percent(below)} of the responses score less than that.`,
   );
 }
 
@@ -109,8 +111,11 @@ export function curvesFigure(
     name,
     lambda,
     margin,
+    asked,
     curves,
-  }: Pick<DualData["problems"][number]["conditions"][number], "name" | "lambda" | "margin" | "curves">,
+  }: Pick<Priced, "name" | "lambda" | "margin"> &
+    Partial<Pick<Priced, "asked">> &
+    Pick<DualData["problems"][number]["conditions"][number], "curves">,
   m: number,
 ): Html | null {
   if (curves.length === 0) return null;
@@ -122,13 +127,14 @@ export function curvesFigure(
       dot: curve.minimum,
     }),
   );
+  const strong = aimsBeyond({ margin, asked }) ? "margin aimed at" : "margin asked";
   return figure(
     `The dual of ${name}`,
     lineChart(
-      `The dual function of ${name} for ${plural(curves.length, "margin")}: each curve is convex; for the margin asked, ${number(margin)}, it is lowest at λ = ${number(lambda)}.`,
+      `The dual function of ${name} for ${plural(curves.length, "margin")}: each curve is convex; for the ${strong}, ${number(margin)}, it is lowest at λ = ${number(lambda)}.`,
       { x: "λ", y: "D(λ)", lines },
     ),
-    html`Each curve is D(λ) for one margin b; the strong one is the margin asked, lowest at λ* = ${number(lambda)}. Asking for more safety moves the lowest point to the right: safety costs more.${lambda === 0 ? " Here λ* = 0: maximizing the reward alone meets the margin." : null}${m > 1 ? " The other multipliers stay at their optimum." : null}`,
+    html`Each curve is D(λ) for one margin b; the strong one is the ${strong}, lowest at λ* = ${number(lambda)}. Asking for more safety moves the lowest point to the right: safety costs more.${lambda === 0 ? " Here λ* = 0: maximizing the reward alone meets the margin." : null}${m > 1 ? " The other multipliers stay at their optimum." : null}`,
   );
 }
 

@@ -25,7 +25,7 @@ export const strength: Section<"strength", StrengthData> = {
   id: "strength",
   title: "Held with confidence",
   async gather({ run, recipe, reference }) {
-    const shares = await run.select("shares", { policy: aligned });
+    const shares = await run.shares(aligned);
     if (!confidenceOf(recipe) && shares.length === 0) return null;
     const names = (some: readonly { readonly name: string }[]) => some.map(({ name }) => name);
     return {

@@ -3,7 +3,7 @@
 import type { Contender } from "../../methods/compare/contender.js";
 import { solvedOnce } from "../../methods/compare/reach.js";
 import type { ComparedGain, ComparisonRow } from "../../ports/events.js";
-import type { EvaluationRow } from "../../ports/rows.js";
+import type { EvaluationRow, SolveRow } from "../../ports/rows.js";
 import type { RunStore } from "../../ports/store.js";
 import type { CompareRecipe } from "../../recipe/parse.js";
 import { aligned } from "../../stages/context.js";
@@ -17,17 +17,17 @@ export type Entry = Contender & { readonly row: ComparisonRow };
 /** Policy that a run aligns; what it has not measured yet is null. */
 export async function policyOfRun(run: RunStore, problem: SolvedProblem): Promise<PolicyFigures> {
   const { recipe } = run;
-  const { intervals } = problem;
   const solve = (await run.solve(aligned))!;
+  const { reward: ofReward, safety: ofSafety, kl: ofKl } = await promised(run, problem, solve);
   const rows = new Map((await run.evaluations(aligned)).map((row) => [row.scorer, row]));
   const outcome = (name: string, predicted: number | null, predictedInterval?: Interval): Outcome => {
     const row = rows.get(name);
     const interval = row ? ([row.low, row.high] as const) : null;
     return { name, predicted, predictedInterval, measured: row?.measured ?? null, interval };
   };
-  const reward = outcome(recipe.reward.name, solve.rewardGain, intervals.rewardGain);
+  const reward = outcome(recipe.reward.name, ...ofReward);
   const safety = problem.conditions.map(({ name, margin }, j) => ({
-    ...outcome(name, solve.safetyGain[j], intervals.safetyGain[j]),
+    ...outcome(name, ...ofSafety[j]!),
     margin,
     verdict: rows.get(name)?.verdict ?? null,
   }));
@@ -42,10 +42,37 @@ export async function policyOfRun(run: RunStore, problem: SolvedProblem): Promis
     reward,
     safety,
     heldOut: recipe.evaluate.scorers.map(({ name }) => outcome(name, null)),
-    kl: outcome("kl", solve.kl, intervals.kl),
+    kl: outcome("kl", ...ofKl),
     predictions: [reward, ...safety],
     ess: { mean: solve.essMean, min: solve.essMin },
     winRates: await winRates(run, aligned),
+  };
+}
+
+/** Value that was predicted, with its interval. */
+type Forecast = readonly [value: number, interval: Interval];
+
+/**
+ * Predictions for a run's policy: of its solve, or where margins are asked with a confidence the forecast for new prompts
+ * at the strength that was delivered.
+ */
+async function promised(
+  run: RunStore,
+  { intervals }: SolvedProblem,
+  solve: SolveRow,
+): Promise<{ reward: Forecast; safety: readonly Forecast[]; kl: Forecast }> {
+  const forecast = (await run.select("aims", { policy: aligned })).length > 0 && (await run.prediction(aligned));
+  if (!forecast)
+    return {
+      reward: [solve.rewardGain, intervals.rewardGain],
+      safety: solve.safetyGain.map((gain, j) => [gain, intervals.safetyGain[j]!]),
+      kl: [solve.kl, intervals.kl],
+    };
+  const { rewardLow, rewardHigh, safetyLow, safetyHigh, klLow, klHigh } = forecast;
+  return {
+    reward: [forecast.rewardGain, [rewardLow, rewardHigh]],
+    safety: forecast.safetyGain.map((gain, j) => [gain, [safetyLow[j]!, safetyHigh[j]!]]),
+    kl: [forecast.kl, [klLow, klHigh]],
   };
 }
 

@@ -18,6 +18,7 @@ export interface SolvedProblem {
   /** Label of the method that solves it. */
   readonly algorithm: string;
   readonly reward: string;
+  /** Conditions as they were asked; the solve may aim beyond them: `solution.margins`. */
   readonly conditions: readonly Condition[];
   readonly scores: Scores;
   readonly solution: DualSolution;
@@ -26,8 +27,10 @@ export interface SolvedProblem {
   readonly meanings: readonly (string | undefined)[];
 }
 
-/** Condition with the multiplier that was solved for it, as plain JSON. */
+/** Condition with the multiplier that was solved for it, as plain JSON; its margin is the one that the solve aimed at. */
 export interface Priced extends Condition {
+  /** Margin that was asked: less than the aim where a confidence is asked with it. */
+  readonly asked: number;
   readonly lambda: number;
   /** Interval of λ*; without an upper limit where its end is null. */
   readonly lambdaInterval: readonly [low: number, high: number | null];
@@ -38,11 +41,16 @@ export interface Priced extends Condition {
 export const pricedConditions = ({ conditions, solution, intervals, meanings }: SolvedProblem): Priced[] =>
   conditions.map(({ name, margin }, j) => ({
     name,
-    margin,
+    margin: solution.margins[j]!,
+    asked: margin,
     lambda: solution.lambda[j],
     lambdaInterval: open(intervals.lambda[j]),
     meaning: meanings[j],
   }));
+
+/** Test of whether a solve aimed beyond the margin that was asked of a condition. */
+export const aimsBeyond = ({ margin, asked = margin }: { readonly margin: number; readonly asked?: number }): boolean =>
+  margin !== asked;
 
 const open = ([low, high]: Interval): readonly [number, number | null] => [low, high === Infinity ? null : high];
 
@@ -66,10 +74,9 @@ export async function problemOfRun(run: RunStore): Promise<SolvedProblem> {
   const solve = await run.solve(aligned);
   if (!solve) throw new InputError(`the run in ${run.path} has no solution to report: dualign dual ${run.path}`);
   const { beta, margins } = solve;
-  const safety = recipe.safety.map(({ name }, j) => ({ name, margin: margins[j] }));
   const scores = await trainScores(run);
   const name = recipe.method === "pecan" ? "preferences" : "scorers";
-  return problem(run, name, { reward: recipe.reward, safety }, scores, solveDual(scores, { beta, margins }));
+  return problem(run, name, recipe, scores, solveDual(scores, { beta, margins }));
 }
 
 /** Problems of a comparison whose methods solve for λ. Margins of given λ alone may be out of reach: no problem then. */
@@ -110,8 +117,10 @@ function problem(
     scores,
     solution,
     intervals: bootstrap(scores, solution, { replicates, confidence, seed: recipe.seed }),
-    meanings: safety.map(({ name, margin }, j) =>
-      terms ? marginMeaning({ name, margin, beta, klTerm: terms[j] }) : partMeaning(recipe.safety[j]),
+    meanings: safety.map(({ name }, j) =>
+      terms
+        ? marginMeaning({ name, margin: solution.margins[j]!, beta, klTerm: terms[j] })
+        : partMeaning(recipe.safety[j]),
     ),
   };
 }

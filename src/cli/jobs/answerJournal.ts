@@ -14,7 +14,7 @@ import { InputError } from "../../errors.js";
 import { STANDARD_OUTPUT } from "../../files/rows/write.js";
 
 /** Answers of a command that may be stopped and given again: nothing that was paid for is asked twice. */
-export class Journal<T> {
+export class AnswerJournal<T> {
   private readonly file: string;
   /** Answers of an earlier call of the same command. */
   readonly kept: readonly T[];
