@@ -13,6 +13,7 @@ import type { Recipe } from "../recipe/parse.js";
 import { scorersOf } from "../recipe/scorers.js";
 import { beginChange, changeInWords, changeOf } from "../store/attempts.js";
 import { noteUsed, type UsedPart } from "../store/fingerprints.js";
+import { nextAttempt } from "../store/namedRows.js";
 import type { RunFolder } from "../store/runFolder.js";
 
 /**
@@ -44,9 +45,9 @@ export async function withInputs(
     throw new InputError(
       `'${changed.join("', '")}' is not what it was when the run in ${run.path} was scored: 'dualign ${recipe.method} RECIPE --run ${run.path}' scores anew; or put the old content back`,
     );
-  const { attempt, rowNames } = run.attempt;
+  const { rowNames } = run.attempt;
   const stages = methodOf(recipe).stages.map(([stage]) => stage);
-  const number = Math.max(attempt, ...(await run.attempts()).map((one) => one.attempt)) + 1;
+  const number = await nextAttempt(run);
   const { recipeText } = run.origin;
   const change = changeOf(recipe, recipe, { number, recipeText, stages, rowNames, changed, folder: run.path })!;
   notice(changeInWords(change, number));

@@ -7,9 +7,9 @@ import type { ScoreTable, Split } from "../ports/rows.js";
 import type { Attempt, RunOrigin, Selection, StageName, Where } from "../ports/store.js";
 import type { RowOf, TableName } from "../ports/tables.js";
 import { differingKeys, type Recipe } from "../recipe/parse.js";
-import { beginChange, type Change, changeOf } from "./attempts.js";
+import { beginChange, type Change, changeOf, differInWords } from "./attempts.js";
 import { connect, connectCopy, type Database, databaseName, inTransaction, release, storageError } from "./database.js";
-import { attemptRow, NamedRows } from "./namedRows.js";
+import { attemptRow, NamedRows, nextAttempt } from "./namedRows.js";
 import { foundRecipe, keptRecipe } from "./places.js";
 import { appendRows, createStatements, deleteStatement, schemaFingerprint, selectRows } from "./sql.js";
 
@@ -56,15 +56,15 @@ export async function startRun(folder: string, run: NewRun): Promise<RunFolder> 
       return await RunFolder.read(path, database);
     }
     if (run.stages) {
-      const { attempt, rowNames } = store.attempt;
-      const number = Math.max(attempt, ...(await store.attempts()).map((one) => one.attempt)) + 1;
+      const { rowNames } = store.attempt;
+      const number = await nextAttempt(store);
       const { recipe, recipeText, stages } = run;
       const change = changeOf(store.recipe, recipe, { number, recipeText, stages, rowNames, folder })!;
       run.onChange?.(change, number);
       return await beginChange(store, change);
     }
     throw new InputError(
-      `the run in ${path} was started from another recipe (${differing.slice(0, 6).join(", ")}${differing.length > 6 ? ", …" : ""} differ${differing.length === 1 ? "s" : ""}): ` +
+      `the run in ${path} was started from another recipe (${differInWords(differing)}): ` +
         `give --run another folder, or go on with the old recipe by 'dualign resume ${folder}'`,
     );
   } catch (error) {
