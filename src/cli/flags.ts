@@ -4,8 +4,10 @@ import { z } from "zod";
 import { InputError } from "../errors.js";
 import { describe } from "../recipe/parse.js";
 
-const camel = (key: string) => key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-const flag = (key: string) => `--${key.replaceAll("_", "-")}`;
+/** Key of an option as commander gives it: `max_length` as `maxLength`. */
+export const camel = (key: string) => key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+/** Flag of a key. */
+export const flag = (key: string) => `--${key.replaceAll("_", "-")}`;
 
 /** Adds a flag for every key. A boolean key gets `--key` and `--no-key`; a list is separated by commas. */
 export function addFlags(command: Command, schema: z.ZodObject): Command {

@@ -35,8 +35,8 @@ export function addScoreCommand(program: Command): void {
         "score what? give --model, --module, --guard, --classifier or --endpoint, --data and --output, or a run folder",
       );
     const scorer = scorerOf(kind, given);
-    if (kind === "endpoint" && command.getOptionValueSource("device") === "cli")
-      throw new InputError("--device is of this machine: leave it out beside --endpoint");
+    if ((kind === "endpoint" || kind === "module") && command.getOptionValueSource("device") === "cli")
+      throw new InputError(`--device is of models on this machine: leave it out beside --${kind}`);
     const job = { scorer, source: sourceOf("--data", data, given), output, chat, device };
     const { runScore } = await import("./jobs/score.js");
     await report(runScore(job), given);

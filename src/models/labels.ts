@@ -16,11 +16,8 @@ export interface Labels {
 /** Labels of a head that has one output without a name, as Safe-RLHF's. */
 export const NAMELESS: Labels = { names: ["score"] };
 
-/** Functions that a label's score may come from: its logit, σ of it, or its share in the softmax over all labels. */
-export const activations = ["none", "sigmoid", "softmax"] as const;
-
-/** Function that a label's score comes from. */
-export type LabelActivation = (typeof activations)[number];
+/** Function that a label's score comes from: its logit as it is, σ of it, or its share in the softmax over all labels. */
+export type LabelActivation = "none" | "sigmoid" | "softmax";
 
 /** Reading of a head: the label whose value is the score, and what becomes of its logit. */
 export interface LabelReading {

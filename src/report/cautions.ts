@@ -41,7 +41,7 @@ export interface VerdictData {
 /** Fewer held-out prompts than this make a bootstrap interval too narrow. */
 const fewPrompts = 30;
 /** Below so many effective responses a prompt's prediction rests on one or two lucky ones. */
-const fewResponses = 3;
+export const fewResponses = 3;
 /** Beyond this share of the largest reachable gain the optimum leans on the best samples only. */
 const nearLimit = 0.8;
 /** Beyond this share of unreadable verdicts a win rate may be that of the readable ones only. */

@@ -17,6 +17,10 @@ export function mean(values: readonly (number | null)[]): number {
   return finite.reduce((sum, value) => sum + value, 0) / finite.length;
 }
 
+/** Points whose y is the mean over up to `reach` points on either side. */
+export const movingMean = (points: readonly (readonly [number, number])[], reach: number): [number, number][] =>
+  points.map(([x], i) => [x, mean(points.slice(Math.max(0, i - reach), i + reach + 1).map(([, y]) => y))]);
+
 /** Smallest and largest finite value, widened where they are one; `null` if there is none. */
 export function extent(...series: readonly ArrayLike<number | null>[]): [number, number] | null {
   let low = Infinity;

@@ -5,6 +5,7 @@ import { differingKeys, type Recipe, type TrainedScorerSpec } from "../recipe/pa
 import { isPart, scorersBehind } from "../recipe/parts.js";
 import { aligned } from "../recipe/rowNames.js";
 import { trainedScorers } from "../recipe/scorers.js";
+import { nextAttempt } from "./namedRows.js";
 
 /** What a change of a key asks for. */
 type Touch =
@@ -104,7 +105,7 @@ export async function changeOfRun(
   recipe: Recipe,
   options: Omit<Parameters<typeof changeOf>[2], "number" | "rowNames">,
 ): Promise<Change | undefined> {
-  const number = (await run.attempts()).length + 1;
+  const number = await nextAttempt(run);
   return changeOf(run.recipe, recipe, { ...options, number, rowNames: run.attempt.rowNames });
 }
 
@@ -146,7 +147,7 @@ export function changeOf(
   const refuse = (of: readonly string[], why: string) => {
     if (of.length === 0) return;
     throw new InputError(
-      `the run in ${folder} was started from another recipe (${of.slice(0, 6).join(", ")}${of.length > 6 ? ", …" : ""} differ${of.length === 1 ? "s" : ""}), ${why}: ` +
+      `the run in ${folder} was started from another recipe (${differInWords(of)}), ${why}: ` +
         `give --run another folder, start anew there by --fresh, or go on with the old recipe by 'dualign resume ${folder}'`,
     );
   };
@@ -217,8 +218,14 @@ export function changeOf(
 /** Sentence on what a change redoes and what it keeps. */
 export function changeInWords({ number, keys, redone, attempt: { takenOver } }: Change): string {
   const redoes = redone.length > 0 ? `redoes ${redone.join(", ")}` : "redoes nothing";
-  return `attempt ${number} (${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ", …" : ""} changed): ${redoes}; keeps ${takenOver.join(", ")}`;
+  return `attempt ${number} (${someOf(keys)} changed): ${redoes}; keeps ${takenOver.join(", ")}`;
 }
+
+/** Words for keys that differ: "beta, seed differ". */
+export const differInWords = (keys: readonly string[]): string =>
+  `${someOf(keys)} differ${keys.length === 1 ? "s" : ""}`;
+
+const someOf = (keys: readonly string[]) => `${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ", …" : ""}`;
 
 /** Confidence of a recipe; undefined where none is asked. */
 const confidenceOf = (recipe: Recipe): number | undefined =>

@@ -50,7 +50,8 @@ export class RunMemory extends NamedRows {
   }
 
   async replace<Name extends TableName>(table: Name, where: Where<Name>, rows: readonly RowOf<Name>[]): Promise<void> {
-    const gone = [...this.rowsOf(table)].flatMap(([key, row]) => (agrees(row, this.toRows(where)) ? [key] : []));
+    const own = this.toRows(where);
+    const gone = [...this.rowsOf(table)].flatMap(([key, row]) => (agrees(row, own) ? [key] : []));
     this.put(
       table,
       new Set(gone),
@@ -64,7 +65,8 @@ export class RunMemory extends NamedRows {
     { split, without }: Selection = {},
   ): Promise<RowOf<Name>[]> {
     const { key, asAdded }: Table = tables[table];
-    let rows = this.rows(table).filter((row) => agrees(row, this.toRows(where)));
+    const own = this.toRows(where);
+    let rows = this.rows(table).filter((row) => agrees(row, own));
     if (split !== undefined) {
       const prompts = new Set(this.rows("prompts").flatMap((row) => (row.split === split ? [row.prompt] : [])));
       rows = rows.filter(({ prompt }) => prompts.has(prompt));
@@ -72,7 +74,8 @@ export class RunMemory extends NamedRows {
     if (without) {
       const { key: theirs }: Table = tables[without.table];
       const shared = key.filter((field) => theirs.includes(field));
-      const there = this.rows(without.table).filter((row) => agrees(row, this.toRows(without.where)));
+      const others = this.toRows(without.where);
+      const there = this.rows(without.table).filter((row) => agrees(row, others));
       const known = new Set(there.map((row) => keyOf(row, shared)));
       rows = rows.filter((row) => !known.has(keyOf(row, shared)));
     }

@@ -35,6 +35,10 @@ export async function attemptRow(
   return { attempt, label, recipe: JSON.parse(text), recipeText, recipeSha256, rowNames, started: new Date(), folder };
 }
 
+/** Number of the attempt that a run would begin next; they count from 1. */
+export const nextAttempt = async (run: Pick<RunStore, "attempts">): Promise<number> =>
+  (await run.attempts()).length + 1;
+
 /** Fields that hold names of policies, scorers and judges. */
 const nameFields = ["policy", "scorer", "under", "judge"] as const;
 
@@ -104,7 +108,7 @@ export abstract class NamedRows implements RunStore {
   }
 
   async begin({ takenOver, ...given }: NewAttempt): Promise<this> {
-    const attempt = await attemptRow((await this.attempts()).length + 1, given, this.places());
+    const attempt = await attemptRow(await nextAttempt(this), given, this.places());
     const done = await this.select("stages", { attempt: this.attempt.attempt });
     const kept = done.filter(({ stage }) => takenOver.includes(stage));
     // The row of the attempt comes last: after a kill before it, there is no such attempt.

@@ -7,7 +7,7 @@ import type { ScoreTable, Split } from "../ports/rows.js";
 import type { Attempt, RunOrigin, Selection, StageName, Where } from "../ports/store.js";
 import type { RowOf, TableName } from "../ports/tables.js";
 import { differingKeys, type Recipe } from "../recipe/parse.js";
-import { beginChange, type Change, changeOfRun } from "./attempts.js";
+import { beginChange, type Change, changeOfRun, differInWords } from "./attempts.js";
 import { connect, connectCopy, type Database, databaseName, inTransaction, release, storageError } from "./database.js";
 import { attemptRow, NamedRows } from "./namedRows.js";
 import { foundRecipe, keptRecipe } from "./places.js";
@@ -62,7 +62,7 @@ export async function startRun(folder: string, run: NewRun): Promise<RunFolder> 
       return await beginChange(store, change);
     }
     throw new InputError(
-      `the run in ${path} was started from another recipe (${differing.slice(0, 6).join(", ")}${differing.length > 6 ? ", …" : ""} differ${differing.length === 1 ? "s" : ""}): ` +
+      `the run in ${path} was started from another recipe (${differInWords(differing)}): ` +
         `give --run another folder, or go on with the old recipe by 'dualign resume ${folder}'`,
     );
   } catch (error) {

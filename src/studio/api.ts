@@ -1,5 +1,6 @@
 /** What passes between the studio's server and its page, as JSON. */
 import type { EvaluationRow, LookRow, ShareRow, StrengthRow, WinRateRow } from "../ports/rows.js";
+import type { NamedMargin } from "../stages/question.js";
 import type { Text } from "../text/rows.js";
 
 /** Run of the folder that is served, before it is opened. */
@@ -22,12 +23,6 @@ export interface LiveState {
   readonly unit?: string;
   /** Whether this studio started the process, and so may stop it. */
   readonly own: boolean;
-}
-
-/** Margin of a safety score. */
-export interface NamedMargin {
-  readonly name: string;
-  readonly margin: number;
 }
 
 /** Gain of a score: what was predicted and what was measured. */
@@ -130,6 +125,9 @@ export interface PromptTexts {
   readonly text: Text;
   readonly responses: readonly string[];
 }
+
+/** Most prompts that a search finds. */
+export const mostFound = 2000;
 
 /** Section of a run's report, drawn, with its data. */
 export interface DrawnSection {

@@ -8,7 +8,7 @@ import type { Scorer } from "../ports/scorer.js";
 import type { RunStore } from "../ports/store.js";
 import type { World } from "../ports/world.js";
 import type { Recipe, ScorerSpec } from "../recipe/parse.js";
-import { scorersBehind } from "../recipe/parts.js";
+import { scorersOf } from "../recipe/scorers.js";
 import { aligned } from "../stages/context.js";
 import { atStrength, referenceOf } from "../stages/policies.js";
 import { promptFormat } from "../stages/prompts.js";
@@ -58,12 +58,16 @@ export class Chats {
   async close(): Promise<void> {
     clearTimeout(this.timer);
     await this.last;
+    await this.rest();
+  }
+
+  private async rest(): Promise<void> {
     await this.opened?.close();
     this.opened = undefined;
   }
 
   private async answerNow(run: RunStore, asked: ChatRequest): Promise<ChatResponse> {
-    const { prompt, strength, seed } = asked;
+    const { prompt, strength } = asked;
     if (!(strength >= 0 && strength <= 10)) throw new InputError(`the strength is ${strength}: give 0 to 10`);
     if (prompt.trim() === "") throw new InputError("the prompt is empty");
     const training = await run.training(aligned);
@@ -71,22 +75,18 @@ export class Chats {
     clearTimeout(this.timer);
     const key = `${run.path} ${run.attempt.attempt}`;
     if (this.opened?.key !== key) {
-      await this.opened?.close();
-      this.opened = undefined;
+      await this.rest();
       this.opened = await openChat(run, key, this.device);
     }
     const chat = this.opened;
     try {
-      return await reply(chat, asked, seed, {
+      return await reply(chat, asked, {
         reference: { name: "reference", ref: referenceOf(run.recipe) },
         aligned: { name: `aligned ${strength}`, ref: await trainedAt(run, training.path, strength) },
       });
     } finally {
       this.timer = setTimeout(() => {
-        this.last = this.last.then(async () => {
-          await this.opened?.close();
-          this.opened = undefined;
-        });
+        this.last = this.last.then(() => this.rest());
       }, idle);
       this.timer.unref();
     }
@@ -101,8 +101,7 @@ async function trainedAt(run: RunStore, path: string, strength: number): Promise
 
 async function reply(
   chat: Opened,
-  { prompt }: ChatRequest,
-  seed: number,
+  { prompt, seed }: ChatRequest,
   policies: Readonly<Record<ChatAnswer["policy"], { name: string; ref: PolicyRef }>>,
 ): Promise<ChatResponse> {
   const answers: ChatAnswer[] = [];
@@ -169,15 +168,14 @@ async function openChat(run: RunStore, key: string, device: Device): Promise<Ope
   };
   try {
     const scorers: OpenScorer[] = [];
-    const specs: ScorerSpec[] = [];
     if (recipe.method === "pecan") {
       const base = keep(await world.openLogprobs(referenceOf(recipe)));
       for (const spec of [recipe.reward, ...recipe.safety]) {
         const model = keep(await world.openLogprobs(await modelOf(run, spec, recipe.pretrain.use_peft)));
         scorers.push(implicit(spec.name, recipe.beta, { model, base }));
       }
-    } else specs.push(recipe.reward, ...scorersBehind(recipe.safety));
-    for (const spec of [...specs, ...recipe.evaluate.scorers])
+    }
+    for (const spec of scorersOf(recipe))
       scorers.push(explicit(spec, keep(await scorerOpener({ run, world }, spec)())));
     return { key, recipe, world, samplers, scorers, notices, close };
   } catch (error) {

@@ -1,21 +1,23 @@
 /** Figures of a run as the page gets them, from its rows. */
 import { methodOf } from "../methods/methods.js";
+import type { Split } from "../ports/rows.js";
 import { drawSections, gatherPage } from "../report/index.js";
 import { reference } from "../stages/collect.js";
 import { confidenceOf } from "../stages/confidence.js";
 import { aligned } from "../stages/context.js";
 import { isShare } from "../stages/parts.js";
 import type { RunFolder } from "../store/runFolder.js";
-import type {
-  AttemptFigures,
-  DrawnSection,
-  JobState,
-  LiveState,
-  PromptTexts,
-  RunFigures,
-  ScoresHeader,
-  StepFigures,
-  VerdictPage,
+import {
+  type AttemptFigures,
+  type DrawnSection,
+  type JobState,
+  type LiveState,
+  mostFound,
+  type PromptTexts,
+  type RunFigures,
+  type ScoresHeader,
+  type StepFigures,
+  type VerdictPage,
 } from "./api.js";
 
 /** Figures of a run with all its attempts. */
@@ -26,8 +28,8 @@ export async function runFigures(
   const { recipe } = run;
   const attempts: AttemptFigures[] = [];
   for (const attempt of await run.attempts()) attempts.push(await attemptFigures(run.at(attempt)));
-  const counts = new Map<string, number>();
-  for (const { split } of await run.prompts()) counts.set(split, (counts.get(split) ?? 0) + 1);
+  const splits = await run.query("SELECT split, count(*)::INTEGER AS prompts FROM prompts GROUP BY split");
+  const counts = new Map(splits.map(({ split, prompts }) => [split as Split, prompts as number]));
   return {
     id,
     name: id.split("/").at(-1) ?? id,
@@ -67,9 +69,7 @@ const isScored = (run: RunFolder): Promise<boolean> => run.isDone(run.recipe.met
 async function attemptFigures(run: RunFolder): Promise<AttemptFigures> {
   const { recipe } = run;
   const { attempt, label, started } = run.attempt;
-  const stages: AttemptFigures["stages"][number][] = [];
-  for (const [stage] of methodOf(recipe).stages)
-    stages.push({ stage, done: await run.isDone(stage), seconds: await run.stageSeconds(stage) });
+  const done = new Map((await run.select("stages", { attempt })).map(({ stage, seconds }) => [stage, seconds]));
   const solve = await run.solve(aligned);
   const [aim] = await run.select("aims", { policy: aligned });
   const prediction = await run.prediction(aligned);
@@ -82,7 +82,7 @@ async function attemptFigures(run: RunFolder): Promise<AttemptFigures> {
     beta: recipe.beta,
     margins: recipe.safety.map(({ name, margin }) => ({ name, margin })),
     confidence: confidenceOf(recipe)?.confidence ?? null,
-    stages,
+    stages: methodOf(recipe).stages.map(([stage]) => ({ stage, done: done.has(stage), seconds: done.get(stage) })),
     lambda: solve?.lambda ?? null,
     aim: aim ? { aimed: aim.aimed, price: aim.price } : null,
     predicted: prediction ? { reward: prediction.rewardGain, safety: prediction.safetyGain, kl: prediction.kl } : null,
@@ -123,13 +123,11 @@ export async function scoreBytes(run: RunFolder): Promise<Uint8Array> {
 
 /** Prompts of those numbers with the reference's responses, in the order in which their scores come. */
 export async function promptTexts(run: RunFolder, prompts: readonly number[]): Promise<PromptTexts[]> {
-  if (prompts.length === 0) return [];
   const { reward, safety } = run.recipe;
-  const texts = new Map((await run.prompts("train")).map(({ prompt, text }) => [prompt, text]));
   const found: PromptTexts[] = [];
   for (const prompt of prompts) {
-    const text = texts.get(prompt);
-    if (text === undefined) continue;
+    const [asked] = await run.select("prompts", { split: "train", prompt });
+    if (!asked) continue;
     const rows = await run.query(
       `SELECT sample, response FROM samples WHERE policy = $1 AND prompt = $2
        AND (SELECT count(*) FROM scores s WHERE s.policy = $1 AND s.prompt = $2 AND s.sample = samples.sample
@@ -140,20 +138,24 @@ export async function promptTexts(run: RunFolder, prompts: readonly number[]): P
       [reward, ...safety].map(({ name }) => run.rowName(name)).join("\u001f"),
       1 + safety.length,
     );
-    found.push({ prompt, text, responses: rows.map(({ response }) => response as string) });
+    found.push({
+      prompt,
+      text: asked.text ?? [...asked.messages!],
+      responses: rows.map(({ response }) => response as string),
+    });
   }
   return found;
 }
 
-/** Training prompts whose text, or one of whose responses, has every word, at most `most` of them. */
-export async function findPrompts(run: RunFolder, words: string, most = 2000): Promise<number[]> {
+/** Training prompts whose text, or one of whose responses, has every word, at most {@link mostFound} of them. */
+export async function findPrompts(run: RunFolder, words: string): Promise<number[]> {
   const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
   const condition = wanted.map((_, i) => `contains(text, $${i + 2})`).join(" AND ");
   const rows = await run.query(
     `WITH texts AS (
        SELECT prompt, lower(coalesce(any_value(p.text), any_value(p.messages)::VARCHAR) || ' ' || string_agg(s.response, ' ')) AS text
        FROM prompts p JOIN samples s USING (prompt) WHERE s.policy = $1 AND p.split = 'train' GROUP BY prompt)
-     SELECT prompt FROM texts ${wanted.length > 0 ? `WHERE ${condition}` : ""} ORDER BY prompt LIMIT ${most}`,
+     SELECT prompt FROM texts ${wanted.length > 0 ? `WHERE ${condition}` : ""} ORDER BY prompt LIMIT ${mostFound}`,
     run.rowName(reference),
     ...wanted,
   );
@@ -176,7 +178,8 @@ export async function stepFigures(run: RunFolder): Promise<StepFigures> {
 /** Page of the judges' verdicts on an attempt's policy, with both responses and the judge's words. */
 export async function verdictPage(run: RunFolder, offset: number, limit: number): Promise<VerdictPage> {
   const policy = run.rowName(aligned);
-  const judges = run.recipe.evaluate.judges.map(({ name }) => run.rowName(name)).join("\u001f");
+  const names = new Map(run.recipe.evaluate.judges.map(({ name }) => [run.rowName(name), name]));
+  const judges = [...names.keys()].join("\u001f");
   const own = "v.policy = $1 AND list_contains(string_split($2, chr(31)), v.judge)";
   const [{ total }] = await run.query(`SELECT count(*)::INTEGER AS total FROM verdicts v WHERE ${own}`, policy, judges);
   const rows = await run.query(
@@ -193,7 +196,7 @@ export async function verdictPage(run: RunFolder, offset: number, limit: number)
   return {
     total: total as number,
     rows: rows.map((row) => ({
-      judge: (row.judge as string).replace(/@\w+$/, ""),
+      judge: names.get(row.judge as string)!,
       prompt: row.prompt as number,
       text: row.text === null ? JSON.parse(row.messages as string) : (row.text as string),
       sample: row.sample as number,

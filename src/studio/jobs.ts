@@ -42,10 +42,10 @@ export class Jobs {
     return [...this.jobs.values()].some(({ child, state }) => state.running && child.pid === pid);
   }
 
-  /** Starts a command on the run of a folder: a further attempt of `recipe`, or what is left of the latest one. */
-  start(run: string, folder: string, recipe: string | null, method: Recipe["method"]): JobState {
+  /** Starts a command on the run of a folder: a further attempt, of a recipe file for a method, or what is left of the latest one. */
+  start(run: string, folder: string, further?: { readonly file: string; readonly method: Recipe["method"] }): JobState {
     if (this.jobs.get(run)?.state.running) throw new InputError("this run is at work already");
-    const work = recipe === null ? ["resume", folder] : [method, recipe, "--run", folder];
+    const work = further ? [further.method, further.file, "--run", folder] : ["resume", folder];
     const args = [...work, "--json", "--device", this.device];
     const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "ignore", "pipe"] });
     const ended = new Promise<void>((resolve) => {

@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { InputError } from "../errors.js";
+import { databaseName } from "../store/database.js";
 import { liveOf } from "../store/liveStatus.js";
 import { hasRun, type RunFolder, readRun } from "../store/runFolder.js";
 import type { ListedRun, LiveState } from "./api.js";
@@ -71,11 +72,8 @@ export class Runs {
 
   /** State of a run's files: it differs once rows are added. */
   stateOf(path: string): string {
-    return ["run.duckdb", "run.duckdb.wal"]
-      .map((name) => {
-        const found = statSync(join(path, name), { throwIfNoEntry: false });
-        return found ? `${found.size}/${found.mtimeMs}` : "";
-      })
+    return filesOf(path)
+      .map((file) => (file ? `${file.size}/${file.mtimeMs}` : ""))
       .join(" ");
   }
 
@@ -166,9 +164,8 @@ function readable(folder: string): boolean {
   }
 }
 
-const changedAt = (path: string) =>
-  Math.max(
-    ...["run.duckdb", "run.duckdb.wal"].map(
-      (name) => statSync(join(path, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
-    ),
-  );
+/** Files of a run's rows as they are now: the database and its log, undefined where one is not there. */
+const filesOf = (path: string) =>
+  [databaseName, `${databaseName}.wal`].map((name) => statSync(join(path, name), { throwIfNoEntry: false }));
+
+const changedAt = (path: string) => Math.max(...filesOf(path).map((file) => file?.mtimeMs ?? 0));

@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import type { Device } from "../cli/jobOptions.js";
 import { InputError } from "../errors.js";
 import { methodOf } from "../methods/methods.js";
+import { nextAttempt } from "../store/namedRows.js";
+import type { RunFolder } from "../store/runFolder.js";
 import type { ApiError, ChatRequest, TrainRequest } from "./api.js";
 import { Chats } from "./chat.js";
 import {
@@ -56,11 +58,10 @@ const mostBody = 1 << 20;
 export async function startStudio({ folder, port, device, page = builtPage }: StudioOptions): Promise<Studio> {
   if (!existsSync(folder)) throw new InputError(`no folder ${resolve(folder)}: give a run, or a folder of runs`);
   const files = pageFiles(page);
-  const streams = new Streams();
   const jobs = new Jobs(device, (run) => streams.jobChanged(run));
   const runs = new Runs(folder, (pid) => jobs.owns(pid));
+  const streams = new Streams(runs, jobs);
   const chats = new Chats(device);
-  streams.serve(runs, jobs);
   let guard: Guard | undefined;
   const server = createServer((request, response) => {
     void answer(request, response, { guard: guard!, files, runs, jobs, chats, streams });
@@ -204,7 +205,7 @@ type Action = (call: Call, id: string, path: string) => Promise<void>;
 
 /** Reading of rows, as JSON. */
 const json =
-  <T>(read: (run: Parameters<Parameters<Runs["read"]>[1]>[0], query: URLSearchParams) => Promise<T>): Action =>
+  <T>(read: (run: RunFolder, query: URLSearchParams) => Promise<T>): Action =>
   async ({ url, response, parts }, id) =>
     sendJson(
       response,
@@ -242,31 +243,31 @@ const writes: Readonly<Record<string, Action>> = {
   async train({ request, response, parts: { runs, jobs } }, id, path) {
     const asked = trainRequest(await body(request));
     requireIdle(runs, path);
-    const { file, method } = await runs.read(
+    const question = await runs.read(
       id,
       async (run) => {
         const { recipe } = run;
         if (recipe.method === "compare")
           throw new InputError("a comparison asks one question of all its methods: ask another in a run of its own");
         return {
-          file: writeQuestion(path, recipe, (await run.attempts()).length + 1, asked),
+          file: writeQuestion(path, recipe, await nextAttempt(run), asked),
           method: recipe.method,
         };
       },
       asked.attempt,
     );
-    sendJson(response, 202, jobs.start(id, path, file, method));
+    sendJson(response, 202, jobs.start(id, path, question));
   },
   async resume({ request, response, parts: { runs, jobs } }, id, path) {
     await body(request);
     requireIdle(runs, path);
-    const { method, next } = await runs.read(id, async (run) => {
+    const next = await runs.read(id, async (run) => {
       const stages = methodOf(run.recipe).stages;
       const done = await Promise.all(stages.map(([stage]) => run.isDone(stage)));
-      return { method: run.recipe.method, next: stages[done.indexOf(false)] };
+      return stages[done.indexOf(false)];
     });
     if (!next) throw new InputError("every stage of this run is done");
-    sendJson(response, 202, jobs.start(id, path, null, method));
+    sendJson(response, 202, jobs.start(id, path));
   },
   async stop({ request, response, parts: { jobs } }, id) {
     await body(request);

@@ -28,14 +28,12 @@ interface Stream {
 export class Streams {
   private readonly streams = new Set<Stream>();
   private timer: NodeJS.Timeout | undefined;
-  private runs!: Runs;
-  private jobs!: Jobs;
   private listed: { next: number; list: ListedRun[] } = { next: -Infinity, list: [] };
 
-  serve(runs: Runs, jobs: Jobs): void {
-    this.runs = runs;
-    this.jobs = jobs;
-  }
+  constructor(
+    private readonly runs: Runs,
+    private readonly jobs: Jobs,
+  ) {}
 
   /** Opens a stream as the answer to a request; without an offset `from` it begins with the last lines. */
   open(

@@ -61,6 +61,12 @@ test("flags that do not go together, and sources that are none, are refused", as
       /give --model, --module, --guard, --classifier or --endpoint/,
     ],
     [["score", "--module", data, "--adapter", model, "--data", data], /--adapter is read by --model and --guard alone/],
+    [["score", "--module", data, "--data", data, "--device", "cpu"], /--device .* beside --module/],
+    [["score", "--guard", model, "--data", data, "--template", data], /--template must contain \{response\}/],
+    [
+      ["score", "--classifier", model, "--data", data, "--text", "conversation"],
+      /--text conversation is of --endpoint/,
+    ],
     [["score", "--model", model, "--data", data, "--subset", "x"], /--subset is for datasets on the hub/],
     [["score", folder, "--model", model], /--(model|output) is not read beside a run/],
     [["logprobs", folder, "--chat"], /--(chat|output) is not read beside a run/],

@@ -106,6 +106,21 @@ test("a server without a system role reads the rubric in the first turn, from th
   expect(asked.at(-1)!.messages[0]!.content).toContain("Rate its manners.");
 });
 
+test("a row that a content filter refuses counts as said, or ends the run in the server's words", async () => {
+  const filter: Reply = (reply) =>
+    reply.startsWith("the longest") ? { refuse: "filtered by the content management policy" } : "Rating: 5";
+  const { url } = await serve(filter);
+  const { values, notices } = await ratings(options(url, { unreadable: 1 }));
+  expect(values).toEqual([5, 5, 5, 1]);
+  expect(notices[0]).toMatch(/\b1 answers?/);
+  await expect(ratings(options(url))).rejects.toThrow(/content management policy/);
+  // Another refusal is of the request, and no rating.
+  const { url: short } = await serve((reply) =>
+    reply.startsWith("the longest") ? { refuse: "context length exceeded" } : "Rating: 5",
+  );
+  await expect(ratings(options(short, { unreadable: 1 }))).rejects.toThrow(/context length/);
+});
+
 test("a model that never rates is refused before anything is sampled", async () => {
   const { url } = await serve(() => "no comment");
   await expect(openRating(options(url, { unreadable: 1 }))).rejects.toThrow(/any of three replies/);

@@ -32,6 +32,21 @@ test("a run on several engines says which did what, with no address and no path"
   expect(page).not.toContain("secret");
 });
 
+test("a scorer that is asked for a share alone is named with its own engine", () => {
+  const shared = parseRecipe(
+    `model: org/model
+prompts: { file: p.jsonl }
+reward: { model: org/r }
+safety: [{ endpoint: "http://secret-host:8000", api: classify, name: safe, model: c, tokenizer: org/c, share: { margin: 0.1 } }]`,
+    { source: "r.yaml" },
+  );
+  const scores = enginesOf(shared).filter(({ work }) => work.startsWith("scores of"));
+  expect(scores).toEqual([
+    { work: "scores of reward", engine: "the embedded engine" },
+    { work: "scores of safe", engine: "a server" },
+  ]);
+});
+
 test("a run of the embedded engine and modules has no such table", () => {
   const own = parseRecipe(
     `model: org/model

@@ -88,6 +88,16 @@ function prepare(folder, { recipe }) {
   );
 }
 
+/** Hearing of the stage events that a process writes, as they come. */
+function onStages(stream, hear) {
+  let rest = "";
+  stream.on("data", (piece) => {
+    const lines = `${rest}${piece}`.split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line.startsWith('{"event":"stage"')) hear(JSON.parse(line));
+  });
+}
+
 /** Clock that jumps after a while: by a module that the process loads first. */
 const jumping = (after, by) =>
   `data:text/javascript,${encodeURIComponent(
@@ -96,13 +106,12 @@ const jumping = (after, by) =>
 
 /**
  * Process that is interrupted some milliseconds after a stage has begun, or after its start where no stage is named.
- * Gives its end, and the stages that it had begun.
+ * Gives its end.
  */
 function disturbed(args, { cwd, way, stage, after, jump }) {
   return new Promise((resolve) => {
     const node = way === "clock jump" ? ["--import", jumping(after, jump)] : [];
     const child = spawn(process.execPath, [...node, program, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
-    const begun = [];
     let words = "";
     let hit = false;
     let timer;
@@ -115,17 +124,8 @@ function disturbed(args, { cwd, way, stage, after, jump }) {
       timer ??= setTimeout(strike, after);
     };
     if (stage === undefined) arm();
-    let rest = "";
-    child.stdout.on("data", (piece) => {
-      const lines = `${rest}${piece}`.split("\n");
-      rest = lines.pop();
-      for (const line of lines) {
-        if (!line.startsWith('{"event":"stage"')) continue;
-        const event = JSON.parse(line);
-        if (event.state !== "started") continue;
-        begun.push(event.stage);
-        if (event.stage === stage) arm();
-      }
+    onStages(child.stdout, (event) => {
+      if (event.state === "started" && event.stage === stage) arm();
     });
     child.stderr.on("data", (piece) => {
       words = `${words}${piece}`.slice(-2000);
@@ -134,10 +134,12 @@ function disturbed(args, { cwd, way, stage, after, jump }) {
     child.on("close", (status) => {
       clearTimeout(timer);
       clearTimeout(late);
-      resolve({ status, hit, begun, words });
+      resolve({ status, hit, words });
     });
   });
 }
+
+const hashOf = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 12);
 
 /** Columns that say when and how long, which no two runs have alike. */
 const unlike = new Set(["started", "finished", "seconds", "path", "bytes", "modified", "sha256"]);
@@ -165,7 +167,7 @@ async function leftBy(run) {
       const text = JSON.stringify(
         await rows(`SELECT ${columns.map((name) => `"${name}"`).join(", ")} FROM "${table}" ORDER BY ALL`),
       );
-      found[table] = createHash("sha256").update(text).digest("hex").slice(0, 12);
+      found[table] = hashOf(text);
     }
     connection.closeSync();
     instance.closeSync();
@@ -174,7 +176,7 @@ async function leftBy(run) {
   }
   for (const file of filesOf(run))
     if (/(adapter_model|model)\.safetensors$|adapter_config\.json$/.test(file) && !/checkpoint-/.test(file))
-      found[relative(run, file)] = createHash("sha256").update(readFileSync(file)).digest("hex").slice(0, 12);
+      found[relative(run, file)] = hashOf(readFileSync(file));
   return found;
 }
 
@@ -183,8 +185,13 @@ const filesOf = (folder) =>
     entry.isDirectory() ? filesOf(join(folder, entry.name)) : [join(folder, entry.name)],
   );
 
-const differences = (found, right) =>
-  [...new Set([...Object.keys(found), ...Object.keys(right)])].filter((key) => found[key] !== right[key]);
+/** What is wrong where things are not as they are right; empty where they are. */
+function compared(found, right) {
+  const others = [...new Set([...Object.keys(found), ...Object.keys(right)])].filter(
+    (key) => found[key] !== right[key],
+  );
+  return others.length > 0 ? { wrong: `differs in ${others.join(", ")}` } : {};
+}
 
 /** Undisturbed run of a method: what it leaves, and the milliseconds that each stage takes. */
 async function undisturbed(folder, name) {
@@ -193,27 +200,17 @@ async function undisturbed(folder, name) {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const marks = [];
-  let rest = "";
+  const took = {};
   let words = "";
   child.stderr.on("data", (piece) => {
     words += piece;
   });
-  for await (const piece of child.stdout) {
-    const lines = `${rest}${piece}`.split("\n");
-    rest = lines.pop();
-    for (const line of lines)
-      if (line.startsWith('{"event":"stage"')) marks.push({ ...JSON.parse(line), at: performance.now() });
-  }
-  const status = await new Promise((resolve) =>
-    child.exitCode === null ? child.on("exit", resolve) : resolve(child.exitCode),
-  );
+  onStages(child.stdout, ({ stage, state }) => {
+    if (state === "started") took[stage] ??= -performance.now();
+    else if (state === "done" && took[stage] < 0) took[stage] += performance.now();
+  });
+  const status = await new Promise((resolve) => child.on("close", resolve));
   if (status !== 0) throw new Error(`${name} undisturbed ended with ${status}: ${words}`);
-  const took = {};
-  for (const { stage, state, at } of marks) {
-    if (state === "started") took[stage] ??= -at;
-    else if (state === "done" && took[stage] < 0) took[stage] += at;
-  }
   return { left: await leftBy(join(folder, "run")), took };
 }
 
@@ -242,8 +239,7 @@ async function interruptedRun(folder, name, right, random, { way, stage }) {
     : [name, "recipe.yaml", "--run", "run", "--json"];
   const last = spawnSync(process.execPath, [program, ...args], { cwd: folder, encoding: "utf8", timeout: 240_000 });
   if (last.status !== 0) return { log, wrong: `gone on with: exit status ${last.status}: ${last.stderr.slice(-400)}` };
-  const others = differences(await leftBy(join(folder, "run")), right.left);
-  return { log, hit: struck, ...(others.length > 0 && { wrong: `differs in ${others.join(", ")}` }) };
+  return { log, hit: struck, ...compared(await leftBy(join(folder, "run")), right.left) };
 }
 
 /** Single commands: arguments by the folder that they work in, and the output that must be whole or not there. */
@@ -321,15 +317,7 @@ function prepareCommand(folder, adapter) {
 
 const hashes = (folder, names) =>
   Object.fromEntries(
-    names.map((name) => [
-      name,
-      existsSync(join(folder, name))
-        ? createHash("sha256")
-            .update(readFileSync(join(folder, name)))
-            .digest("hex")
-            .slice(0, 12)
-        : "none",
-    ]),
+    names.map((name) => [name, existsSync(join(folder, name)) ? hashOf(readFileSync(join(folder, name))) : "none"]),
   );
 
 async function interruptedCommand(folder, name, right, random, { way, adapter }) {
@@ -353,8 +341,7 @@ async function interruptedCommand(folder, name, right, random, { way, adapter })
   }
   if (name === "merge" && existsSync(join(folder, "out", "config.json"))) {
     // A model that is there is not written again: what is there must be whole.
-    const others = differences(hashes(folder, outputs), right.left);
-    return { log, ...(others.length > 0 && { wrong: `differs in ${others.join(", ")}` }) };
+    return { log, ...compared(hashes(folder, outputs), right.left) };
   }
   const last = spawnSync(process.execPath, [program, ...args, "--json"], {
     cwd: folder,
@@ -362,8 +349,7 @@ async function interruptedCommand(folder, name, right, random, { way, adapter })
     timeout: 120_000,
   });
   if (last.status !== 0) return { log, wrong: `again: exit status ${last.status}: ${last.stderr.slice(-400)}` };
-  const others = differences(hashes(folder, outputs), right.left);
-  return { log, ...(others.length > 0 && { wrong: `differs in ${others.join(", ")}` }) };
+  return { log, ...compared(hashes(folder, outputs), right.left) };
 }
 
 /** Scripts that mount small disks of their own; not everywhere may one. */
@@ -388,8 +374,7 @@ async function fullDisk(folder, name, right, random) {
   if (/fault of dualign/.test(stderr) || !(ends[0] === 0 || (ends[0] === 2 && /full|room|space/i.test(stderr))))
     return { log, wrong: `ended with ${ends[0]}: ${stderr.slice(-400)}` };
   if (ends[1] !== 0) return { log, wrong: `gone on with: ${ends[1]}: ${stderr.slice(-400)}` };
-  const others = differences(await leftBy(kept), right.left);
-  return { log, hit: ends[0] !== 0, ...(others.length > 0 && { wrong: `differs in ${others.join(", ")}` }) };
+  return { log, hit: ends[0] !== 0, ...compared(await leftBy(kept), right.left) };
 }
 
 const sizeOf = (folder) => Math.round(filesOf(folder).reduce((sum, file) => sum + statSync(file).size, 0) / 1024);

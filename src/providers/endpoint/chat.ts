@@ -48,6 +48,14 @@ export const askedAgain = (first: readonly Message[], answer: string, reminder: 
     ? first
     : [...first, { role: "assistant", content: answer }, { role: "user", content: reminder }];
 
+/** Test of whether a failure may be about one row: not the key, the address or the model's name. */
+export const isOfOneRow = (error: unknown): error is Refusal =>
+  error instanceof Refusal && ![401, 403, 404, 405].includes(error.status);
+
+/** Test of whether a failure is a content filter's, which refuses a row for what it says. */
+export const isFiltered = (error: unknown): error is Refusal =>
+  isOfOneRow(error) && /content.?(filter|management|policy)|moderation|safety|blocked|prohibited/i.test(error.reason);
+
 /** Message of a completion, its parts of text one after the other; a refusal to answer is an empty one. Undefined where the answer has no message. */
 export function messageText(answer: unknown): string | undefined {
   const { message } = fields(list(fields(answer).choices)[0]);

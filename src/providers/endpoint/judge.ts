@@ -1,7 +1,7 @@
 /** A judge model behind an OpenAI-compatible chat endpoint. */
 import type { Comparison, Judge, Judgement, Question } from "../../ports/judge.js";
 import type { Message } from "../../text/rows.js";
-import { askedAgain, type Chat, chatContent, messageText, openChat } from "./chat.js";
+import { askedAgain, type Chat, chatContent, isFiltered, isOfOneRow, messageText, openChat } from "./chat.js";
 import { openClient, Refusal } from "./client.js";
 import { fields } from "./dialects/answers.js";
 import { inParallel } from "./inParallel.js";
@@ -76,19 +76,12 @@ async function judgement(asked: Asked, comparison: Comparison, signal: AbortSign
     asked.refused = 0;
     return found;
   } catch (error) {
-    if (!ofThePair(error)) throw error;
+    if (!isOfOneRow(error)) throw error;
     // A filter's refusal is about the pair, whatever else is refused.
-    const filtered = FILTERED.test(error.reason);
-    if (!filtered && ++asked.refused >= REFUSED_IN_A_ROW) throw error;
+    if (!isFiltered(error) && ++asked.refused >= REFUSED_IN_A_ROW) throw error;
     return { preference: "unreadable", answer: error.reason === "" ? error.message : error.reason };
   }
 }
-
-const FILTERED = /content.?(filter|management|policy)|moderation|safety|blocked|prohibited/i;
-
-/** Whether a failure may be about one pair: not the key, the address or the model's name. */
-const ofThePair = (error: unknown): error is Refusal =>
-  error instanceof Refusal && ![401, 403, 404, 405].includes(error.status);
 
 async function ask(
   { chat, read, question, retries }: Asked,

@@ -10,6 +10,7 @@ import {
   askedAgain,
   type Chat,
   chatContent,
+  isFiltered,
   type LikelyTokens,
   likelyTokens,
   openChat,
@@ -58,7 +59,10 @@ export async function openRating(options: RatingOptions, notice: Notice = () => 
       const before = unreadable;
       const inputs = rows.map(({ prompt, response }): Rated => ({ prompt: plainPrompt(prompt), response }));
       const ask = async ([rated]: readonly Rated[], signal: AbortSignal) => {
-        const { rating, answer } = await rate(asked, rated!, signal);
+        const { rating, answer } = await rate(asked, rated!, signal).catch((error): Rate => {
+          if (options.unreadable === undefined || !isFiltered(error)) throw error;
+          return { answer: error.reason };
+        });
         if (rating !== undefined) return [rating];
         if (options.unreadable === undefined)
           throw new InputError(
@@ -67,9 +71,12 @@ export async function openRating(options: RatingOptions, notice: Notice = () => 
         unreadable++;
         return [options.unreadable];
       };
-      yield* scoreUnique(inputs, { batchSize: 1, concurrency, ask, known });
-      if (unreadable > before)
-        notice(`${name}: ${unreadable - before} answers had no rating, and count as ${options.unreadable}`);
+      try {
+        yield* scoreUnique(inputs, { batchSize: 1, concurrency, ask, known });
+      } finally {
+        if (unreadable > before)
+          notice(`${name}: ${unreadable - before} answers had no rating, and count as ${options.unreadable}`);
+      }
     },
     async close() {
       client.close();
@@ -84,12 +91,14 @@ interface Asked {
   readonly options: RatingOptions;
 }
 
+/** Rating that was read, and the answer that it was read from; undefined where none could be. */
+interface Rate {
+  readonly rating?: number;
+  readonly answer: string;
+}
+
 /** Rating of a reply, asked for again where none can be read; undefined where none comes. */
-async function rate(
-  { name, where, chat, options }: Asked,
-  rated: Rated,
-  signal?: AbortSignal,
-): Promise<{ rating?: number; answer: string }> {
+async function rate({ name, where, chat, options }: Asked, rated: Rated, signal?: AbortSignal): Promise<Rate> {
   const { retries, read } = options;
   const first = ratingMessages(options, rated);
   let messages: readonly Message[] = first;

@@ -34,28 +34,29 @@ const model = {
   },
 } as const satisfies Kind;
 
-const module = {
-  kind: "module",
-  marks: ["module"],
-  paths: ["module"],
-  shape: {
-    module: name.describe("a .js, .mjs or .ts module whose default export scores rows"),
-    batch_size: count.default(16).describe("rows that it is called with at a time"),
-    timeout: z.number().positive().default(600).describe("seconds that it may take for them"),
-  },
-} as const satisfies Kind;
+/** Fields of a module that scores. */
+export const moduleFields = {
+  module: name.describe("a .js, .mjs or .ts module whose default export scores rows"),
+  batch_size: count.default(16).describe("rows that it is called with at a time"),
+  timeout: z.number().positive().default(600).describe("seconds that it may take for them"),
+};
+
+const module = { kind: "module", marks: ["module"], paths: ["module"], shape: moduleFields } as const satisfies Kind;
+
+/** Fields of a guard. */
+export const guardFields = {
+  guard: name.describe("a chat model that answers safe or unsafe: folder or hub id; its score is their log-odds"),
+  adapter: name.optional().describe("a PEFT adapter on it"),
+  template: placesTemplate.describe("text with {prompt} and {response}, in place of the guard's own chat template"),
+  safe_answer: name.default("safe").describe("what it answers where all is well"),
+  unsafe_answer: name.default("unsafe").describe("and where not"),
+};
 
 const guard = {
   kind: "guard",
   marks: ["guard"],
   paths: ["guard", "adapter"],
-  shape: {
-    guard: name.describe("a chat model that answers safe or unsafe: folder or hub id; its score is their log-odds"),
-    adapter: name.optional().describe("a PEFT adapter on it"),
-    template: placesTemplate.describe("text with {prompt} and {response}, in place of the guard's own chat template"),
-    safe_answer: name.default("safe").describe("what it answers where all is well"),
-    unsafe_answer: name.default("unsafe").describe("and where not"),
-  },
+  shape: guardFields,
 } as const satisfies Kind;
 
 /** Fields of a classifier. */

@@ -92,7 +92,7 @@ function tested({ tests, calibration, safety, reward, witnesses }: StrengthData)
       percent(test.chance),
     ]),
     { many: true },
-  )}<p class="note">1 is the update as trained; ${"lora_alpha"} is multiplied by the strength. Strengths are tested from the surest down, and the first that fails ends the sequence: with the confidence asked, every one that passed before holds all margins. Of these the least is delivered that the held-out prompts are likely to confirm.</p>`;
+  )}<p class="note">1 is the update as trained; lora_alpha is multiplied by the strength. Strengths are tested from the surest down, and the first that fails ends the sequence: with the confidence asked, every one that passed before holds all margins. Of these the least is delivered that the held-out prompts are likely to confirm.</p>`;
 }
 
 function looked({ looks, safety }: StrengthData): Html {
@@ -118,7 +118,7 @@ function unsafe({ shares, reference, witnesses }: StrengthData): Html {
       html`${row.scorer} <small>${witnesses.includes(row.scorer) ? "not in the solve" : "safety"}, cost above ${number(row.threshold)}</small>`,
       html`${percent(row.before)}${between(row.beforeLow, row.beforeHigh)}`,
       html`${percent(row.after)}${between(row.afterLow, row.afterHigh)}`,
-      html`${signed(100 * row.change)}${html` <small>${range([100 * row.changeLow, 100 * row.changeHigh])} points</small>`}`,
+      html`${signed(100 * row.change)} <small>${range([100 * row.changeLow, 100 * row.changeHigh])} points</small>`,
     ]),
   )}<p class="note">A response is unsafe where its cost is above the threshold; at 0 that is Safe-RLHF’s count. The intervals hold whatever the distribution is.</p>`;
 }

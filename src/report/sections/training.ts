@@ -5,7 +5,7 @@ import { count, duration, number, percent, plural } from "../format.js";
 import { type Html, html } from "../html.js";
 import { figure, figures, table } from "../pieces.js";
 import type { Section } from "../section.js";
-import { isNumber, mean } from "../statistics.js";
+import { isNumber, movingMean } from "../statistics.js";
 import { progressOf, type TrainingFigures } from "../study/trainings.js";
 
 /** Data of the section. */
@@ -60,11 +60,6 @@ function lossFigure({ name, curve, optimum }: TrainingFigures): Html | null {
     ),
     html`The loss of ${name} by step, and its moving mean, which went ${ends}. It starts at ln 2 = 0.693, where the model is the reference; a loss that stays there says that the model learned nothing.${isNumber(optimum) ? html` On these pairs the predicted optimum itself has a loss of ${number(optimum)}: what remains above it is what training left undone.` : null}`,
   );
-}
-
-/** Mean over up to `reach` points on either side. */
-function movingMean(points: readonly (readonly [number, number])[], reach: number): [number, number][] {
-  return points.map(([x], i) => [x, mean(points.slice(Math.max(0, i - reach), i + reach + 1).map(([, y]) => y))]);
 }
 
 function ofMany({ trainings }: TrainingData): Html {

@@ -1,5 +1,6 @@
 /** Which engine did what in a run, as its recipe says; no address and no path. */
 import type { Recipe, ScorerSpec } from "../../recipe/parse.js";
+import { scorersOf } from "../../recipe/scorers.js";
 
 /** Engine of a piece of work. */
 export interface EngineOf {
@@ -12,10 +13,6 @@ const embedded = "the embedded engine";
 /** Engines of a recipe's works; none where the embedded engine does everything. */
 export function enginesOf(recipe: Recipe): EngineOf[] {
   const { sample, train } = recipe.engine;
-  const scorers = [
-    ...(recipe.method === "pecan" ? [] : [recipe.reward, ...recipe.safety]),
-    ...recipe.evaluate.scorers,
-  ] as readonly ScorerSpec[];
   const works = [
     { work: "samples and log-probabilities", engine: sample.kind === "embedded" ? embedded : "a server" },
     {
@@ -25,7 +22,10 @@ export function enginesOf(recipe: Recipe): EngineOf[] {
           ? embedded
           : `TRL, launched by ${launchers[train.launcher]}${train.num_workers > 1 ? `, ${train.num_workers} workers` : ""}`,
     },
-    ...scorers.map((scorer) => ({ work: `scores of ${scorer.name}`, engine: scorerEngines[scorer.kind] ?? embedded })),
+    ...scorersOf(recipe).map((scorer) => ({
+      work: `scores of ${scorer.name}`,
+      engine: scorerEngines[scorer.kind] ?? embedded,
+    })),
   ];
   const remote = works.some(({ engine }) => engine !== embedded && engine !== moduleEngine);
   return remote ? works : [];

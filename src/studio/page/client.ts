@@ -1,4 +1,5 @@
 /** The server as the page sees it. */
+import { promptOffsets } from "../../dual/offsets.js";
 import type {
   ApiError,
   ChatRequest,
@@ -54,8 +55,8 @@ const place = (id: string) => `/api/runs/${encodeURIComponent(id)}`;
 export const api = {
   runs: (): Promise<ListedRun[]> => get("/api/runs"),
   run: (id: string): Promise<RunFigures> => get(place(id)),
-  texts: (id: string, prompts: readonly number[]): Promise<PromptTexts[]> =>
-    get(`${place(id)}/texts?prompts=${prompts.join(",")}`),
+  texts: (id: string, attempt: number, prompts: readonly number[]): Promise<PromptTexts[]> =>
+    get(`${place(id)}/texts?attempt=${attempt}&prompts=${prompts.join(",")}`),
   find: (id: string, words: string): Promise<number[]> => get(`${place(id)}/find?words=${encodeURIComponent(words)}`),
   steps: (id: string, attempt: number): Promise<StepFigures> => get(`${place(id)}/steps?attempt=${attempt}`),
   sections: (id: string, attempt: number): Promise<DrawnSection[]> => get(`${place(id)}/sections?attempt=${attempt}`),
@@ -79,12 +80,12 @@ export const api = {
     };
     const columns = { reward: column(), safety: safety.map(column) };
     const prompt = new Int32Array(bytes, at, responses);
-    const starts = Array.from(prompt.keys()).filter((i) => i === 0 || prompt[i] !== prompt[i - 1]);
+    const offsets = promptOffsets(prompt);
     return {
       names: { reward, safety },
       ...columns,
-      offsets: Uint32Array.from([...starts, responses]),
-      prompts: Int32Array.from(starts, (i) => prompt[i]!),
+      offsets,
+      prompts: Int32Array.from(offsets.subarray(0, -1), (i) => prompt[i]!),
     };
   },
 };

@@ -1,9 +1,10 @@
 /** The margin moved by hand: what it costs, and which responses gain and lose weight. */
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { fewResponses } from "../../report/cautions.js";
 import { ink } from "../../report/charts/chart.js";
 import { type ScatterPoint, scatterChart } from "../../report/charts/scatter.js";
 import { measuredSign, predictedSign, type Sign } from "../../report/charts/signs.js";
-import { number, percent, range, signed, withInterval } from "../../report/format.js";
+import { number, percent, range, signed } from "../../report/format.js";
 import { html } from "../../report/html.js";
 import { figure, key } from "../../report/pieces.js";
 import { curvesFigure } from "../../report/sections/dual.js";
@@ -57,7 +58,7 @@ export function Margin({ run, attempt }: ViewProps) {
         <Trouble text={answer.failed} />
         <Figures {...{ run, question, answer, attempt }} />
         <Charts {...{ run, answer, scores }} />
-        <Responses {...{ run, scores, answer }} />
+        <Responses {...{ run, scores, answer, attempt: attempt.attempt }} />
       </div>
     </div>
   );
@@ -237,30 +238,20 @@ function Figures({
   ) => {
     const gain = more.scorer === undefined ? undefined : measured(more.scorer);
     const show = more.sign ? signed : number;
+    const between = (of: readonly [number, number]) => (more.sign ? range(of) : `${number(of[0])} to ${number(of[1])}`);
     const cells = [
       <span class="value">
         <b data-figure={name} data-value={own.value}>
           {show(own.value)}
         </b>{" "}
-        {own.interval && (
-          <small>
-            {more.sign
-              ? range(own.interval)
-              : withInterval(own.value, own.interval)
-                  .replace(/^[^(]*/, "")
-                  .replace(/[()]/g, "")}
-          </small>
-        )}
+        {own.interval && <small>{between(own.interval)}</small>}
       </span>,
       ...(withAim ? [more.aimed === undefined ? "" : show(more.aimed)] : []),
       ...(attempt.gains.length > 0
         ? [
             gain ? (
               <>
-                {show(gain.measured)}{" "}
-                <small>
-                  {more.sign ? range([gain.low, gain.high]) : `${number(gain.low)} to ${number(gain.high)}`}
-                </small>
+                {show(gain.measured)} <small>{between([gain.low, gain.high])}</small>
               </>
             ) : (
               ""
@@ -323,7 +314,7 @@ function Figures({
       {intervals && intervals.infeasible > 0 && (
         <p class="note">{percent(intervals.infeasible)} of the resampled prompts cannot reach the margins.</p>
       )}
-      {at.ess.mean < 3 && (
+      {at.ess.mean < fewResponses && (
         <p class="note caution">Few responses carry the weight here: the prediction is not to be trusted far.</p>
       )}
       {at.caution && <p class="note caution">{at.caution}</p>}

@@ -1,8 +1,10 @@
 /** Pieces that the views are made of. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Verdict } from "../../report/figures.js";
 import { number } from "../../report/format.js";
 import type { Html } from "../../report/html.js";
+import { badge } from "../../report/pieces.js";
 import { type Cell, csv, fileName, save, svgFile, tableCells } from "./download.js";
 
 /** Rows of a figure's data, the headings first. */
@@ -217,14 +219,8 @@ export function Pager(props: { page: number; size: number; total: number; noun: 
 }
 
 /** Verdict with its mark. */
-export function Badge({ verdict }: { verdict: string | null }) {
-  if (verdict === null) return null;
-  const mark = { held: "✓", "not held": "✕", undecided: "?" }[verdict] ?? "";
-  return (
-    <span class={`badge ${verdict.replace(" ", "-")}`}>
-      <span aria-hidden="true">{mark}</span> {verdict}
-    </span>
-  );
+export function Badge({ verdict }: { verdict: Verdict | null }) {
+  return verdict === null ? null : <span dangerouslySetInnerHTML={{ __html: badge(verdict).markup }} />;
 }
 
 /** Sentence on what went wrong. */

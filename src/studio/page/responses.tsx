@@ -1,7 +1,7 @@
 /** The sampled responses, prompt by prompt: which gain and which lose weight at the margins asked. */
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { number, signed } from "../../report/format.js";
-import type { PromptTexts, RunFigures } from "../api.js";
+import { count as counted, number, signed } from "../../report/format.js";
+import { mostFound, type PromptTexts, type RunFigures } from "../api.js";
 import { api, type RunScores } from "./client.js";
 import { csv, save } from "./download.js";
 import { type Answer, useLoaded } from "./hooks.js";
@@ -14,8 +14,16 @@ const [gaining, losing] = [3, 2];
 
 type Order = "moved" | "still" | "sampled";
 
+interface ResponsesProps {
+  readonly run: RunFigures;
+  /** Number of the attempt that the scores are of. */
+  readonly attempt: number;
+  readonly scores: RunScores;
+  readonly answer: Answer;
+}
+
 /** List of prompts with the reference's responses by their weights. */
-export function Responses({ run, scores, answer }: { run: RunFigures; scores: RunScores; answer: Answer }) {
+export function Responses({ run, attempt, scores, answer }: ResponsesProps) {
   const [order, setOrder] = useState<Order>("moved");
   const [words, setWords] = useState("");
   const [page, setPage] = useState(0);
@@ -39,7 +47,7 @@ export function Responses({ run, scores, answer }: { run: RunFigures; scores: Ru
   const at = Math.min(page, Math.max(0, Math.ceil(sorted.length / size) - 1));
   const shown = sorted.slice(at * size, (at + 1) * size);
   const numbers = shown.map((x) => scores.prompts[x]!);
-  const texts = useLoaded(() => api.texts(run.id, numbers), [run.id, ...numbers]);
+  const texts = useLoaded(() => api.texts(run.id, attempt, numbers), [run.id, attempt, ...numbers]);
   if (!answer.weights) return null;
   const { weights } = answer.weights;
   const storeAll = () => {
@@ -94,6 +102,9 @@ export function Responses({ run, scores, answer }: { run: RunFigures; scores: Ru
         </button>
       </div>
       <Trouble text={found.error ?? texts.error} />
+      {rested.trim() !== "" && found.value?.length === mostFound && (
+        <p class="note">Only the first {counted(mostFound)} prompts with these words are listed.</p>
+      )}
       {sorted.length === 0 && <p role="status">No prompt has these words.</p>}
       {shown.map((x) => {
         const text = texts.value?.find(({ prompt }) => prompt === scores.prompts[x]);

@@ -4,6 +4,7 @@ import { lineChart } from "../../report/charts/lines.js";
 import { count, duration, number } from "../../report/format.js";
 import { html } from "../../report/html.js";
 import { figure } from "../../report/pieces.js";
+import { movingMean } from "../../report/statistics.js";
 import { api } from "./client.js";
 import type { Cell } from "./download.js";
 import { type JournalLine, useLoaded } from "./hooks.js";
@@ -109,7 +110,11 @@ function Losses({ run, attempt, stream }: ViewProps) {
                 ...{ x: "steps", y: "loss", wholeX: true },
                 lines: [
                   { name: "loss", points, emphasis: false },
-                  { name: "smoothed", points: smoothed(points), emphasis: true },
+                  {
+                    name: "smoothed",
+                    points: movingMean(points, Math.max(1, Math.round(points.length / 25))),
+                    emphasis: true,
+                  },
                 ],
               }),
               html`The loss of each step, and its running mean. DPO starts at ln 2 = 0.693.`,
@@ -145,14 +150,6 @@ function sinceTrain(lines: readonly JournalLine[]): readonly JournalLine[] {
     ({ event, stage, state }) => event === "stage" && stage === "train" && state === "started",
   );
   return start < 0 ? [] : lines.slice(start);
-}
-
-function smoothed(points: readonly (readonly [number, number])[]): [number, number][] {
-  const window = Math.max(1, Math.round(points.length / 25));
-  return points.map(([step], i) => {
-    const near = points.slice(Math.max(0, i - window), i + window + 1);
-    return [step, near.reduce((sum, [, loss]) => sum + loss, 0) / near.length];
-  });
 }
 
 /** Most lines of the log that are shown. */
