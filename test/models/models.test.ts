@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { usedWeights } from "../../src/models/lora.js";
 import { onnxRuntime } from "../../src/providers/onnx/onnxruntime.js";
 import { asScoreModel, asTrainedScoreModel } from "../../src/providers/onnx/openModel.js";
 import { treeScores } from "../../src/score/sequences.js";
@@ -79,6 +80,13 @@ describe("score models compute what transformers and Safe-RLHF's layout compute"
     }
     await expect(treeScores(runtime, model, trees).next()).rejects.toThrow(/has 3 labels: give the one .*"unsafe"/);
     expect(() => asTrainedScoreModel(model)).toThrow(/has 3 labels/);
+  });
+
+  test("a normalized score model's statistics are in use, so that a model written of what is used opens again", async () => {
+    const model = await openGolden("scores/beaver-reward-normalized");
+    expect(usedWeights(model)).toEqual(
+      expect.arrayContaining(["normalizer.mean", "normalizer.var", "score_head.weight"]),
+    );
   });
 
   test("a causal model gives no scores, and as a score model it asks for a head", async () => {
